@@ -1,0 +1,1 @@
+"""How a student learns: data, views, teachers, training, export. Imports only `space`."""

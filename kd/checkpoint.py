@@ -1,0 +1,38 @@
+"""A student in training, as bytes: weights, averaged weights, optimizer state; always safetensors."""
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+
+def pack(model: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optimizer) -> bytes:
+    """Everything needed to go on training, as safetensors bytes."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"averaged.{name}": tensor for name, tensor in averaged.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+
+
+def unpack(
+    content: bytes, model: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optimizer
+) -> None:
+    """Restore what `pack` stored, in place."""
+    tensors = load(content)
+    model.load_state_dict(_below(tensors, "model."))
+    averaged.load_state_dict(_below(tensors, "averaged."))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _below(tensors, "optimizer.").items():
+        index, part = name.split(".", 1)
+        state.setdefault(int(index), {})[part] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def averaged_weights(content: bytes) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint: the student that is evaluated and kept."""
+    return _below(load(content), "averaged.module.")
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

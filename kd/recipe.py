@@ -1,0 +1,54 @@
+"""Everything about training that is not the architecture."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kd.augment import Augmentation
+
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a student is trained.
+
+    `loss` is "distillation" (Hinton 2015) or "hard" (labels only). `epochs` is the length of a "cosine" schedule; on a
+    "constant" schedule training may stop anywhere, which is what rungs need. The first `warmup` epochs raise the rate
+    linearly, the last `clean_epochs` see unaugmented images. `views` augmented passes are prepared and used in turn.
+    `ema` is the ceiling of the decay of the averaged weights, which are the ones evaluated and kept.
+    """
+
+    loss: Literal["distillation", "hard"] = "distillation"
+    temperature: PositiveFloat = 2.0
+    hard_weight: Share = 0.1
+    schedule: Literal["constant", "cosine"] = "constant"
+    epochs: PositiveInt = 9
+    warmup: Annotated[float, Field(ge=0)] = 0.5
+    learning_rate: PositiveFloat = 5e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    batch: PositiveInt = 256
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    clean_epochs: Annotated[int, Field(ge=0)] = 0
+    views: PositiveInt = 6
+    augmentation: Augmentation = Augmentation()
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that name the recipe."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+    def rate(self, epoch: float) -> float:
+        """Learning rate after `epoch` epochs (fractions count)."""
+        if epoch < self.warmup:
+            return self.learning_rate * (epoch / self.warmup)
+        if self.schedule == "constant":
+            return self.learning_rate
+        progress = min(1.0, (epoch - self.warmup) / max(1e-9, self.epochs - self.warmup))
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))

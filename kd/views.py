@@ -1,0 +1,111 @@
+"""Views: augmented passes over the training set with the teacher's logits for exactly those pixels.
+
+A view is written once, in an order of its own, and memory-mapped by every worker, so a batch is a slice.
+"""
+
+import hashlib
+import json
+import shutil
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kd import teacher as teachers
+from kd.augment import Augmentation, augment
+from kd.data import DataSource, load
+
+FORMAT = 1
+CLEAN = -1
+"""The index of the view without augmentation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewSource:
+    """What a family of views is made from; `cache` is the folder that holds them."""
+
+    cache: str
+    data: DataSource
+    teacher: str
+    augmentation: Augmentation
+    seed: int = 0
+
+    def folder(self) -> Path:
+        """Where these views lie: a name made from everything that determines their content."""
+        made_of = {
+            "format": FORMAT,
+            "data": asdict(self.data),
+            "teacher": hashlib.sha256(Path(self.teacher).read_bytes()).hexdigest(),
+            "augmentation": asdict(self.augmentation),
+            "seed": self.seed,
+        }
+        return (
+            Path(self.cache) / hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """One pass: uint8 images (n, channels, height, width), int64 labels (n,), float16 logits (n, classes)."""
+
+    images: Tensor
+    labels: Tensor
+    logits: Tensor
+
+
+def open_view(folder: Path, index: int) -> View:
+    """Memory-map a view that `make_view` wrote."""
+    path = folder / _name(index)
+    # copy-on-write: nothing is copied and the file cannot be changed, yet torch sees a writable array
+    parts = (
+        torch.from_numpy(np.load(path / f"{part}.npy", mmap_mode="c"))
+        for part in ("images", "labels", "logits")
+    )
+    images, labels, logits = parts
+    return View(images=images, labels=labels, logits=logits)
+
+
+def missing(source: ViewSource, count: int) -> list[int]:
+    """Indices of the views among the clean one and the first `count` that are still to be made."""
+    folder = source.folder()
+    return [index for index in (CLEAN, *range(count)) if not (folder / _name(index)).is_dir()]
+
+
+def make_view(source: ViewSource, index: int, device: str) -> None:
+    """Write one view, whole or not at all; does nothing if it exists."""
+    folder = source.folder()
+    if (folder / _name(index)).is_dir():
+        return
+    data = load(source.data)
+    teacher = teachers.load(Path(source.teacher), torch.device(device))
+    generator = torch.Generator(device).manual_seed(source.seed * 100_003 + index + 1)
+    order = torch.randperm(len(data.train.labels), generator=generator, device=device).cpu()
+    images, labels = data.train.images[order], data.train.labels[order]
+    first = images[:256].to(device).float() / 255
+    bfloat16 = teachers.bfloat16_pays(teacher, first)
+    logits: list[Tensor] = []
+    for start in range(0, len(images), 512):
+        pixels = images[start : start + 512].to(device).float() / 255
+        if index != CLEAN:
+            pixels = augment(pixels, source.augmentation, generator)
+        quantised = (pixels * 255).round()
+        images[start : start + 512] = quantised.to(torch.uint8).cpu()
+        logits.append(teachers.teacher_logits(teacher, quantised / 255, bfloat16).half().cpu())
+    draft = folder / f".{_name(index)}-{uuid.uuid4().hex}"
+    draft.mkdir(parents=True)
+    try:
+        np.save(draft / "images.npy", images.numpy())
+        np.save(draft / "labels.npy", labels.numpy())
+        np.save(draft / "logits.npy", torch.cat(logits).numpy())
+        draft.rename(folder / _name(index))
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        if not (folder / _name(index)).is_dir():  # another worker may have been faster
+            raise
+
+
+def _name(index: int) -> str:
+    return "clean" if index == CLEAN else f"{index:03d}"

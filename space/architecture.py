@@ -1,0 +1,134 @@
+"""The frozen, hashable description of one student, its digest and its JSON."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from space.blocks.block import Cost, Positive, Shape, size
+from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
+from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable
+from space.blocks.liquid import LiquidConvolution, LiquidScan
+from space.blocks.mlp import Bilinear, Dense, Mixer, Patches
+from space.errors import InputError
+
+Family = Literal["cnn", "depthwise", "mlp", "liquid", "hybrid"]
+FAMILIES: tuple[Family, ...] = ("cnn", "depthwise", "mlp", "liquid", "hybrid")
+
+AnyBlock = Annotated[
+    Convolution
+    | ResidualConvolution
+    | Pool
+    | GlobalAverage
+    | Separable
+    | ResidualSeparable
+    | InvertedResidual
+    | Dense
+    | Bilinear
+    | Patches
+    | Mixer
+    | LiquidScan
+    | LiquidConvolution,
+    Field(discriminator="kind"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """One student: blocks from an image of `shape` (channels, height, width), then a linear layer to `classes`.
+
+    Two architectures of the same blocks are the same network and share a digest, whatever family drew them.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    family: Family
+    shape: tuple[Positive, Positive, Positive]
+    classes: Annotated[int, Field(ge=2)]
+    blocks: Annotated[tuple[AnyBlock, ...], Field(min_length=1)]
+
+    def shapes(self) -> list[Shape]:
+        """Input shape of every block, then that of the classifier."""
+        shapes = [self.shape]
+        for block in self.blocks:
+            shapes.append(block.output(shapes[-1]))
+        return shapes
+
+    def cost(self) -> Cost:
+        """Cost of the whole student: blocks and the classifier with its bias."""
+        shape = self.shape
+        total = Cost.of(weights=0, trained=0, kept=0, macs=0, memory=0)
+        for block in self.blocks:
+            total = total + block.cost(shape)
+            shape = block.output(shape)
+        features = size(shape)
+        return total + Cost.of(
+            weights=features * self.classes,
+            trained=self.classes,
+            kept=self.classes,
+            macs=features * self.classes,
+            memory=features + self.classes,
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that name the network, the same in every process and release."""
+        content = {
+            "shape": self.shape,
+            "classes": self.classes,
+            "blocks": [asdict(block) for block in self.blocks],
+        }
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads back."""
+        return json.dumps(asdict(self))
+
+
+_ADAPTER = TypeAdapter(Architecture)
+
+
+def from_json(text: str | bytes) -> Architecture:
+    """Read an architecture; raises InputError that names the first thing wrong."""
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"not an architecture: {place}: {first['msg'].lower()}") from error
+
+
+def read(path: Path) -> Architecture:
+    """Read an architecture from a JSON file; raises InputError."""
+    if not path.is_file():
+        raise InputError(f"no architecture file at {path}: check the path")
+    return from_json(path.read_bytes())
+
+
+def layers(architecture: Architecture) -> str:
+    """The blocks in short, for tables: kinds and the numbers that matter."""
+    return " → ".join(_brief(asdict(block)) for block in architecture.blocks)
+
+
+def _brief(block: dict[str, object]) -> str:
+    kind = str(block.pop("kind")).replace("_", " ")
+    block.pop("activation", None)
+    repeats = block.pop("repeats", 1)
+    kernel, stride = block.pop("kernel", None), block.pop("stride", 1)
+    words = [f"{kernel}×{kernel}"] if kernel else []
+    words.append(kind)
+    words += [
+        str(v) if k in ("width", "mode", "cell", "axis") else f"{k.replace('_', ' ')} {v}"
+        for k, v in block.items()
+        if v
+    ]
+    if stride != 1:
+        words.append(f"/{stride}")
+    if repeats != 1:
+        words.append(f"×{repeats}")
+    return " ".join(words)

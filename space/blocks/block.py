@@ -1,0 +1,97 @@
+"""What every block is: a frozen description with an output shape, a closed-form cost and a module."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import nn
+
+Shape = tuple[int, int, int]
+"""Channels, height, width of the activations of one sample; a vector of n features is (n, 1, 1)."""
+
+Activation = Literal["relu", "leaky_relu", "prelu", "silu", "hardswish"]
+Positive = Annotated[int, Field(ge=1, le=4096)]
+Kernel = Annotated[int, Field(ge=1, le=15)]
+Repeats = Annotated[int, Field(ge=1, le=32)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What running something takes.
+
+    `parameters` are trainable, weight-tied ones counted once. `deployed_parameters` are left when batch norm is
+    folded. `macs` are multiply-accumulates of one sample in convolutions and matrix products. `memory_bytes` is the
+    largest sum of int8 activations alive at once when layers run in order. `int8_bytes` is the deployed size:
+    one byte a weight, four a bias or a scale that could not be folded.
+    """
+
+    parameters: int
+    deployed_parameters: int
+    macs: int
+    memory_bytes: int
+    int8_bytes: int
+
+    @classmethod
+    def of(cls, *, weights: int, trained: int, kept: int, macs: int, memory: int) -> "Cost":
+        """Cost from `weights`, `trained` vectors (norms, biases), and the `kept` part of those after folding."""
+        return cls(
+            parameters=weights + trained,
+            deployed_parameters=weights + kept,
+            macs=macs,
+            memory_bytes=memory,
+            int8_bytes=weights + 4 * kept,
+        )
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """Cost of running both, one after the other."""
+        return Cost(
+            parameters=self.parameters + other.parameters,
+            deployed_parameters=self.deployed_parameters + other.deployed_parameters,
+            macs=self.macs + other.macs,
+            memory_bytes=max(self.memory_bytes, other.memory_bytes),
+            int8_bytes=self.int8_bytes + other.int8_bytes,
+        )
+
+
+class Block(ABC):
+    """One step of a student. Blocks are frozen, so an architecture can be hashed, stored and compared."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def output(self, shape: Shape) -> Shape:
+        """Shape of the output for an input of `shape`."""
+
+    @abstractmethod
+    def cost(self, shape: Shape) -> Cost:
+        """Cost on an input of `shape`, in closed form."""
+
+    @abstractmethod
+    def build(self, shape: Shape) -> nn.Module:
+        """Module from (batch, *shape) to (batch, *output(shape))."""
+
+
+def size(shape: Shape) -> int:
+    """Number of activations of one sample."""
+    return shape[0] * shape[1] * shape[2]
+
+
+def slopes(activation: Activation, channels: int) -> int:
+    """Trainable parameters of an activation: one slope a channel for PReLU (He et al. 2015), else none."""
+    return channels if activation == "prelu" else 0
+
+
+def activate(activation: Activation, channels: int) -> nn.Module:
+    """Module of an activation over `channels`."""
+    match activation:
+        case "relu":
+            return nn.ReLU(inplace=True)
+        case "leaky_relu":
+            return nn.LeakyReLU(0.1, inplace=True)
+        case "prelu":
+            return nn.PReLU(channels)
+        case "silu":
+            return nn.SiLU(inplace=True)
+        case "hardswish":
+            return nn.Hardswish(inplace=True)

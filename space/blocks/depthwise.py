@@ -1,0 +1,151 @@
+"""Depthwise-separable blocks, plain and weight-tied (Howard et al. 2017; Sandler et al. 2018)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from space.blocks.block import (
+    Activation,
+    Block,
+    Cost,
+    Kernel,
+    Positive,
+    Repeats,
+    Shape,
+    activate,
+    size,
+    slopes,
+)
+from space.blocks.convolution import Tied, strided, tied_vectors
+
+
+def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """k×k convolution of every channel with a kernel of its own."""
+    return nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Separable(Block):
+    """k×k depthwise convolution, 1×1 convolution, batch norm, activation."""
+
+    kind: Literal["separable"] = "separable"
+    width: Positive
+    kernel: Kernel = 3
+    stride: Positive = 1
+    activation: Activation = "relu"
+
+    def output(self, shape: Shape) -> Shape:
+        """(width, ⌈height/stride⌉, ⌈width/stride⌉)."""
+        return strided(shape, self.width, self.stride)
+
+    def cost(self, shape: Shape) -> Cost:
+        """C·k² + C·W weights."""
+        channels = shape[0]
+        weights = channels * self.kernel**2 + channels * self.width
+        out = self.output(shape)
+        middle = channels * out[1] * out[2]
+        slope = slopes(self.activation, self.width)
+        return Cost.of(
+            weights=weights,
+            trained=2 * self.width + slope,
+            kept=self.width + slope,
+            macs=weights * out[1] * out[2],
+            memory=middle + max(size(shape), size(out)),
+        )
+
+    def build(self, shape: Shape) -> nn.Module:
+        """Depthwise Conv2d, 1×1 Conv2d, BatchNorm2d, activation."""
+        return nn.Sequential(
+            depthwise(shape[0], self.kernel, self.stride),
+            nn.Conv2d(shape[0], self.width, 1, bias=False),
+            nn.BatchNorm2d(self.width),
+            activate(self.activation, self.width),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualSeparable(Block):
+    """One width-preserving separable convolution applied `repeats` times residually, a norm of its own each time."""
+
+    kind: Literal["residual_separable"] = "residual_separable"
+    kernel: Kernel = 3
+    repeats: Repeats = 1
+    activation: Activation = "relu"
+
+    def output(self, shape: Shape) -> Shape:
+        """The input's shape."""
+        return shape
+
+    def cost(self, shape: Shape) -> Cost:
+        """C·k² + C² weights once, however often they are applied."""
+        channels = shape[0]
+        weights = channels * self.kernel**2 + channels**2
+        trained, kept = tied_vectors(channels, self.repeats, self.activation)
+        macs = weights * shape[1] * shape[2] * self.repeats
+        return Cost.of(weights=weights, trained=trained, kept=kept, macs=macs, memory=3 * size(shape))
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A `Tied` separable convolution."""
+        body = nn.Sequential(depthwise(shape[0], self.kernel), nn.Conv2d(shape[0], shape[0], 1, bias=False))
+        return Tied(body, shape[0], self.repeats, self.activation)
+
+
+class TiedInverted(nn.Module):
+    """x ← x + normₒ(project(act(normₘ(depthwise(act(normₑ(expand(x)))))))), three norms of its own each time."""
+
+    def __init__(
+        self, channels: int, expanded: int, kernel: int, repeats: int, activation: Activation
+    ) -> None:
+        """Apply one inverted residual `repeats` times."""
+        super().__init__()
+        self.expand = nn.Conv2d(channels, expanded, 1, bias=False)
+        self.depthwise = depthwise(expanded, kernel)
+        self.project = nn.Conv2d(expanded, channels, 1, bias=False)
+        widths = (expanded, expanded, channels)
+        self.norms = nn.ModuleList(nn.ModuleList(nn.BatchNorm2d(w) for w in widths) for _ in range(repeats))
+        self.first = activate(activation, expanded)
+        self.second = activate(activation, expanded)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to the same."""
+        for norms in self.norms:
+            expand_norm, depthwise_norm, project_norm = norms  # type: ignore[misc]
+            y = self.first(expand_norm(self.expand(x)))
+            y = self.second(depthwise_norm(self.depthwise(y)))
+            x = x + project_norm(self.project(y))
+        return x
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvertedResidual(Block):
+    """Width-preserving inverted residual (Sandler et al. 2018), one set of weights applied `repeats` times."""
+
+    kind: Literal["inverted_residual"] = "inverted_residual"
+    expansion: Positive = 2
+    kernel: Kernel = 3
+    repeats: Repeats = 1
+    activation: Activation = "relu"
+
+    def output(self, shape: Shape) -> Shape:
+        """The input's shape."""
+        return shape
+
+    def cost(self, shape: Shape) -> Cost:
+        """2·C·E + E·k² weights, E = expansion·C."""
+        channels = shape[0]
+        expanded = self.expansion * channels
+        weights = 2 * channels * expanded + expanded * self.kernel**2
+        per_repeat = 2 * expanded + channels
+        slope = 2 * slopes(self.activation, expanded)
+        return Cost.of(
+            weights=weights,
+            trained=2 * per_repeat * self.repeats + slope,
+            kept=(2 * per_repeat * self.repeats if self.repeats > 1 else per_repeat) + slope,
+            macs=weights * shape[1] * shape[2] * self.repeats,
+            memory=size(shape) + 2 * self.expansion * size(shape),
+        )
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A `TiedInverted` block."""
+        return TiedInverted(shape[0], self.expansion * shape[0], self.kernel, self.repeats, self.activation)

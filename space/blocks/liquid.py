@@ -1,0 +1,204 @@
+"""Liquid blocks: LTC and CfC cells that scan an image, and a convolutional liquid block."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from space.blocks.block import Block, Cost, Kernel, Positive, Repeats, Shape, size
+
+CellKind = Literal["ltc", "cfc"]
+EPSILON = 1e-8
+
+
+class LiquidTimeConstantCell(nn.Module):
+    """LTC (Hasani et al. 2021, eq. 1 and its fused semi-implicit solver), Δt = 1 a step, fully wired.
+
+    Conductances and capacities are positive through a softplus. Inputs pass an affine map of their own, the
+    output none: the layer after it is linear.
+    """
+
+    def __init__(self, inputs: int, hidden: int, unfolds: int) -> None:
+        """Cell from `inputs` features to `hidden` states, with `unfolds` solver steps a time step."""
+        super().__init__()
+        self.unfolds, self.hidden = unfolds, hidden
+        self.input_scale = nn.Parameter(torch.ones(inputs))
+        self.input_shift = nn.Parameter(torch.zeros(inputs))
+        self.sensory = nn.ParameterDict(self._synapses(inputs, hidden))
+        self.recurrent = nn.ParameterDict(self._synapses(hidden, hidden))
+        self.leak = nn.Parameter(torch.empty(hidden).uniform_(0.001, 1))
+        self.leak_potential = nn.Parameter(torch.empty(hidden).uniform_(-0.2, 0.2))
+        self.capacity = nn.Parameter(torch.empty(hidden).uniform_(0.4, 0.6))
+
+    @staticmethod
+    def _synapses(sources: int, hidden: int) -> dict[str, nn.Parameter]:
+        signs = torch.randint(0, 2, (sources, hidden)) * 2.0 - 1
+        return {
+            "weight": nn.Parameter(torch.empty(sources, hidden).uniform_(0.001, 1)),
+            "steepness": nn.Parameter(torch.empty(sources, hidden).uniform_(3, 8)),
+            "threshold": nn.Parameter(torch.empty(sources, hidden).uniform_(0.3, 0.8)),
+            "reversal": nn.Parameter(signs),
+        }
+
+    @staticmethod
+    def _currents(synapses: nn.ParameterDict, source: Tensor) -> tuple[Tensor, Tensor]:
+        # f·A and f of every target, summed over sources: (..., sources) to two (..., hidden)
+        gate = torch.sigmoid(synapses["steepness"] * (source.unsqueeze(-1) - synapses["threshold"]))
+        conductance = functional.softplus(synapses["weight"]) * gate
+        return (conductance * synapses["reversal"]).sum(-2), conductance.sum(-2)
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        """(batch, time, inputs) to the last state (batch, hidden)."""
+        drive, conductance = self._currents(self.sensory, sequence * self.input_scale + self.input_shift)
+        capacity = functional.softplus(self.capacity) * self.unfolds
+        leak = functional.softplus(self.leak)
+        state = sequence.new_zeros(len(sequence), self.hidden)
+        for step in range(sequence.shape[1]):
+            for _ in range(self.unfolds):
+                inner_drive, inner_conductance = self._currents(self.recurrent, state)
+                numerator = capacity * state + leak * self.leak_potential + inner_drive + drive[:, step]
+                denominator = capacity + leak + inner_conductance + conductance[:, step]
+                state = numerator / (denominator + EPSILON)
+        return state
+
+
+class ClosedFormCell(nn.Module):
+    """CfC (Hasani et al. 2022, eq. 4) without a backbone: x ← tanh(f₁)(1 − s) + s·tanh(f₂), s = σ(t).
+
+    With a constant Δt the two time layers of the paper are one layer t.
+    """
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        """Cell from `inputs` features to `hidden` states."""
+        super().__init__()
+        self.hidden = hidden
+        self.input = nn.Linear(inputs, 3 * hidden)
+        self.recurrent = nn.Linear(hidden, 3 * hidden, bias=False)
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        """(batch, time, inputs) to the last state (batch, hidden)."""
+        drives = self.input(sequence)
+        state = sequence.new_zeros(len(sequence), self.hidden)
+        for step in range(sequence.shape[1]):
+            first, second, time = (drives[:, step] + self.recurrent(state)).chunk(3, dim=1)
+            gate = torch.sigmoid(time)
+            state = torch.tanh(first) * (1 - gate) + gate * torch.tanh(second)
+        return state
+
+
+class Scan(nn.Module):
+    """Reads maps row by row or column by column with a liquid cell, in one or both directions."""
+
+    def __init__(self, cells: list[nn.Module], axis: Literal["rows", "columns"]) -> None:
+        """The first cell reads forwards, the second, if any, backwards."""
+        super().__init__()
+        self.cells = nn.ModuleList(cells)
+        self.axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to (batch, cells·hidden, 1, 1)."""
+        order = (0, 2, 1, 3) if self.axis == "rows" else (0, 3, 1, 2)
+        sequence = x.permute(order).flatten(2)
+        directions = (sequence, sequence.flip(1))
+        states = [cell(s) for cell, s in zip(self.cells, directions[: len(self.cells)], strict=True)]
+        return torch.cat(states, dim=1)[:, :, None, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiquidScan(Block):
+    """A liquid cell over the rows or columns; the last state goes on. `unfolds` counts for LTC only."""
+
+    kind: Literal["liquid_scan"] = "liquid_scan"
+    cell: CellKind
+    hidden: Positive
+    axis: Literal["rows", "columns"] = "rows"
+    both_directions: bool = False
+    unfolds: Repeats = 1
+
+    def output(self, shape: Shape) -> Shape:
+        """(hidden, 1, 1), twice as many for both directions."""
+        return self.hidden * (1 + self.both_directions), 1, 1
+
+    def cost(self, shape: Shape) -> Cost:
+        """A cell's parameters once a direction; MACs over all time steps.
+
+        LTC: four numbers a synapse, three a state, two an input; a synapse takes two MACs (its gate's argument, its
+        current) a solver step. CfC: three gates, each linear in input and state.
+        """
+        steps, features = (
+            (shape[1], shape[0] * shape[2]) if self.axis == "rows" else (shape[2], shape[0] * shape[1])
+        )
+        hidden, cells = self.hidden, 1 + self.both_directions
+        if self.cell == "ltc":
+            weights = 4 * hidden * (features + hidden)
+            vectors = 3 * hidden + 2 * features
+            macs = 2 * steps * hidden * (features + hidden * self.unfolds)
+        else:
+            weights = 3 * hidden * (features + hidden)
+            vectors = 3 * hidden
+            macs = weights * steps
+        return Cost.of(
+            weights=weights * cells,
+            trained=vectors * cells,
+            kept=vectors * cells,
+            macs=macs * cells,
+            memory=size(shape) + 5 * hidden * cells,
+        )
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A `Scan` with one or two cells."""
+        features = shape[0] * (shape[2] if self.axis == "rows" else shape[1])
+
+        def make() -> nn.Module:
+            if self.cell == "ltc":
+                return LiquidTimeConstantCell(features, self.hidden, self.unfolds)
+            return ClosedFormCell(features, self.hidden)
+
+        return Scan([make() for _ in range(1 + self.both_directions)], self.axis)
+
+
+class LiquidMaps(nn.Module):
+    """x ← (x + f·A) / (1 + 1/τ + f), f = σ(normᵢ(conv(x))): the fused LTC step (Hasani et al. 2021) on maps."""
+
+    def __init__(self, channels: int, kernel: int, unfolds: int) -> None:
+        """One convolution, a reversal A and a rate 1/τ a channel; `unfolds` steps, a norm of its own each."""
+        super().__init__()
+        self.synapse = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(unfolds))
+        self.reversal = nn.Parameter(torch.randn(channels, 1, 1))
+        self.rate = nn.Parameter(torch.full((channels, 1, 1), -3.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to the same."""
+        rate = functional.softplus(self.rate)
+        for norm in self.norms:
+            gate = torch.sigmoid(norm(self.synapse(x)))
+            x = (x + gate * self.reversal) / (1 + rate + gate)
+        return x
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiquidConvolution(Block):
+    """Convolutional LTC: the maps are the state, their own k×k convolution the synapses, weights tied over unfolds."""
+
+    kind: Literal["liquid_convolution"] = "liquid_convolution"
+    kernel: Kernel = 3
+    unfolds: Repeats = 2
+
+    def output(self, shape: Shape) -> Shape:
+        """The input's shape."""
+        return shape
+
+    def cost(self, shape: Shape) -> Cost:
+        """C²·k² weights once; a norm an unfold, a time constant and a reversal a channel."""
+        channels = shape[0]
+        weights = channels**2 * self.kernel**2
+        vectors = 2 * channels * self.unfolds + 2 * channels
+        macs = weights * shape[1] * shape[2] * self.unfolds
+        return Cost.of(weights=weights, trained=vectors, kept=vectors, macs=macs, memory=2 * size(shape))
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A `LiquidMaps` module."""
+        return LiquidMaps(shape[0], self.kernel, self.unfolds)

@@ -1,0 +1,210 @@
+"""Dense, row–column and mixer layers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from space.blocks.block import Activation, Block, Cost, Positive, Repeats, Shape, activate, size, slopes
+
+
+class FlatDense(nn.Module):
+    """Flatten, linear, batch norm, activation; (batch, ...) to (batch, width, 1, 1)."""
+
+    def __init__(self, features: int, width: int, activation: Activation) -> None:
+        """Dense layer from all `features` of a sample to `width`."""
+        super().__init__()
+        self.linear = nn.Linear(features, width, bias=False)
+        self.norm = nn.BatchNorm1d(width)
+        self.activation = activate(activation, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to (batch, width, 1, 1)."""
+        y: Tensor = self.activation(self.norm(self.linear(x.flatten(1))))
+        return y[:, :, None, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dense(Block):
+    """Linear layer over all activations, batch norm, activation."""
+
+    kind: Literal["dense"] = "dense"
+    width: Positive
+    activation: Activation = "relu"
+
+    def output(self, shape: Shape) -> Shape:
+        """(width, 1, 1)."""
+        return self.width, 1, 1
+
+    def cost(self, shape: Shape) -> Cost:
+        """n·W weights."""
+        weights = size(shape) * self.width
+        slope = slopes(self.activation, self.width)
+        return Cost.of(
+            weights=weights,
+            trained=2 * self.width + slope,
+            kept=self.width + slope,
+            macs=weights,
+            memory=size(shape) + self.width,
+        )
+
+    def build(self, shape: Shape) -> nn.Module:
+        """Flatten, Linear, BatchNorm1d, activation."""
+        return FlatDense(size(shape), self.width, self.activation)
+
+
+class RowColumn(nn.Module):
+    """X → act(norm(A X B)) for every channel, norm over single activations; residual where the shape is kept."""
+
+    def __init__(self, shape: Shape, rows: int, columns: int, activation: Activation) -> None:
+        """Factors A (rows, height) and B (width, columns), shared by all channels."""
+        super().__init__()
+        channels, height, width = shape
+        self.row_factor = nn.Parameter(torch.randn(rows, height) / height**0.5)
+        self.column_factor = nn.Parameter(torch.randn(width, columns) / width**0.5)
+        self.norm = nn.BatchNorm1d(channels * rows * columns)
+        self.activation = activate(activation, channels)
+        self.residual = (rows, columns) == (height, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to (batch, channels, rows, columns)."""
+        y = torch.matmul(self.row_factor, torch.matmul(x, self.column_factor))
+        y = self.activation(self.norm(y.flatten(1)).view_as(y))
+        return x + y if self.residual else y
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bilinear(Block):
+    """Row–column layer: a dense layer factored over rows and columns, X → act(norm(A X B))."""
+
+    kind: Literal["bilinear"] = "bilinear"
+    rows: Positive
+    columns: Positive
+    activation: Activation = "relu"
+
+    def output(self, shape: Shape) -> Shape:
+        """(channels, rows, columns)."""
+        return shape[0], self.rows, self.columns
+
+    def cost(self, shape: Shape) -> Cost:
+        """H·rows + W·columns weights; a scale and a shift an activation, kept because A and B are shared."""
+        channels, height, width = shape
+        out = self.output(shape)
+        slope = slopes(self.activation, channels)
+        # columns first, as the module does it: X B is (height, columns), then A (X B)
+        macs = channels * (height * width * self.columns + self.rows * height * self.columns)
+        middle = channels * height * self.columns
+        return Cost.of(
+            weights=height * self.rows + width * self.columns,
+            trained=2 * size(out) + slope,
+            kept=2 * size(out) + slope,
+            macs=macs,
+            memory=middle + max(size(shape), size(out)),
+        )
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A `RowColumn` layer."""
+        return RowColumn(shape, self.rows, self.columns, self.activation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patches(Block):
+    """Linear embedding of non-overlapping patches, batch norm (Dosovitskiy et al. 2021); rests are cut off."""
+
+    kind: Literal["patches"] = "patches"
+    side: Positive
+    width: Positive
+
+    def output(self, shape: Shape) -> Shape:
+        """(width, ⌊height/side⌋, ⌊width/side⌋)."""
+        return self.width, shape[1] // self._side(shape), shape[2] // self._side(shape)
+
+    def cost(self, shape: Shape) -> Cost:
+        """C·side²·W weights."""
+        weights = shape[0] * self._side(shape) ** 2 * self.width
+        out = self.output(shape)
+        return Cost.of(
+            weights=weights,
+            trained=2 * self.width,
+            kept=self.width,
+            macs=weights * out[1] * out[2],
+            memory=size(shape) + size(out),
+        )
+
+    def build(self, shape: Shape) -> nn.Module:
+        """Conv2d with the stride of its kernel, BatchNorm2d."""
+        side = self._side(shape)
+        return nn.Sequential(
+            nn.Conv2d(shape[0], self.width, side, side, bias=False), nn.BatchNorm2d(self.width)
+        )
+
+    def _side(self, shape: Shape) -> int:
+        return min(self.side, shape[1], shape[2])
+
+
+class TiedMixer(nn.Module):
+    """Token mixing and channel mixing (Tolstikhin et al. 2021), the same weights applied once a pair of norms."""
+
+    def __init__(
+        self, shape: Shape, token_width: int, channel_width: int, repeats: int, activation: Activation
+    ) -> None:
+        """Mix height·width tokens of `channels` features."""
+        super().__init__()
+        channels, tokens = shape[0], shape[1] * shape[2]
+        self.tokens = nn.Sequential(
+            nn.Linear(tokens, token_width), activate(activation, channels), nn.Linear(token_width, tokens)
+        )
+        self.channels = nn.Sequential(
+            nn.Conv1d(channels, channel_width, 1),
+            activate(activation, channel_width),
+            nn.Conv1d(channel_width, channels, 1),
+        )
+        self.norms = nn.ModuleList(
+            nn.ModuleList(nn.BatchNorm1d(channels) for _ in range(2)) for _ in range(repeats)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to the same."""
+        y = x.flatten(2)
+        for norms in self.norms:
+            token_norm, channel_norm = norms  # type: ignore[misc]
+            y = y + self.tokens(token_norm(y))
+            y = y + self.channels(channel_norm(y))
+        return y.view_as(x)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixer(Block):
+    """Mixer block over the positions as tokens; one set of weights applied `repeats` times."""
+
+    kind: Literal["mixer"] = "mixer"
+    token_width: Positive
+    channel_width: Positive
+    repeats: Repeats = 1
+    activation: Activation = "relu"
+
+    def output(self, shape: Shape) -> Shape:
+        """The input's shape."""
+        return shape
+
+    def cost(self, shape: Shape) -> Cost:
+        """2·T·t + 2·C·c weights with biases; two norms a repeat, kept because the weights are shared."""
+        channels, tokens = shape[0], shape[1] * shape[2]
+        weights = 2 * tokens * self.token_width + 2 * channels * self.channel_width
+        biases = self.token_width + tokens + self.channel_width + channels
+        biases += slopes(self.activation, channels) + slopes(self.activation, self.channel_width)
+        macs = 2 * tokens * channels * (self.token_width + self.channel_width) * self.repeats
+        norms = 4 * channels * self.repeats
+        wide = max(channels * self.token_width, tokens * self.channel_width)
+        return Cost.of(
+            weights=weights,
+            trained=biases + norms,
+            kept=biases + norms,
+            macs=macs,
+            memory=2 * size(shape) + wide,
+        )
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A `TiedMixer`."""
+        return TiedMixer(shape, self.token_width, self.channel_width, self.repeats, self.activation)

@@ -1,0 +1,146 @@
+"""What is asked of a study: a preset or TOML file, read strictly, with `--set` changes on top."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from kd.data import DataSource
+from kd.recipe import Recipe
+from space.budget import Budget
+from space.domain import Domain
+from space.errors import InputError
+
+PRESETS = Path(__file__).parent / "presets"
+Natural = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How candidates are found and compared.
+
+    `trials` students are trained in total; suggestions over budget or seen before are free and come on top. `hours`
+    limits the wall clock of one run, retraining included. A candidate stops at each of `rungs` (epochs trained); it
+    is weak there when at least `peers` others with at most `slack` times its parameters did at least as well. The
+    first `startup` suggestions are random, the families taking turns.
+    """
+
+    trials: Natural = 40
+    hours: Annotated[float, Field(gt=0)] | None = None
+    rungs: Annotated[tuple[Natural, ...], Field(min_length=1)] = (1, 3, 9)
+    startup: Annotated[int, Field(ge=0)] = 15
+    peers: Natural = 3
+    slack: Annotated[float, Field(ge=1)] = 1.1
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrain:
+    """How the front is retrained: `points` students spread over size (0: all), `seeds` times each."""
+
+    points: Annotated[int, Field(ge=0)] = 5
+    seeds: Natural = 3
+    recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=2.0, learning_rate=1e-2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything asked of a study. `teacher` is a shipped teacher's name or a file that `wunderkind teach` wrote."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    data: DataSource = DataSource()
+    teacher: str = "mnist"
+    space: Domain = Domain()
+    budget: Budget = Budget()
+    search: Search = Search()
+    recipe: Recipe = Recipe()
+    retrain: Retrain = Retrain()
+
+    def to_json(self) -> str:
+        """Indented JSON that `parse` reads back."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+_ADAPTER = TypeAdapter(Config)
+
+
+def presets() -> list[str]:
+    """Names of the shipped presets."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def read(preset: str, changes: Iterable[str] = ()) -> Config:
+    """Read a preset by name, or a TOML file by path, and apply `key=value` changes; raises InputError."""
+    path = PRESETS / f"{preset}.toml" if preset in presets() else Path(preset)
+    if path.suffix != ".toml" or not path.is_file():
+        raise InputError(
+            f"unknown preset '{preset}': use one of {', '.join(presets())} or the path of a .toml file"
+        )
+    try:
+        settings = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}") from error
+    for change in changes:
+        _apply(settings, change)
+    return parse(settings)
+
+
+def parse(settings: Mapping[str, Any]) -> Config:
+    """Check settings; raises InputError that names the first key that is unknown or wrong."""
+    try:
+        config = _ADAPTER.validate_json(json.dumps(settings, default=str))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "unexpected_keyword_argument":
+            raise InputError(f"unknown key {place}: see the presets for the keys there are") from error
+        raise InputError(
+            f"{place} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        ) from error
+    rungs = config.search.rungs
+    if list(rungs) != sorted(set(rungs)):
+        raise InputError(f"search.rungs = {list(rungs)}: must be rising, like [1, 3, 9]")
+    if config.space.smallest >= config.space.largest:
+        raise InputError(
+            f"space.smallest = {config.space.smallest}: must be below space.largest = {config.space.largest}"
+        )
+    if config.recipe.augmentation != config.retrain.recipe.augmentation:
+        raise InputError(
+            "recipe.augmentation and retrain.recipe.augmentation differ: views are shared, make them equal"
+        )
+    return config
+
+
+def differences(stored: Config, asked: Config) -> list[str]:
+    """Settings that differ, as "key is A, not B"; how long to search may always change."""
+    old, new = _flat(asdict(stored)), _flat(asdict(asked))
+    free = {"search.trials", "search.hours"}
+    return [f"{key} is {old[key]}, not {new[key]}" for key in old if key not in free and old[key] != new[key]]
+
+
+def _apply(settings: dict[str, Any], change: str) -> None:
+    key, separator, text = change.partition("=")
+    if not separator or not key.strip():
+        raise InputError(f"--set {change}: write key=value, like --set budget.parameters=5000")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        settings = settings.setdefault(parent, {})
+        if not isinstance(settings, dict):
+            raise InputError(f"--set {change}: {parent} is a value, not a section")
+    settings[last] = value
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

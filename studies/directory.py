@@ -1,0 +1,89 @@
+"""The run directory: everything one study owns, and the lock that keeps a second driver out."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from space.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDirectory:
+    """`root/name` and the places in it."""
+
+    root: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        """Refuse names that are not plain file names."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise InputError(
+                f"study name '{self.name}': use letters, digits, '.', '_' and '-', starting with a letter or digit"
+            )
+
+    @property
+    def path(self) -> Path:
+        """The directory itself."""
+        return self.root / self.name
+
+    @property
+    def config(self) -> Path:
+        """What was asked, as JSON."""
+        return self.path / "config.json"
+
+    @property
+    def database(self) -> Path:
+        """SQLite file with Optuna's tables and the ledger."""
+        return self.path / "study.db"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Training states of candidates and retrainings."""
+        return self.path / "checkpoints"
+
+    @property
+    def artifacts(self) -> Path:
+        """What optuna-dashboard shows beside trials."""
+        return self.path / "artifacts"
+
+    @property
+    def report(self) -> Path:
+        """The report's files."""
+        return self.path / "report"
+
+    @property
+    def students(self) -> Path:
+        """One folder a retrained student."""
+        return self.path / "students"
+
+    def student(self, digest: str) -> Path:
+        """Folder of one retrained student."""
+        return self.students / digest
+
+    @property
+    def cache(self) -> Path:
+        """Views, shared by all studies under the same root."""
+        return self.root / ".views"
+
+    def require(self) -> None:
+        """Raise InputError when there is no study of this name."""
+        if not self.config.is_file():
+            known = sorted(path.parent.name for path in self.root.glob("*/config.json"))
+            hint = f"studies here: {', '.join(known)}" if known else "start one with wunderkind run"
+            raise InputError(f"no study '{self.name}' under {self.root}: {hint}")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the study; raises InputError when another process does. The lock ends with the process, however it ends."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / "driver.lock", timeout=0):
+                yield
+        except Timeout:
+            raise InputError(
+                f"another process is working on study '{self.name}': wait for it, or use another --name"
+            ) from None

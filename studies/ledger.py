@@ -1,0 +1,170 @@
+"""The ledger: what was trained, with what result. Also the cache that keeps anything from being trained twice."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+
+from kd.train import Epoch
+
+
+class Base(DeclarativeBase):
+    """Tables of the ledger; they lie beside Optuna's in one database."""
+
+    type_annotation_map = {list[dict[str, Any]]: JSON}  # noqa: RUF012
+
+
+class TrainingRow(Base):
+    """One training run: an architecture, a recipe, its views, a seed."""
+
+    __tablename__ = "wunderkind_training"
+    __table_args__ = (UniqueConstraint("architecture", "recipe", "views", "seed"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    architecture: Mapped[str]
+    recipe: Mapped[str]
+    views: Mapped[str]
+    seed: Mapped[int]
+    rungs: Mapped[list["RungRow"]] = relationship(order_by="RungRow.epochs", cascade="all, delete-orphan")
+    test: Mapped["TestRow | None"] = relationship(cascade="all, delete-orphan")
+
+
+class RungRow(Base):
+    """A finished part of a training run, which ended after `epochs`."""
+
+    __tablename__ = "wunderkind_rung"
+    __table_args__ = (UniqueConstraint("training", "epochs"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    training: Mapped[int] = mapped_column(ForeignKey("wunderkind_training.id"))
+    epochs: Mapped[int]
+    curve: Mapped[list[dict[str, Any]]]
+    seconds: Mapped[float]
+    checkpoint: Mapped[str]
+    failure: Mapped[str | None]
+    finished: Mapped[datetime]
+
+
+class TestRow(Base):
+    """The one reading of the test split at the end of a retraining."""
+
+    __tablename__ = "wunderkind_test"
+    __test__ = False
+
+    training: Mapped[int] = mapped_column(ForeignKey("wunderkind_training.id"), primary_key=True)
+    accuracy: Mapped[float]
+    weights: Mapped[str]
+    finished: Mapped[datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """The key of a training run: digests of architecture, recipe and views, and the seed."""
+
+    architecture: str
+    recipe: str
+    views: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """A file name for this training run."""
+        return f"{self.architecture}-{self.recipe}-{self.views}-{self.seed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A finished rung: its part of the learning curve and the path of the state it left."""
+
+    epochs: int
+    curve: tuple[Epoch, ...]
+    seconds: float
+    checkpoint: str
+    failure: str | None = None
+
+
+class Ledger:
+    """Reads and writes the ledger of a database URL."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database and make missing tables."""
+        self.engine = connect(url)
+        Base.metadata.create_all(self.engine)
+
+    def rungs(self, training: Training) -> list[Rung]:
+        """Finished rungs of a training run, shortest first."""
+        with Session(self.engine) as session:
+            row = _find(session, training)
+            return [_rung(rung) for rung in row.rungs] if row else []
+
+    def record_rung(self, training: Training, rung: Rung) -> None:
+        """Store a finished rung; a rung stored before stays as it was."""
+        with self._training(training) as row:
+            if all(known.epochs != rung.epochs for known in row.rungs):
+                curve = [asdict(epoch) for epoch in rung.curve]
+                row.rungs.append(
+                    RungRow(
+                        epochs=rung.epochs,
+                        curve=curve,
+                        seconds=rung.seconds,
+                        checkpoint=rung.checkpoint,
+                        failure=rung.failure,
+                        finished=datetime.now(UTC),
+                    )
+                )
+
+    def test_accuracy(self, training: Training) -> float | None:
+        """The test accuracy of a finished retraining, None before that."""
+        with Session(self.engine) as session:
+            row = _find(session, training)
+            return row.test.accuracy if row and row.test else None
+
+    def record_test(self, training: Training, accuracy: float, weights: str) -> None:
+        """Store the one test reading of a retraining; a reading stored before stays as it was."""
+        with self._training(training) as row:
+            if row.test is None:
+                row.test = TestRow(accuracy=accuracy, weights=weights, finished=datetime.now(UTC))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _training(self, training: Training) -> Iterator[TrainingRow]:
+        with Session(self.engine) as session, session.begin():
+            row = _find(session, training)
+            if row is None:
+                row = TrainingRow(**asdict(training))
+                session.add(row)
+            yield row
+
+
+def connect(url: str) -> Engine:
+    """Engine for a database URL; SQLite in write-ahead mode, so readers never block the driver."""
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def _pragmas(connection: Any, _record: Any) -> None:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA busy_timeout=60000")
+
+    return engine
+
+
+def _find(session: Session, training: Training) -> TrainingRow | None:
+    return session.scalars(select(TrainingRow).filter_by(**asdict(training))).one_or_none()
+
+
+def _rung(row: RungRow) -> Rung:
+    return Rung(
+        epochs=row.epochs,
+        curve=tuple(Epoch(**epoch) for epoch in row.curve),
+        seconds=row.seconds,
+        checkpoint=row.checkpoint,
+        failure=row.failure,
+    )

@@ -1,0 +1,199 @@
+"""What happened, as typed records: trials, retrained students, the front."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import optuna
+import pandas as pd
+
+from kd.train import Epoch
+from space.architecture import Architecture, from_json
+from space.blocks.block import Cost
+from studies.store import Store
+
+Outcome = Literal["rejected", "duplicate", "pruned", "complete", "failed", "running"]
+OUTCOMES: tuple[Outcome, ...] = ("complete", "pruned", "duplicate", "rejected", "failed", "running")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """One trial. `accuracy` and `loss` (nats) are on the validation split after `epochs`; None if never trained."""
+
+    number: int
+    outcome: Outcome
+    reason: str
+    architecture: Architecture
+    cost: Cost
+    epochs: int
+    accuracy: float | None
+    loss: float | None
+    seconds: float
+    curve: tuple[Epoch, ...]
+
+    @property
+    def trained(self) -> bool:
+        """Whether a weight of it was trained."""
+        return self.epochs > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedRecord:
+    """One finished retraining: accuracies (shares) and the learning curve."""
+
+    seed: int
+    validation: float
+    test: float
+    seconds: float
+    curve: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentRecord:
+    """A retrained student with at least one finished seed."""
+
+    trial: int | None
+    architecture: Architecture
+    cost: Cost
+    seeds: tuple[SeedRecord, ...]
+
+    @property
+    def validation(self) -> float:
+        """Mean validation accuracy over the seeds."""
+        return statistics.fmean(seed.validation for seed in self.seeds)
+
+    @property
+    def test(self) -> float:
+        """Mean test accuracy over the seeds."""
+        return statistics.fmean(seed.test for seed in self.seeds)
+
+    @property
+    def test_deviation(self) -> float:
+        """Sample standard deviation of the test accuracy over the seeds; not a number for one seed."""
+        return statistics.stdev(seed.test for seed in self.seeds) if len(self.seeds) > 1 else math.nan
+
+
+def trial_records(store: Store) -> list[TrialRecord]:
+    """All trials with a complete suggestion, by number."""
+    trials = (t for t in store.study.get_trials(deepcopy=False) if "architecture" in t.user_attrs)
+    return [_trial_record(store, trial) for trial in trials]
+
+
+def student_records(store: Store) -> list[StudentRecord]:
+    """Retrained students, smallest first: every folder under `students/` with a finished seed."""
+    trials = {record.architecture.digest: record.number for record in reversed(trial_records(store))}
+    students = []
+    for path in store.directory.students.glob("*/architecture.json"):
+        architecture = from_json(path.read_bytes())
+        seeds = tuple(
+            record
+            for file in sorted(path.parent.glob("seed-*.safetensors"))
+            if (record := seed_record(store, architecture.digest, int(file.stem.removeprefix("seed-"))))
+        )
+        if seeds:
+            students.append(
+                StudentRecord(
+                    trial=trials.get(architecture.digest),
+                    architecture=architecture,
+                    cost=architecture.cost(),
+                    seeds=tuple(sorted(seeds, key=lambda s: s.seed)),
+                )
+            )
+    return sorted(students, key=lambda s: (s.cost.parameters, s.architecture.digest))
+
+
+def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
+    """One retraining from the ledger, None until its test accuracy is there."""
+    training = store.retraining(digest, seed)
+    test = store.ledger.test_accuracy(training)
+    if test is None:
+        return None
+    rungs = store.ledger.rungs(training)
+    curve = tuple(epoch for rung in rungs for epoch in rung.curve)
+    seconds = sum(rung.seconds for rung in rungs)
+    return SeedRecord(
+        seed=seed, validation=curve[-1].validation_accuracy, test=test, seconds=seconds, curve=curve
+    )
+
+
+def front(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The Pareto set of complete trials over validation accuracy (up) and parameters (down), smallest first."""
+    complete = [r for r in records if r.outcome == "complete" and r.accuracy is not None]
+    ordered = sorted(complete, key=lambda r: (r.cost.parameters, -(r.accuracy or 0), r.number))
+    best, kept = -1.0, []
+    for record in ordered:
+        if (record.accuracy or 0) > best:
+            best = record.accuracy or 0
+            kept.append(record)
+    return kept
+
+
+def student_front(students: Sequence[StudentRecord]) -> list[StudentRecord]:
+    """The Pareto set of retrained students over mean validation accuracy (up) and parameters (down)."""
+    best, kept = -1.0, []
+    for student in sorted(students, key=lambda s: (s.cost.parameters, -s.validation)):
+        if student.validation > best:
+            best = student.validation
+            kept.append(student)
+    return kept
+
+
+def spread(points: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
+    """At most `count` points of a front, its ends and those between spread best over log size; 0 means all."""
+    if count == 0 or len(points) <= count:
+        return list(points)
+    if count == 1:
+        return [points[-1]]
+    logs = [math.log(point.cost.parameters) for point in points]
+    left, chosen = set(range(len(points))), []
+    for step in range(count - 1, -1, -1):
+        target = logs[0] + (logs[-1] - logs[0]) * step / (count - 1)
+        nearest = min(left, key=lambda index: (abs(logs[index] - target), -index))
+        left.remove(nearest)
+        chosen.append(nearest)
+    return [points[index] for index in sorted(chosen)]
+
+
+def frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
+    """Trials as a table, one row a trial."""
+    rows = [
+        {
+            "trial": r.number,
+            "outcome": r.outcome,
+            "reason": r.reason,
+            "family": r.architecture.family,
+            "digest": r.architecture.digest,
+            **asdict(r.cost),
+            "epochs": r.epochs,
+            "validation_accuracy": r.accuracy,
+            "validation_loss": r.loss,
+            "seconds": r.seconds,
+        }
+        for r in records
+    ]
+    return pd.DataFrame(rows)
+
+
+def _trial_record(store: Store, trial: optuna.trial.FrozenTrial) -> TrialRecord:
+    attributes = trial.user_attrs
+    architecture = from_json(attributes["architecture"])
+    outcome: Outcome = attributes.get("outcome", "running")
+    trained = outcome not in ("rejected", "duplicate")
+    limit = attributes.get("epochs", max(store.config.search.rungs))
+    rungs = store.ledger.rungs(store.search_training(architecture.digest)) if trained else []
+    rungs = [rung for rung in rungs if rung.epochs <= limit]
+    curve = tuple(epoch for rung in rungs for epoch in rung.curve)
+    return TrialRecord(
+        number=trial.number,
+        outcome=outcome,
+        reason=attributes.get("reason", ""),
+        architecture=architecture,
+        cost=architecture.cost(),
+        epochs=curve[-1].epoch if curve else 0,
+        accuracy=curve[-1].validation_accuracy if curve else None,
+        loss=curve[-1].validation_loss if curve else None,
+        seconds=sum(rung.seconds for rung in rungs),
+        curve=curve,
+    )

@@ -1,0 +1,114 @@
+"""Opening a study: run directory, configuration, Optuna storage and ledger together."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+
+from kd import teacher as teachers
+from kd.data import SHIPPED
+from kd.views import ViewSource
+from space.errors import InputError
+from studies.config import Config, differences, parse
+from studies.directory import RunDirectory
+from studies.ledger import Ledger, Training
+
+METRICS = ("validation accuracy", "parameters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """An open study: what was asked, where it lies, what happened."""
+
+    config: Config
+    directory: RunDirectory
+    study: optuna.Study
+    ledger: Ledger
+
+    @property
+    def views(self) -> ViewSource:
+        """The views that this study's students are trained on."""
+        return ViewSource(
+            cache=str(self.directory.cache.resolve()),
+            data=self.config.data,
+            teacher=str(teacher_path(self.config)),
+            augmentation=self.config.recipe.augmentation,
+        )
+
+    def search_training(self, architecture: str) -> Training:
+        """Key of a candidate's training during the search."""
+        return Training(
+            architecture=architecture,
+            recipe=self.config.recipe.digest,
+            views=self.views.folder().name,
+            seed=self.config.search.seed,
+        )
+
+    def retraining(self, architecture: str, seed: int) -> Training:
+        """Key of one retraining of a student."""
+        return Training(
+            architecture=architecture,
+            recipe=self.config.retrain.recipe.digest,
+            views=self.views.folder().name,
+            seed=seed,
+        )
+
+
+def teacher_path(config: Config) -> Path:
+    """Path of the teacher's file; raises InputError when there is none."""
+    path = teachers.shipped(config.teacher) if config.teacher in SHIPPED else Path(config.teacher)
+    if not path.is_file():
+        raise InputError(f"no teacher at {path}: make one with wunderkind teach, or name a file it wrote")
+    return path.resolve()
+
+
+def database_url(directory: RunDirectory) -> str:
+    """URL of a study's SQLite database."""
+    return f"sqlite:///{directory.database.resolve()}"
+
+
+def create(directory: RunDirectory, config: Config) -> None:
+    """Make a study's run directory, or check that the one there was asked the same; raises InputError."""
+    if directory.config.is_file():
+        different = differences(stored_config(directory), config)
+        if different:
+            raise InputError(
+                f"study '{directory.name}' has another configuration ({'; '.join(different[:3])}): "
+                "give it the same settings, or use another --name"
+            )
+    draft = directory.config.with_suffix(".draft")
+    draft.write_text(config.to_json())
+    draft.replace(directory.config)
+
+
+def stored_config(directory: RunDirectory) -> Config:
+    """What a study was asked, from its run directory."""
+    directory.require()
+    return parse(json.loads(directory.config.read_text()))
+
+
+@contextmanager
+def opened(directory: RunDirectory) -> Iterator[Store]:
+    """Open a study that `create` made; makes its database at the first call."""
+    config = stored_config(directory)
+    url = database_url(directory)
+    ledger = Ledger(url)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+            study = optuna.create_study(
+                storage=storage,
+                study_name=directory.name,
+                directions=["maximize", "minimize"],
+                load_if_exists=True,
+            )
+            study.set_metric_names(list(METRICS))
+        yield Store(config=config, directory=directory, study=study, ledger=ledger)
+        storage.engine.dispose()
+    finally:
+        ledger.close()
