@@ -15,9 +15,7 @@ def pack(model: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optim
     return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
 
 
-def unpack(
-    content: bytes, model: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optimizer
-) -> None:
+def unpack(content: bytes, model: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optimizer) -> None:
     """Restore what `pack` stored, in place."""
     tensors = load(content)
     model.load_state_dict(_below(tensors, "model."))

@@ -73,9 +73,7 @@ def load(source: DataSource) -> DataSet:
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
     expected = SHIPPED.get(source.name, source.sha256)
     if expected is not None and checksum != expected:
-        raise InputError(
-            f"checksum of {path} is {checksum}, expected {expected}: the file is damaged, get it again"
-        )
+        raise InputError(f"checksum of {path} is {checksum}, expected {expected}: the file is damaged, get it again")
     arrays = _read(path)
     x_train, y_train = _check(path, "train", arrays["x_train"], arrays["y_train"])
     x_test, y_test = _check(path, "test", arrays["x_test"], arrays["y_test"])
@@ -136,13 +134,9 @@ def _check(
     if images.ndim == 3:
         images = images[:, None]
     if images.ndim != 4 or 0 in images.shape:
-        raise InputError(
-            f"{path}: x_{part} has shape {images.shape}, must be (n, height, width) or (n, channels, height, width)"
-        )
+        raise InputError(f"{path}: x_{part} has shape {images.shape}, must be (n, [channels,] height, width)")
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(
-            f"{path}: y_{part} is {labels.dtype} of shape {labels.shape}, must be one integer an image: ({len(images)},)"
-        )
+        raise InputError(f"{path}: y_{part} is {labels.dtype} of shape {labels.shape}, must be {len(images)} integers")
     return images.astype(np.uint8, copy=False), labels.astype(np.int64)
 
 

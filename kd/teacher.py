@@ -122,11 +122,9 @@ def teach(
     torch.manual_seed(recipe.seed)
     generator = torch.Generator(device).manual_seed(recipe.seed)
     model = Teacher(data.shape, data.classes, data.mean, data.std, recipe.widths, recipe.dropout)
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     steps = len(data.train.labels) // recipe.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps, pct_start=0.25
@@ -168,9 +166,7 @@ def teach(
 def save(teacher: Teacher, path: Path, recipe: TeacherRecipe, data: DataSet) -> None:
     """Write a teacher as fp16 safetensors; what is needed to rebuild it lies in the file's metadata."""
     tensors = {
-        name: tensor.half().contiguous()
-        for name, tensor in teacher.state_dict().items()
-        if tensor.is_floating_point()
+        name: tensor.half().contiguous() for name, tensor in teacher.state_dict().items() if tensor.is_floating_point()
     }
     metadata = {
         "shape": json.dumps(data.shape),
@@ -190,17 +186,13 @@ def load(path: Path, device: torch.device) -> Teacher:
         with safe_open(path, framework="pt") as archive:
             about = {name: json.loads(value) for name, value in archive.metadata().items() if name != "data"}
             tensors = {name: archive.get_tensor(name).float() for name in archive.keys()}  # noqa: SIM118
-        teacher = Teacher(
-            tuple(about["shape"]), about["classes"], about["mean"], about["std"], tuple(about["widths"])
-        )
+        teacher = Teacher(tuple(about["shape"]), about["classes"], about["mean"], about["std"], tuple(about["widths"]))
         counters = {n: t for n, t in teacher.state_dict().items() if not t.is_floating_point()}
         teacher.load_state_dict(tensors | counters)
     except (OSError, KeyError, AttributeError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(
-            f"cannot read a teacher from {path} ({reason}): make one with wunderkind teach"
-        ) from error
-    return teacher.to(device, memory_format=torch.channels_last).eval()
+        raise InputError(f"cannot read a teacher from {path} ({reason}): make one with wunderkind teach") from error
+    return teacher.to(device).to(memory_format=torch.channels_last).eval()
 
 
 def shipped(name: str) -> Path:

@@ -83,7 +83,7 @@ def train_rung(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = build(architecture)
-    model.to(place, memory_format=torch.channels_last)
+    model.to(place).to(memory_format=torch.channels_last)
     averaged = AveragedModel(model, multi_avg_fn=_average(recipe.ema))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, foreach=True
@@ -93,15 +93,11 @@ def train_rung(
     curve: list[Epoch] = []
     for epoch in range(start, stop):
         began = time.perf_counter()
-        view = open_view(
-            folder, CLEAN if epoch >= recipe.epochs - recipe.clean_epochs else epoch % recipe.views
-        )
+        view = open_view(folder, CLEAN if epoch >= recipe.epochs - recipe.clean_epochs else epoch % recipe.views)
         loss = _train_epoch(model, averaged, optimizer, recipe, epoch, seed, view, data, place)
         if not math.isfinite(loss):
             reason = f"loss is {loss} in epoch {epoch + 1}"
-            return RungResult(
-                curve=tuple(curve), checkpoint=b"", seconds=time.perf_counter() - started, failure=reason
-            )
+            return RungResult(curve=tuple(curve), checkpoint=b"", seconds=time.perf_counter() - started, failure=reason)
         calibration = (normalise(images, data, place) for images in view.images[:CALIBRATION].split(512))
         update_bn(calibration, averaged)
         accuracy, validation_loss = evaluate(averaged, data.validation, data, place)

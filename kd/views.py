@@ -42,9 +42,7 @@ class ViewSource:
             "augmentation": asdict(self.augmentation),
             "seed": self.seed,
         }
-        return (
-            Path(self.cache) / hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
-        )
+        return Path(self.cache) / hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,10 +58,7 @@ def open_view(folder: Path, index: int) -> View:
     """Memory-map a view that `make_view` wrote."""
     path = folder / _name(index)
     # copy-on-write: nothing is copied and the file cannot be changed, yet torch sees a writable array
-    parts = (
-        torch.from_numpy(np.load(path / f"{part}.npy", mmap_mode="c"))
-        for part in ("images", "labels", "logits")
-    )
+    parts = (torch.from_numpy(np.load(path / f"{part}.npy", mmap_mode="c")) for part in ("images", "labels", "logits"))
     images, labels, logits = parts
     return View(images=images, labels=labels, logits=logits)
 

@@ -38,9 +38,7 @@ def suggest(trial: Trial, domain: Domain, shape: Shape, classes: int) -> Archite
     family: Family = trial.suggest_categorical("family", domain.families)
     size = trial.suggest_float("size", domain.smallest, domain.largest, log=True)
     plan = PLANS[family](trial)
-    return fit(
-        lambda scale: Architecture(family=family, shape=shape, classes=classes, blocks=plan(scale)), size
-    )
+    return fit(lambda scale: Architecture(family=family, shape=shape, classes=classes, blocks=plan(scale)), size)
 
 
 def fit(make: Callable[[float], Architecture], size: float) -> Architecture:

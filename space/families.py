@@ -52,9 +52,7 @@ def _stem(trial: Trial, family: Family, activation: Activation) -> Callable[[int
     }[trial.suggest_categorical(f"{family}.stem", ("3x3", "3x3/2", "5x5/2", "7x7/2"))]
 
     def blocks(channels: int) -> list[AnyBlock]:
-        stem: list[AnyBlock] = [
-            Convolution(width=channels, kernel=kernel, stride=stride, activation=activation)
-        ]
+        stem: list[AnyBlock] = [Convolution(width=channels, kernel=kernel, stride=stride, activation=activation)]
         return [*stem, Pool()] if pool else stem
 
     return blocks
@@ -88,7 +86,11 @@ def _stages(
         repeats = trial.suggest_int(f"{name}.repeats", 0, 4)
         tied = _body(body, kernel, repeats, activation)
         if stage == 1:
-            stages.append(lambda scale, tied=tied: (*stem(width(scale)), *tied))
+
+            def first(scale: float, tied: list[AnyBlock] = tied) -> tuple[AnyBlock, ...]:
+                return *stem(width(scale)), *tied
+
+            stages.append(first)
             continue
         ratio *= trial.suggest_float(f"{name}.growth", 0.8, 2.0)
         entry_kernel: int = trial.suggest_categorical(f"{name}.entry", (1, 3))
@@ -172,9 +174,7 @@ def liquid(trial: Trial) -> Plan:
     def scan(scale: float) -> tuple[AnyBlock, ...]:
         convolution = Convolution(width=width(scale), kernel=5, stride=2, activation=activation)
         second = Convolution(width=width(scale), kernel=3, stride=2, activation=activation)
-        read = LiquidScan(
-            cell=cell, hidden=width(scale, hidden), axis=axis, both_directions=both, unfolds=unfolds
-        )
+        read = LiquidScan(cell=cell, hidden=width(scale, hidden), axis=axis, both_directions=both, unfolds=unfolds)
         return (*(convolution, second)[:stem], read)
 
     return scan

@@ -78,9 +78,7 @@ def read(preset: str, changes: Iterable[str] = ()) -> Config:
     """Read a preset by name, or a TOML file by path, and apply `key=value` changes; raises InputError."""
     path = PRESETS / f"{preset}.toml" if preset in presets() else Path(preset)
     if path.suffix != ".toml" or not path.is_file():
-        raise InputError(
-            f"unknown preset '{preset}': use one of {', '.join(presets())} or the path of a .toml file"
-        )
+        raise InputError(f"unknown preset '{preset}': use one of {', '.join(presets())} or the path of a .toml file")
     try:
         settings = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -99,9 +97,7 @@ def parse(settings: Mapping[str, Any]) -> Config:
         place = ".".join(str(part) for part in first["loc"])
         if first["type"] == "unexpected_keyword_argument":
             raise InputError(f"unknown key {place}: see the presets for the keys there are") from error
-        raise InputError(
-            f"{place} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
-        ) from error
+        raise InputError(f"{place} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
         raise InputError(f"search.rungs = {list(rungs)}: must be rising, like [1, 3, 9]")

@@ -78,7 +78,7 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the study; raises InputError when another process does. The lock ends with the process, however it ends."""
+        """Hold the study; raises InputError when another process does. The lock ends with the process."""
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.path / "driver.lock", timeout=0):

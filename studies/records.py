@@ -113,9 +113,7 @@ def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     rungs = store.ledger.rungs(training)
     curve = tuple(epoch for rung in rungs for epoch in rung.curve)
     seconds = sum(rung.seconds for rung in rungs)
-    return SeedRecord(
-        seed=seed, validation=curve[-1].validation_accuracy, test=test, seconds=seconds, curve=curve
-    )
+    return SeedRecord(seed=seed, validation=curve[-1].validation_accuracy, test=test, seconds=seconds, curve=curve)
 
 
 def front(records: Sequence[TrialRecord]) -> list[TrialRecord]:

@@ -11,6 +11,7 @@ import optuna
 
 from kd import teacher as teachers
 from kd.data import SHIPPED
+from kd.files import write_whole
 from kd.views import ViewSource
 from space.errors import InputError
 from studies.config import Config, differences, parse
@@ -80,9 +81,7 @@ def create(directory: RunDirectory, config: Config) -> None:
                 f"study '{directory.name}' has another configuration ({'; '.join(different[:3])}): "
                 "give it the same settings, or use another --name"
             )
-    draft = directory.config.with_suffix(".draft")
-    draft.write_text(config.to_json())
-    draft.replace(directory.config)
+    write_whole(directory.config, config.to_json())
 
 
 def stored_config(directory: RunDirectory) -> Config:

@@ -4,15 +4,23 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import nn
 
 Shape = tuple[int, int, int]
 """Channels, height, width of the activations of one sample; a vector of n features is (n, 1, 1)."""
 
+
+def _odd(kernel: int) -> int:
+    # an even kernel has no "same" padding, which every shape here relies on
+    if kernel % 2 == 0:
+        raise ValueError(f"a kernel must be odd, not {kernel}")
+    return kernel
+
+
 Activation = Literal["relu", "leaky_relu", "prelu", "silu", "hardswish"]
 Positive = Annotated[int, Field(ge=1, le=4096)]
-Kernel = Annotated[int, Field(ge=1, le=15)]
+Kernel = Annotated[int, Field(ge=1, le=15), AfterValidator(_odd)]
 Repeats = Annotated[int, Field(ge=1, le=32)]
 
 

@@ -94,23 +94,22 @@ class ResidualSeparable(Block):
 class TiedInverted(nn.Module):
     """x ← x + normₒ(project(act(normₘ(depthwise(act(normₑ(expand(x)))))))), three norms of its own each time."""
 
-    def __init__(
-        self, channels: int, expanded: int, kernel: int, repeats: int, activation: Activation
-    ) -> None:
+    def __init__(self, channels: int, expanded: int, kernel: int, repeats: int, activation: Activation) -> None:
         """Apply one inverted residual `repeats` times."""
         super().__init__()
         self.expand = nn.Conv2d(channels, expanded, 1, bias=False)
         self.depthwise = depthwise(expanded, kernel)
         self.project = nn.Conv2d(expanded, channels, 1, bias=False)
-        widths = (expanded, expanded, channels)
-        self.norms = nn.ModuleList(nn.ModuleList(nn.BatchNorm2d(w) for w in widths) for _ in range(repeats))
+        self.expand_norms = nn.ModuleList(nn.BatchNorm2d(expanded) for _ in range(repeats))
+        self.depthwise_norms = nn.ModuleList(nn.BatchNorm2d(expanded) for _ in range(repeats))
+        self.project_norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(repeats))
         self.first = activate(activation, expanded)
         self.second = activate(activation, expanded)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) to the same."""
-        for norms in self.norms:
-            expand_norm, depthwise_norm, project_norm = norms  # type: ignore[misc]
+        norms = zip(self.expand_norms, self.depthwise_norms, self.project_norms, strict=True)
+        for expand_norm, depthwise_norm, project_norm in norms:
             y = self.first(expand_norm(self.expand(x)))
             y = self.second(depthwise_norm(self.depthwise(y)))
             x = x + project_norm(self.project(y))

@@ -54,7 +54,7 @@ class LiquidTimeConstantCell(nn.Module):
         drive, conductance = self._currents(self.sensory, sequence * self.input_scale + self.input_shift)
         capacity = functional.softplus(self.capacity) * self.unfolds
         leak = functional.softplus(self.leak)
-        state = sequence.new_zeros(len(sequence), self.hidden)
+        state = sequence.new_zeros(sequence.shape[0], self.hidden)
         for step in range(sequence.shape[1]):
             for _ in range(self.unfolds):
                 inner_drive, inner_conductance = self._currents(self.recurrent, state)
@@ -80,7 +80,7 @@ class ClosedFormCell(nn.Module):
     def forward(self, sequence: Tensor) -> Tensor:
         """(batch, time, inputs) to the last state (batch, hidden)."""
         drives = self.input(sequence)
-        state = sequence.new_zeros(len(sequence), self.hidden)
+        state = sequence.new_zeros(sequence.shape[0], self.hidden)
         for step in range(sequence.shape[1]):
             first, second, time = (drives[:, step] + self.recurrent(state)).chunk(3, dim=1)
             gate = torch.sigmoid(time)
@@ -127,9 +127,7 @@ class LiquidScan(Block):
         LTC: four numbers a synapse, three a state, two an input; a synapse takes two MACs (its gate's argument, its
         current) a solver step. CfC: three gates, each linear in input and state.
         """
-        steps, features = (
-            (shape[1], shape[0] * shape[2]) if self.axis == "rows" else (shape[2], shape[0] * shape[1])
-        )
+        steps, features = (shape[1], shape[0] * shape[2]) if self.axis == "rows" else (shape[2], shape[0] * shape[1])
         hidden, cells = self.hidden, 1 + self.both_directions
         if self.cell == "ltc":
             weights = 4 * hidden * (features + hidden)

@@ -71,7 +71,8 @@ class RowColumn(nn.Module):
         """(batch, channels, height, width) to (batch, channels, rows, columns)."""
         y = torch.matmul(self.row_factor, torch.matmul(x, self.column_factor))
         y = self.activation(self.norm(y.flatten(1)).view_as(y))
-        return x + y if self.residual else y
+        out: Tensor = x + y if self.residual else y
+        return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +136,7 @@ class Patches(Block):
     def build(self, shape: Shape) -> nn.Module:
         """Conv2d with the stride of its kernel, BatchNorm2d."""
         side = self._side(shape)
-        return nn.Sequential(
-            nn.Conv2d(shape[0], self.width, side, side, bias=False), nn.BatchNorm2d(self.width)
-        )
+        return nn.Sequential(nn.Conv2d(shape[0], self.width, side, side, bias=False), nn.BatchNorm2d(self.width))
 
     def _side(self, shape: Shape) -> int:
         return min(self.side, shape[1], shape[2])
@@ -152,25 +151,23 @@ class TiedMixer(nn.Module):
         """Mix height·width tokens of `channels` features."""
         super().__init__()
         channels, tokens = shape[0], shape[1] * shape[2]
-        self.tokens = nn.Sequential(
+        self.token_mixing = nn.Sequential(
             nn.Linear(tokens, token_width), activate(activation, channels), nn.Linear(token_width, tokens)
         )
-        self.channels = nn.Sequential(
+        self.channel_mixing = nn.Sequential(
             nn.Conv1d(channels, channel_width, 1),
             activate(activation, channel_width),
             nn.Conv1d(channel_width, channels, 1),
         )
-        self.norms = nn.ModuleList(
-            nn.ModuleList(nn.BatchNorm1d(channels) for _ in range(2)) for _ in range(repeats)
-        )
+        self.token_norms = nn.ModuleList(nn.BatchNorm1d(channels) for _ in range(repeats))
+        self.channel_norms = nn.ModuleList(nn.BatchNorm1d(channels) for _ in range(repeats))
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) to the same."""
         y = x.flatten(2)
-        for norms in self.norms:
-            token_norm, channel_norm = norms  # type: ignore[misc]
-            y = y + self.tokens(token_norm(y))
-            y = y + self.channels(channel_norm(y))
+        for token_norm, channel_norm in zip(self.token_norms, self.channel_norms, strict=True):
+            y = y + self.token_mixing(token_norm(y))
+            y = y + self.channel_mixing(channel_norm(y))
         return y.view_as(x)
 
 

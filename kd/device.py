@@ -1,0 +1,17 @@
+"""Where to compute."""
+
+import torch
+
+from space.errors import InputError
+
+
+def pick(name: str) -> str:
+    """Device of a name: "auto" is the GPU where there is one; raises InputError for one that is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device '{name}' cannot be used ({reason}): use auto, cpu or cuda") from error
+    return name

@@ -1,0 +1,104 @@
+"""A trained student as one safetensors file: weights, architecture, normalisation."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from kd.data import DataSet
+from kd.files import write_whole
+from space.architecture import Architecture, from_json
+from space.errors import InputError
+from space.student import Student, build
+
+STATISTICS = ("running_mean", "running_var")
+"""Last parts of the names of batch-norm buffers: stored, but nothing that is trained."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainedStudent:
+    """A student from a file, in evaluation mode.
+
+    `mean` and `std` normalise pixels in 0..1, `data` is the digest of the data set it learnt from, `parameters`
+    the number of trained values among the stored tensors.
+    """
+
+    module: Student
+    architecture: Architecture
+    mean: float
+    std: float
+    data: str
+    parameters: int
+
+
+def save_student(path: Path, weights: Mapping[str, Tensor], architecture: Architecture, data: DataSet) -> None:
+    """Write a student, whole or not at all.
+
+    Args:
+        path: the file, replaced if it exists.
+        weights: a student's state dict, as `kd.checkpoint.averaged_weights` gives it; stored as float32, without
+            counters.
+        architecture: what the weights belong to.
+        data: the data set it was trained on.
+    """
+    tensors = {
+        name: tensor.detach().to("cpu", torch.float32).contiguous().clone()
+        for name, tensor in weights.items()
+        if tensor.is_floating_point()
+    }
+    metadata = {
+        "architecture": architecture.to_json(),
+        "mean": json.dumps(data.mean),
+        "std": json.dumps(data.std),
+        "data": data.digest,
+    }
+    write_whole(path, save(tensors, metadata))
+
+
+def load_student(path: Path) -> TrainedStudent:
+    """Read a student that `save_student` wrote; raises InputError for any other file."""
+    if not path.is_file():
+        raise InputError(f"no student at {path}: check the path")
+    try:
+        with safe_open(path, framework="pt") as archive:
+            about = archive.metadata() or {}
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+        architecture = from_json(about["architecture"])
+        mean, std = float(about["mean"]), float(about["std"])
+        data = about["data"]
+        with torch.random.fork_rng(devices=[]):
+            module = build(architecture)
+        counters = {n: t for n, t in module.state_dict().items() if not t.is_floating_point()}
+        module.load_state_dict(tensors | counters)
+        _check_values(tensors, mean, std)
+    except KeyError as error:
+        raise _foreign(path, f"it lacks {error.args[0]}") from error
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise _foreign(path, " ".join(str(error).split())[:200]) from error
+    trained = (tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in STATISTICS)
+    return TrainedStudent(
+        module=module.to(memory_format=torch.channels_last).eval(),
+        architecture=architecture,
+        mean=mean,
+        std=std,
+        data=data,
+        parameters=sum(tensor.numel() for tensor in trained),
+    )
+
+
+def _check_values(tensors: Mapping[str, Tensor], mean: float, std: float) -> None:
+    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise ValueError(f"{broken[0]} holds values that are not finite")
+    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+        raise ValueError(f"mean is {mean} and std is {std}")
+
+
+def _foreign(path: Path, reason: str) -> InputError:
+    return InputError(f"cannot read a student from {path} ({reason}): retrain it, or name a file wunderkind wrote")

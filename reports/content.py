@@ -1,0 +1,136 @@
+"""What a report tells: the records of one study, gathered once, and the sentence that sums them up."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from reports.formats import count, counted, percent, test_accuracy
+from space.architecture import FAMILIES, Family
+from studies.config import Config
+from studies.records import (
+    StudentRecord,
+    TrialRecord,
+    front,
+    student_front,
+    student_records,
+    trial_records,
+)
+from studies.store import Store, teacher_path
+
+GOOD = 0.98
+"""Test accuracy above which the smallest student is named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherRecord:
+    """The teacher's file name and what the log beside it says; None for what it does not."""
+
+    file: str
+    parameters: int | None
+    validation: float | None
+    test: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Everything a report is rendered from."""
+
+    name: str
+    config: Config
+    teacher: TeacherRecord
+    trials: tuple[TrialRecord, ...]
+    front: tuple[TrialRecord, ...]
+    students: tuple[StudentRecord, ...]
+    student_front: tuple[StudentRecord, ...]
+
+    @property
+    def trained(self) -> tuple[TrialRecord, ...]:
+        """Trials of which at least one epoch was trained."""
+        return tuple(trial for trial in self.trials if trial.trained)
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Families with a trained trial."""
+        trained = {trial.architecture.family for trial in self.trained}
+        return tuple(family for family in FAMILIES if family in trained)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, the search's and the retraining's, over all workers."""
+        seeds = (seed for student in self.students for seed in student.seeds)
+        return sum(trial.seconds for trial in self.trials) + sum(seed.seconds for seed in seeds)
+
+    @property
+    def best(self) -> StudentRecord | None:
+        """The retrained student within the budget that is best on validation."""
+        within = [s for s in self.students if self.config.budget.objection(s.architecture) is None]
+        return max(within, key=lambda s: (s.validation, -s.cost.parameters), default=None)
+
+    @property
+    def smallest(self) -> StudentRecord | None:
+        """The smallest student on the retrained front with a mean test accuracy above `GOOD`."""
+        return next((s for s in self.student_front if s.test > GOOD), None)
+
+
+def gather(store: Store) -> Content:
+    """Read everything a report tells from an open study."""
+    trials = trial_records(store)
+    students = student_records(store)
+    return Content(
+        name=store.directory.name,
+        config=store.config,
+        teacher=_teacher(store.config),
+        trials=tuple(trials),
+        front=tuple(front(trials)),
+        students=tuple(students),
+        student_front=tuple(student_front(students)),
+    )
+
+
+def headline(content: Content) -> str:
+    """Sum a study up: the best student and the smallest good one, or how far the study is."""
+    best, smallest = content.best, content.smallest
+    if best is None:
+        return _progress(content)
+    limit = content.config.budget.parameters
+    where = f" under {count(limit)} parameters" if limit else ""
+    first = (
+        f"The best student{where} reaches {test_accuracy(best)} on the test set "
+        f"with {count(best.cost.parameters)} parameters ({best.architecture.family})"
+    )
+    if smallest is None:
+        return f"{first}; no student on the retrained front is above {100 * GOOD:.0f} % on the test set."
+    if smallest is best:
+        return f"{first}; it is also the smallest on the retrained front above {100 * GOOD:.0f} %."
+    return (
+        f"{first}; the smallest on the retrained front above {100 * GOOD:.0f} % reaches {test_accuracy(smallest)} "
+        f"with {count(smallest.cost.parameters)} ({smallest.architecture.family})."
+    )
+
+
+def _progress(content: Content) -> str:
+    if not content.trials:
+        return "Nothing has been tried yet."
+    if not content.front:
+        return (
+            f"No trial is complete yet: {counted(len(content.trials), 'trial')} so far, "
+            f"{count(len(content.trained))} of them trained."
+        )
+    top = content.front[-1]
+    return (
+        f"No student is retrained yet; the best candidate of the search has {percent(top.accuracy)} validation "
+        f"accuracy after {counted(top.epochs, 'epoch')} with {count(top.cost.parameters)} parameters "
+        f"({top.architecture.family})."
+    )
+
+
+def _teacher(config: Config) -> TeacherRecord:
+    path = teacher_path(config)
+    log = path.with_suffix(".json")
+    facts: dict[str, Any] = json.loads(log.read_text()) if log.is_file() else {}
+    return TeacherRecord(
+        file=path.name,
+        parameters=facts.get("parameters"),
+        validation=facts.get("validation_accuracy"),
+        test=facts.get("test_accuracy"),
+    )

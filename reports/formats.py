@@ -1,0 +1,35 @@
+"""How numbers are written, the same in every page, table and picture."""
+
+import math
+
+from studies.records import StudentRecord
+
+
+def percent(share: float | None) -> str:
+    """Write a share as per cent with two digits; a dash for None."""
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def count(number: int) -> str:
+    """Write a whole number with thousands separated."""
+    return f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun, like "1 trial" and "2 trials"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def test_accuracy(student: StudentRecord) -> str:
+    """Write a student's test accuracy as mean ± sample standard deviation with n; no deviation for one seed."""
+    mean, seeds = 100 * student.test, len(student.seeds)
+    if math.isnan(student.test_deviation):
+        return f"{mean:.2f} % (n = {seeds})"
+    return f"{mean:.2f} ± {100 * student.test_deviation:.2f} % (n = {seeds})"
+
+
+def duration(seconds: float) -> str:
+    """Write a time in the largest unit that keeps it above one."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

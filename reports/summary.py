@@ -1,0 +1,88 @@
+"""A study in the terminal: `wunderkind status`."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from reports import fates
+from reports.content import Content, gather, headline
+from reports.formats import count, percent, test_accuracy
+from space.architecture import layers
+from studies.config import presets
+from studies.records import spread
+from studies.store import Store
+
+
+def status(store: Store) -> RenderableType:
+    """Render how far a study is: trials by outcome, the front, retrained students, and the next command."""
+    content = gather(store)
+    parts: list[RenderableType] = [Text(headline(content), style="bold"), Text(), _trials(content)]
+    if content.front:
+        parts += [Text(), _front(content)]
+    if content.students:
+        parts += [Text(), _students(content)]
+    return Group(*parts, Text(), *(Text(f"Next: {step}") for step in next_steps(content)))
+
+
+def next_steps(content: Content) -> list[str]:
+    """Commands that make sense now, with what they do."""
+    name = content.name
+    if unfinished(content):
+        preset = name if name in presets() else f"PRESET --name {name}"
+        return [f"wunderkind run {preset}   goes on where the study stopped"]
+    return [
+        f"wunderkind report {name}   writes the report",
+        f"wunderkind verify {name}   counts and evaluates the saved students again",
+    ]
+
+
+def unfinished(content: Content) -> bool:
+    """Whether students are still to be trained or retrained."""
+    search, retrain = content.config.search, content.config.retrain
+    done = sum(trial.outcome != "running" for trial in content.trained)
+    seeds = {student.architecture.digest: len(student.seeds) for student in content.students}
+    chosen = (trial.architecture.digest for trial in spread(content.front, retrain.points))
+    return done < search.trials or any(seeds.get(digest, 0) < retrain.seeds for digest in chosen)
+
+
+def _trials(content: Content) -> RenderableType:
+    tallied = ", ".join(f"{count(len(fate.trials))} {fate.name}" for fate in fates.tally(content))
+    trained = f"{len(content.trained)} of {content.config.search.trials} students trained"
+    families = ", ".join(content.families) or "none"
+    return Text(f"Trials: {tallied or 'none'}\nSearch: {trained}; families: {families}")
+
+
+def _front(content: Content) -> Table:
+    table = _table("Search front", "trial", "parameters", "validation")
+    for trial in content.front:
+        table.add_row(
+            str(trial.number),
+            count(trial.cost.parameters),
+            percent(trial.accuracy),
+            trial.architecture.family,
+            layers(trial.architecture),
+        )
+    return table
+
+
+def _students(content: Content) -> Table:
+    table = _table("Retrained students", "student", "parameters", "validation", "test")
+    for student in content.students:
+        table.add_row(
+            student.architecture.digest,
+            count(student.cost.parameters),
+            percent(student.validation),
+            test_accuracy(student),
+            student.architecture.family,
+            layers(student.architecture),
+        )
+    return table
+
+
+def _table(title: str, *numbers: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, expand=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("family", no_wrap=True)
+    table.add_column("layers", ratio=1, overflow="ellipsis", no_wrap=True)
+    return table

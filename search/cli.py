@@ -1,0 +1,257 @@
+"""The command line."""
+
+import errno
+import json
+import os
+import shlex
+import signal
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import optuna
+import sqlalchemy
+import torch
+import typer
+from kd.verify import verify_student
+from reports.dashboard import feed, serve
+from reports.page import write_report
+from reports.summary import status as summary
+from rich.console import Console
+
+from kd import teacher as teachers
+from kd.data import DataSource, load
+from kd.device import pick
+from kd.files import write_whole
+from search.run import Machine, retrain_study, run_study
+from space.architecture import Architecture
+from space.errors import InputError
+from studies import config as configs
+from studies.directory import RunDirectory
+from studies.records import TrialRecord, front, student_records, trial_records
+from studies.store import opened
+
+app = typer.Typer(
+    name="wunderkind",
+    help="Finds the smallest student network that still does its teacher's job.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+Name = Annotated[str, typer.Argument(help="Name of the study.", show_default=False)]
+Root = Annotated[Path, typer.Option("--runs", help="Folder that holds the run directories.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Local worker processes; default: one a core.")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler to use instead of local workers.")]
+Resources = Annotated[list[str] | None, typer.Option(help="Worker resources a task needs, like GPU=1. Repeatable.")]
+RUNS = Path("runs")
+
+
+@app.command(epilog="Example: wunderkind run mnist-quick --name mine --trials 60 --set budget.parameters=5000")
+def run(
+    preset: Annotated[str, typer.Argument(help="A preset's name or the path of a .toml file.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="Name of the study; default: the preset's.")] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="Students to train, in total over all runs; rejected and known ones do not count."),
+    ] = None,
+    hours: Annotated[float | None, typer.Option(min=0.0, help="Wall-clock limit, retraining included.")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="key=value, over the preset. Repeatable.")] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    resources: Resources = None,
+    device: Device = "auto",
+    runs: Root = RUNS,
+) -> None:
+    """Run a study to its report, or go on with a stopped one."""
+    config = configs.read(preset, changes or ())
+    settings = config.search
+    settings = replace(settings, trials=trials or settings.trials, hours=hours or settings.hours)
+    directory = RunDirectory(root=runs, name=name or Path(preset).stem)
+    machine = Machine(scheduler=scheduler, workers=workers, resources=_resources(resources), device=pick(device))
+    console = Console()
+    page = run_study(directory, replace(config, search=settings), machine, console)
+    with opened(directory) as store:
+        console.print(summary(store))
+    console.print(f"report: {page}", soft_wrap=True)
+
+
+@app.command(epilog="Example: wunderkind status mine")
+def status(name: Name, runs: Root = RUNS) -> None:
+    """Show what a study has found so far; may be called while it runs."""
+    with opened(_existing(name, runs)) as store:
+        Console().print(summary(store))
+
+
+@app.command(epilog="Example: wunderkind report mine")
+def report(name: Name, runs: Root = RUNS) -> None:
+    """Write a study's report anew: HTML, Markdown, CSV and JSON."""
+    with opened(_existing(name, runs)) as store:
+        Console().print(f"report: {write_report(store)}", soft_wrap=True)
+
+
+@app.command(epilog="Example: wunderkind retrain mine --trial 17 --seeds 5")
+def retrain(
+    name: Name,
+    trial: Annotated[list[int] | None, typer.Option(help="Trial to retrain; default: the whole front.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds; default: the study's.")] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    resources: Resources = None,
+    device: Device = "auto",
+    runs: Root = RUNS,
+) -> None:
+    """Retrain students with the full recipe and read the test split once a seed."""
+    directory = _existing(name, runs)
+    with opened(directory) as store:
+        students = _students(trial_records(store), trial)
+        seeds = seeds or store.config.retrain.seeds
+    machine = Machine(scheduler=scheduler, workers=workers, resources=_resources(resources), device=pick(device))
+    console = Console()
+    page = retrain_study(directory, students, seeds, machine, console)
+    with opened(directory) as store:
+        console.print(summary(store))
+    console.print(f"report: {page}", soft_wrap=True)
+
+
+@app.command(epilog="Example: wunderkind verify mine")
+def verify(name: Name, runs: Root = RUNS) -> None:
+    """Check students from their files: parameters three ways, budget, test accuracy, ONNX; exit 1 if any fails."""
+    directory = _existing(name, runs)
+    console = Console()
+    failed = checked = 0
+    with opened(directory) as store:
+        students = student_records(store)
+        if not students:
+            raise InputError(f"study '{name}' has no retrained student yet: wunderkind retrain {name}")
+        for student in students:
+            folder = directory.student(student.architecture.digest)
+            for check in verify_student(folder, store.config.data, store.config.budget):
+                checked += 1
+                failed += not check.ok
+                mark = "[green]ok[/]    " if check.ok else "[red]FAILED[/]"
+                console.print(f"{mark} {folder.name}  {check.name}: {check.detail}", soft_wrap=True, highlight=False)
+    console.print(f"{checked - failed} of {checked} checks passed")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: wunderkind dashboard mine --port 8080")
+def dashboard(
+    name: Name, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 8080, runs: Root = RUNS
+) -> None:
+    """Serve optuna-dashboard for a study on loopback."""
+    with opened(_existing(name, runs)) as store:
+        feed(store)
+        Console().print(f"http://127.0.0.1:{port}  (Ctrl-C stops)")
+        serve(store, port)
+
+
+@app.command(epilog="Example: wunderkind teach mnist --epochs 30 --out my-teacher.safetensors")
+def teach(
+    data: Annotated[str, typer.Argument(help="A data set's name or the path of an .npz file.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="File to write; default: teachers/DATA.safetensors.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training split.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the teacher.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Train a teacher on the training split alone; its log and test accuracy are written beside it as JSON."""
+    source = DataSource(name=data)
+    splits = load(source)
+    path = out or Path("teachers") / f"{splits.name}.safetensors"
+    recipe = teachers.TeacherRecipe(seed=seed)
+    recipe = replace(recipe, epochs=epochs or recipe.epochs)
+    place, console = torch.device(pick(device)), Console()
+
+    def log(row: dict[str, float]) -> None:
+        console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()), highlight=False)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    teacher, curve = teachers.teach(splits, recipe, place, log)
+    teachers.save(teacher, path, recipe, splits)
+    stored = teachers.load(path, place)
+    accuracies = {
+        f"{part}_accuracy": teachers.accuracy(stored, split, place)
+        for part, split in (("validation", splits.validation), ("test", splits.test))
+    }
+    about = {
+        "recipe": asdict(recipe),
+        "data": splits.digest,
+        "parameters": sum(p.numel() for p in stored.parameters()),
+        **accuracies,
+        "curve": curve,
+    }
+    write_whole(path.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
+    console.print(f"{path}: test accuracy {100 * accuracies['test_accuracy']:.2f} %", soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line: errors of the user's are one line and exit code 2."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        Console(stderr=True).print(f"stopped; go on with: {_command()}", soft_wrap=True, highlight=False)
+        sys.exit(130)
+    except (OSError, sqlalchemy.exc.OperationalError, optuna.exceptions.StorageInternalError) as error:
+        _fail(_storage_fault(error))
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str) -> None:
+    line = " ".join(message.split())
+    Console(stderr=True).print(f"error: {line}", soft_wrap=True, markup=False, highlight=False)
+    sys.exit(2)
+
+
+def _storage_fault(error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            place = f" at {cause.filename}" if cause.filename else ""
+            way_out = "free some space" if cause.errno == errno.ENOSPC else "choose another folder with --runs"
+            return f"{os.strerror(cause.errno)}{place}: {way_out}, then go on with {_command()}"
+        if isinstance(cause, sqlalchemy.exc.OperationalError):
+            return f"the database cannot be used ({cause.orig}): free some space or choose another folder with --runs"
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
+
+
+def _command() -> str:
+    return shlex.join(["wunderkind", *sys.argv[1:]])
+
+
+def _existing(name: str, runs: Path) -> RunDirectory:
+    directory = RunDirectory(root=runs, name=name)
+    directory.require()
+    return directory
+
+
+def _resources(pairs: list[str] | None) -> dict[str, float] | None:
+    try:
+        return {name: float(amount) for name, amount in (pair.split("=") for pair in pairs or [])} or None
+    except ValueError as error:
+        raise InputError(f"--resources {' '.join(pairs or [])}: write NAME=NUMBER, like GPU=1") from error
+
+
+def _students(records: list[TrialRecord], numbers: list[int] | None) -> list[Architecture]:
+    """Architectures of the given trials, or of the front."""
+    if numbers is None:
+        students = [record.architecture for record in front(records)]
+        if not students:
+            raise InputError("the study has no complete trial yet: go on with wunderkind run")
+        return students
+    known = {record.number: record.architecture for record in records}
+    unknown = [number for number in numbers if number not in known]
+    if unknown:
+        raise InputError(f"no trial {unknown[0]}: the study has trials 0 to {max(known, default=-1)}")
+    return [known[number] for number in numbers]

@@ -1,0 +1,96 @@
+"""The engine: runs tasks on Dask, from two local processes to a cluster."""
+
+import logging
+import os
+from collections.abc import Callable, Hashable
+from types import TracebackType
+from typing import Any, Self
+
+import dask
+from distributed import Client, Future, LocalCluster, wait
+
+from space.errors import InputError
+
+
+class Engine:
+    """Tasks in flight, each under a ticket of the caller's.
+
+    Without `scheduler`, one single-threaded worker process a core on loopback; with it, an existing Dask cluster,
+    whose workers must see the same files. Dask restarts dead workers and runs their tasks again; a task that killed
+    four workers comes back as an error.
+    """
+
+    def __init__(
+        self, scheduler: str | None = None, workers: int | None = None, resources: dict[str, float] | None = None
+    ) -> None:
+        """Start local workers or join a cluster; raises InputError when the cluster does not answer."""
+        self._resources = resources
+        self._flying: dict[Future[Any], Hashable] = {}
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        dask.config.set({"distributed.admin.log-format": "%(message)s"})
+        if scheduler is None:
+            self._cluster: LocalCluster | None = LocalCluster(
+                n_workers=workers or len(os.sched_getaffinity(0)),
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+            self._client = Client(self._cluster)
+        else:
+            self._cluster = None
+            try:
+                self._client = Client(scheduler, timeout=20)
+            except (OSError, ValueError) as error:
+                raise InputError(f"no Dask scheduler answers at {scheduler} ({error}): check the address") from error
+
+    def __enter__(self) -> Self:
+        """Use as a context: workers end with it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drop tasks in flight and close."""
+        for future in self._flying:
+            future.cancel(force=True)
+        self._client.close(timeout=5)
+        if self._cluster is not None:
+            self._cluster.close(timeout=5)
+
+    @property
+    def slots(self) -> int:
+        """How many tasks run at once."""
+        return max(1, sum(self._client.nthreads().values()))
+
+    @property
+    def free(self) -> int:
+        """How many more tasks would run at once."""
+        return self.slots - len(self._flying)
+
+    @property
+    def tickets(self) -> list[Hashable]:
+        """Tickets of the tasks in flight."""
+        return list(self._flying.values())
+
+    def submit(self, ticket: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
+        """Run `function(*arguments)` on a worker."""
+        future = self._client.submit(function, *arguments, pure=False, resources=self._resources)
+        self._flying[future] = ticket
+
+    def finished(self, seconds: float) -> list[tuple[Hashable, Any]]:
+        """Tickets with results, or the exceptions tasks ended with; waits at most `seconds` for the first."""
+        if not self._flying:
+            return []
+        try:
+            done = wait(list(self._flying), timeout=seconds, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            return []
+        order = sorted(done, key=list(self._flying).index)
+        return [(self._flying.pop(future), _result(future)) for future in order]
+
+
+def _result(future: Future[Any]) -> Any:
+    error = future.exception()
+    return future.result() if error is None else error

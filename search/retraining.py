@@ -1,0 +1,158 @@
+"""Retraining: students of the front, full recipe, several seeds, the test split read once at the end of each."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from kd.checkpoint import averaged_weights
+from kd.data import DataSource, load
+from kd.export import export_onnx
+from kd.files import write_whole
+from kd.student_file import load_student, save_student
+from kd.train import RungResult, evaluate, train_rung
+from search.driver import Note, finished_rung, last_state, record_rung
+from search.engine import Engine
+from space.architecture import Architecture
+from space.errors import InputError
+from studies.records import StudentRecord, student_records
+from studies.store import Store
+
+SEGMENT = 5
+"""Epochs between two saved states of a retraining: what a crash can cost at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retraining:
+    """One student and one seed to retrain."""
+
+    architecture: Architecture
+    seed: int
+
+
+def unfinished(store: Store, students: Sequence[Architecture], seeds: int) -> list[Retraining]:
+    """What is still to be retrained, the most expensive students first."""
+    wanted = [Retraining(architecture=a, seed=seed) for a in students for seed in range(seeds)]
+    left = [
+        r
+        for r in wanted
+        if store.ledger.test_accuracy(store.retraining(r.architecture.digest, r.seed)) is None
+        or not weights_path(store, r).is_file()
+    ]
+    return sorted(left, key=lambda r: -r.architecture.cost().macs)
+
+
+def retrain(
+    store: Store,
+    engine: Engine,
+    students: Sequence[Architecture],
+    seeds: int,
+    device: str,
+    note: Note,
+    tick: Callable[[], None],
+) -> None:
+    """Retrain students with seeds 0..seeds-1 as far as the ledger does not have them, then write their folders."""
+    waiting = deque(unfinished(store, students, seeds))
+    while waiting or engine.tickets:
+        while waiting and engine.free > 0:
+            _submit(store, engine, waiting.popleft(), device)
+        tick()
+        for ticket, result in engine.finished(seconds=1.0):
+            assert isinstance(ticket, Retraining)
+            if isinstance(result, RungResult) and result.failure is None:
+                _record(store, ticket, result, note)
+                waiting.appendleft(ticket)
+            elif isinstance(result, float):
+                _finish(store, ticket, result, note)
+            else:
+                reason = result.failure if isinstance(result, RungResult) else result
+                raise InputError(f"retraining {ticket.architecture.digest} with seed {ticket.seed} failed: {reason}")
+    for architecture in students:
+        write_student(store, architecture)
+
+
+def weights_path(store: Store, retraining: Retraining) -> Path:
+    """File of a retrained student's weights."""
+    return store.directory.student(retraining.architecture.digest) / f"seed-{retraining.seed}.safetensors"
+
+
+def measure_test(weights: str, source: DataSource, device: str) -> float:
+    """Test accuracy of a stored student, read from its file."""
+    torch.set_num_threads(1)
+    data = load(source)
+    student = load_student(Path(weights)).module.to(device)
+    return evaluate(student, data.test, data, torch.device(device))[0]
+
+
+def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -> None:
+    recipe = store.config.retrain.recipe
+    training = store.retraining(retraining.architecture.digest, retraining.seed)
+    final = finished_rung(store, training, recipe.epochs)
+    if final is not None and (store.directory.checkpoints / Path(final.checkpoint).name).is_file():
+        state = (store.directory.checkpoints / Path(final.checkpoint).name).read_bytes()
+        path = weights_path(store, retraining)
+        write_whole(path.parent / "architecture.json", retraining.architecture.to_json() + "\n")
+        save_student(path, averaged_weights(state), retraining.architecture, load(store.config.data))
+        engine.submit(retraining, measure_test, str(path.resolve()), store.config.data, device)
+        return
+    start, state_before = last_state(store, training, recipe.epochs)
+    stop = min(recipe.epochs, start + SEGMENT)
+    engine.submit(
+        retraining,
+        train_rung,
+        retraining.architecture,
+        recipe,
+        retraining.seed,
+        start,
+        stop,
+        state_before,
+        store.views,
+        device,
+    )
+
+
+def _record(store: Store, retraining: Retraining, result: RungResult, note: Note) -> None:
+    last = result.curve[-1]
+    record_rung(store, store.retraining(retraining.architecture.digest, retraining.seed), last.epoch, result)
+    note(
+        f"retraining {retraining.architecture.digest} seed {retraining.seed}: epoch {last.epoch} of "
+        f"{store.config.retrain.recipe.epochs}, validation {100 * last.validation_accuracy:.2f} %"
+    )
+
+
+def _finish(store: Store, retraining: Retraining, accuracy: float, note: Note) -> None:
+    path = weights_path(store, retraining)
+    store.ledger.record_test(store.retraining(retraining.architecture.digest, retraining.seed), accuracy, str(path))
+    note(f"retrained {retraining.architecture.digest} seed {retraining.seed}: test {100 * accuracy:.2f} %")
+
+
+def write_student(store: Store, architecture: Architecture) -> None:
+    """Write `results.json` and `student.onnx` of a retrained student; ONNX holds the best seed on validation."""
+    folder = store.directory.student(architecture.digest)
+    record = next((s for s in student_records(store) if s.architecture.digest == architecture.digest), None)
+    if record is None:
+        return
+    write_whole(folder / "results.json", json.dumps(results(record), indent=2) + "\n")
+    best = max(record.seeds, key=lambda seed: (seed.validation, -seed.seed))
+    export_onnx(
+        folder / f"seed-{best.seed}.safetensors", folder / "student.onnx", load(store.config.data).test.images[:64]
+    )
+
+
+def results(student: StudentRecord) -> dict[str, object]:
+    """A retrained student's numbers, for `results.json`."""
+    return {
+        "architecture": asdict(student.architecture),
+        "digest": student.architecture.digest,
+        "family": student.architecture.family,
+        "cost": asdict(student.cost),
+        "seeds": [
+            {"seed": s.seed, "validation": s.validation, "test": s.test, "seconds": round(s.seconds, 1)}
+            for s in student.seeds
+        ],
+        "test_mean": student.test,
+        "test_deviation": student.test_deviation if len(student.seeds) > 1 else None,
+    }

@@ -1,0 +1,70 @@
+"""The sampler: multivariate TPE whose every draw depends on the seed and the history alone."""
+
+import hashlib
+import warnings
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+WASTE = 10
+"""Consecutive rejected or duplicate suggestions after which suggestions are random until one is new and feasible."""
+
+
+class ReproducibleSampler(BaseSampler):
+    """TPE (Bergstra et al. 2011; multivariate and grouped: Falkner et al. 2018), random for the first `startup` trials.
+
+    Optuna's samplers keep the state of their random generator in memory, so a resumed study draws other trials than
+    an undisturbed one. Here every draw comes from a fresh sampler, seeded by the study's seed, the trial's number and
+    the parameter's name: a killed study goes on as if nothing had happened, even in the middle of a suggestion.
+    """
+
+    def __init__(self, seed: int, startup: int) -> None:
+        """Make a sampler; `startup` counts suggestions, whatever became of them."""
+        self._seed, self._startup = seed, startup
+        self._relative: tuple[int, BaseSampler] | None = None
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Search space of the joint draw."""
+        sampler = self._make(study, trial, "")
+        self._relative = trial.number, sampler
+        return sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw jointly; called by Optuna right after `infer_relative_search_space`."""
+        if self._relative is None or self._relative[0] != trial.number:
+            self.infer_relative_search_space(study, trial)
+        assert self._relative is not None
+        return self._relative[1].sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Draw one parameter on its own."""
+        sampler = self._make(study, trial, param_name)
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def _make(self, study: optuna.Study, trial: FrozenTrial, name: str) -> BaseSampler:
+        digest = hashlib.sha256(f"{self._seed} {trial.number} {name}".encode()).digest()
+        seed = int.from_bytes(digest[:4], "big")
+        if trial.number < self._startup or wasted(study, trial.number) >= WASTE:
+            return RandomSampler(seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return TPESampler(
+                seed=seed, n_startup_trials=0, multivariate=True, group=True, warn_independent_sampling=False
+            )
+
+
+def wasted(study: optuna.Study, before: int) -> int:
+    """Number of suggestions right before trial `before` that were rejected or duplicates."""
+    count = 0
+    for trial in reversed(study.get_trials(deepcopy=False)[:before]):
+        if trial.state != TrialState.PRUNED or trial.user_attrs.get("outcome") not in ("rejected", "duplicate"):
+            break
+        count += 1
+    return count

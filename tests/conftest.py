@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+from kd import teacher as teachers
+from kd.data import ASSETS, DataSet, DataSource, load
+from kd.views import CLEAN, ViewSource, make_view
+
+hypothesis.settings.register_profile("wunderkind", deadline=None, derandomize=True, max_examples=60)
+hypothesis.settings.load_profile("wunderkind")
+
+TRAIN, TEST, VALIDATION, VIEWS = 1_200, 300, 200, 2
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def small_source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
+    """The first 1,200 training and 300 test images of MNIST, 200 held out."""
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    with np.load(ASSETS / "mnist.npz") as mnist:
+        np.savez(
+            path,
+            x_train=mnist["x_train"][:TRAIN],
+            y_train=mnist["y_train"][:TRAIN],
+            x_test=mnist["x_test"][:TEST],
+            y_test=mnist["y_test"][:TEST],
+        )
+    return DataSource(name=str(path), validation=VALIDATION)
+
+
+@pytest.fixture(scope="session")
+def small_data(small_source: DataSource) -> DataSet:
+    return load(small_source)
+
+
+@pytest.fixture(scope="session")
+def teacher_path(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet) -> Path:
+    """The shipped teacher, or an untrained one where none is shipped yet."""
+    shipped = teachers.shipped("mnist")
+    if shipped.is_file():
+        return shipped
+    path = tmp_path_factory.mktemp("teacher") / "untrained.safetensors"
+    recipe = teachers.TeacherRecipe()
+    torch.manual_seed(0)
+    teacher = teachers.Teacher(small_data.shape, small_data.classes, small_data.mean, small_data.std, recipe.widths)
+    teachers.save(teacher, path, recipe, small_data)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_views(tmp_path_factory: pytest.TempPathFactory, small_source: DataSource, teacher_path: Path) -> ViewSource:
+    """Two augmented views and the clean one of the small data, made once."""
+    source = ViewSource(cache=str(tmp_path_factory.mktemp("views")), data=small_source, teacher=str(teacher_path))
+    for index in (CLEAN, *range(VIEWS)):
+        make_view(source, index, "cpu")
+    return source

@@ -1,0 +1,120 @@
+import json
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+
+from kd.train import Epoch
+from space.architecture import FAMILIES, Architecture
+from space.domain import Domain, RandomTrial, suggest
+from studies.config import Config, Search
+from studies.directory import RunDirectory
+from studies.ledger import Rung
+from studies.records import Outcome, front, trial_records
+from studies.store import Store, create, opened
+
+RUNGS = (1, 3, 9)
+
+
+def draw(seed: int, family: int) -> Architecture:
+    trial = RandomTrial(random.Random(seed), {"family": FAMILIES[family % len(FAMILIES)]})
+    return suggest(trial, Domain(largest=9_000), (1, 28, 28), 10)
+
+
+def learning(seed: int, parameters: int, epochs: int) -> tuple[Epoch, ...]:
+    """A learning curve whose error falls with epochs and parameters."""
+    generator = random.Random(seed)
+    floor = 0.004 + 0.2 / math.sqrt(parameters) * generator.uniform(0.2, 0.8)
+    return tuple(
+        Epoch(
+            epoch=epoch,
+            train_loss=2 / epoch,
+            validation_accuracy=round(1 - floor * (1 + 3 / epoch), 4),
+            validation_loss=1 / epoch,
+            seconds=2.0,
+        )
+        for epoch in range(1, epochs + 1)
+    )
+
+
+def tell(store: Store, architecture: Architecture, outcome: Outcome, epochs: int = 0, reason: str = "") -> None:
+    """Put one trial on record the way the driver does."""
+    trial = store.study.ask()
+    trial.set_user_attr("architecture", architecture.to_json())
+    trial.set_user_attr("outcome", outcome)
+    trial.set_user_attr("reason", reason)
+    trial.set_user_attr("epochs", epochs)
+    parameters = architecture.cost().parameters
+    curve = learning(trial.number, parameters, epochs)
+    done = 0
+    for rung in RUNGS:
+        if rung <= epochs:
+            part = Rung(epochs=rung, curve=curve[done:rung], seconds=2.0 * (rung - done), checkpoint="")
+            store.ledger.record_rung(store.search_training(architecture.digest), part)
+            done = rung
+    if outcome == "complete":
+        store.study.tell(trial, [curve[-1].validation_accuracy, parameters])
+    elif outcome == "failed":
+        store.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    elif outcome != "running":
+        store.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+
+
+def retrain(store: Store, architecture: Architecture, tests: tuple[float, ...]) -> None:
+    """Put a retrained student on record, one seed for each test accuracy."""
+    folder = store.directory.student(architecture.digest)
+    folder.mkdir(parents=True)
+    (folder / "architecture.json").write_text(architecture.to_json())
+    for seed, test in enumerate(tests):
+        curve = learning(seed + 7, 4 * architecture.cost().parameters, 40)
+        training = store.retraining(architecture.digest, seed)
+        store.ledger.record_rung(training, Rung(epochs=40, curve=curve, seconds=80.0, checkpoint=""))
+        store.ledger.record_test(training, test, f"seed-{seed}.safetensors")
+        (folder / f"seed-{seed}.safetensors").touch()
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Store]:
+    """A study in which nothing has happened yet."""
+    teacher = tmp_path / "tutor.safetensors"
+    teacher.write_bytes(b"a teacher")
+    log = {"validation_accuracy": 0.9971, "test_accuracy": 0.9968, "parameters": 288_554}
+    teacher.with_suffix(".json").write_text(json.dumps(log))
+    directory = RunDirectory(root=tmp_path / "runs", name="tiny")
+    directory.path.mkdir(parents=True)
+    create(directory, Config(teacher=str(teacher), search=Search(trials=7, rungs=RUNGS)))
+    with opened(directory) as store:
+        yield store
+
+
+@pytest.fixture
+def searched(empty: Store) -> Store:
+    """A study after its search: every outcome there is."""
+    for number in range(4):
+        tell(empty, draw(number, number), "complete", 9)
+    tell(empty, draw(4, 4), "pruned", 1, "3 peers do at least as well")
+    tell(empty, draw(5, 0), "pruned", 3, "3 peers do at least as well")
+    tell(empty, draw(0, 0), "duplicate", reason="the same network as trial 0")
+    big = suggest(
+        RandomTrial(random.Random(3), {"family": "cnn", "size": 12_000.0}),
+        Domain(),
+        (1, 28, 28),
+        10,
+    )
+    tell(empty, big, "rejected", reason=f"parameters {big.cost().parameters:,} ≥ 10,000")
+    tell(empty, draw(8, 3), "failed", 1, "loss is nan in epoch 2")
+    tell(empty, draw(9, 2), "running", 1)
+    return empty
+
+
+@pytest.fixture
+def retrained(searched: Store) -> Store:
+    """A study with the ends of its front retrained: three seeds of the largest, one of the smallest."""
+    points = front(trial_records(searched))
+    retrain(searched, points[-1].architecture, (0.9941, 0.9935, 0.9938))
+    if len(points) > 1:
+        retrain(searched, points[0].architecture, (0.9754,))
+    return searched

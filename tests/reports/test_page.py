@@ -1,0 +1,169 @@
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from reports.page import write_report
+from space.architecture import from_json
+from studies.records import front, student_records, trial_records
+from studies.store import Store
+
+FILES = {"index.html", "report.md", "pareto.csv", "pareto.json"}
+
+
+class Page(HTMLParser):
+    """Collects what a browser would load or show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.silent = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.silent = tag in ("script", "style")
+        given = dict(attrs)
+        if tag == "a":
+            self.links.append(given["href"] or "")
+        else:
+            self.loaded += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+    def handle_endtag(self, tag: str) -> None:
+        self.silent = False
+
+    def handle_data(self, data: str) -> None:
+        if not self.silent:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def parsed(path: Path) -> Page:
+    page = Page()
+    page.feed(path.read_text())
+    return page
+
+
+def test_tells_the_retrained_students_as_recorded(retrained: Store) -> None:
+    page = parsed(write_report(retrained))
+    students = student_records(retrained)
+    assert "99.38 ± 0.03 % (n = 3)" in page.text
+    assert "97.54 % (n = 1)" in page.text
+    for student in students:
+        assert f"{student.cost.parameters:,}" in page.text
+        assert f"{student.cost.macs:,}" in page.text
+        assert f"wunderkind retrain tiny --trial {student.trial}" in page.text
+        assert f"../students/{student.architecture.digest}/" in page.links
+    headline = page.text[: page.text.index("trials")]
+    assert f"99.38 ± 0.03 % (n = 3) on the test set with {students[-1].cost.parameters:,} parameters" in headline
+
+
+def test_says_plainly_that_no_student_is_above_98(searched: Store) -> None:
+    from tests_reports_helpers import retrain
+
+    retrain(searched, front(trial_records(searched))[0].architecture, (0.9712, 0.9714))
+    assert "no student on the retrained front is above 98 %" in parsed(write_report(searched)).text
+
+
+def test_needs_no_network(retrained: Store) -> None:
+    page = write_report(retrained)
+    assert [address for address in parsed(page).loaded if not address.startswith("data:")] == []
+    style = re.findall(r"<style>.*?</style>", page.read_text(), re.DOTALL)
+    assert all("url(" not in sheet and "@import" not in sheet for sheet in style)
+    assert page.read_text().count("Plotly.newPlot(") >= 4
+
+
+def test_links_lead_to_files(retrained: Store) -> None:
+    page = write_report(retrained)
+    for link in parsed(page).links:
+        assert (page.parent / link).exists(), link
+
+
+def test_accounts_for_every_trial(searched: Store) -> None:
+    write_report(searched)
+    table = (searched.directory.report / "report.md").read_text().split("## Where every trial went")[1]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if "|" in line][2:]
+    assert {row[0]: row[2] for row in rows} == {
+        "complete": "4",
+        "pruned at rung 2": "1",
+        "pruned at rung 1": "1",
+        "duplicate": "1",
+        "rejected": "1",
+        "failed": "1",
+        "running": "1",
+    }
+    meanings = {row[0]: (row[1], row[3]) for row in rows}
+    assert meanings["pruned at rung 2"][0] == "weak after 3 epochs"
+    assert meanings["rejected"][1] == "parameters ≥ 10,000: 1"
+    assert meanings["failed"][1] == "loss is nan in epoch 2: 1"
+
+
+def test_states_the_teacher_and_the_use_of_the_test_set(retrained: Store) -> None:
+    text = parsed(write_report(retrained)).text
+    assert "tutor.safetensors, 288,554 parameters , 99.71 % validation , 99.68 % test" in text
+    assert "the test set was read once a seed" in text
+    assert "All choices were made on the validation split" in text
+
+
+def test_a_teacher_without_a_log_is_named(searched: Store) -> None:
+    Path(searched.config.teacher).with_suffix(".json").unlink()
+    assert "tutor.safetensors families" in parsed(write_report(searched)).text
+
+
+def test_fronts_as_data_equal_the_records(retrained: Store) -> None:
+    write_report(retrained)
+    points = json.loads((retrained.directory.report / "pareto.json").read_text())
+    with (retrained.directory.report / "pareto.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    records = front(trial_records(retrained))
+    students = {student.architecture.digest: student for student in student_records(retrained)}
+    assert [line["stage"] for line in lines] == [point["stage"] for point in points]
+    assert [point["trial"] for point in points if point["stage"] == "search"] == [r.number for r in records]
+    for point, line in zip(points, lines, strict=True):
+        architecture = from_json(json.dumps(point["architecture"]))
+        assert architecture.digest == point["digest"] == line["digest"]
+        assert int(line["parameters"]) == point["cost"]["parameters"] == architecture.cost().parameters
+        assert line["trial"] == str(point["trial"])
+        if point["stage"] == "retrained":
+            student = students.pop(point["digest"])
+            assert point["test_accuracy"] == float(line["test_accuracy"]) == student.test
+            assert point["seeds"] == len(student.seeds)
+        else:
+            assert point["test_accuracy"] is None and line["test_accuracy"] == ""
+    assert not students
+
+
+@pytest.mark.parametrize("state", ["empty", "searched"])
+def test_works_in_the_middle_of_a_study(state: str, request: pytest.FixtureRequest) -> None:
+    store: Store = request.getfixturevalue(state)
+    text = parsed(write_report(store)).text
+    assert "No student is retrained yet" in text
+    assert {path.name for path in store.directory.report.iterdir()} == FILES
+
+
+def test_works_before_any_trial_is_complete(empty: Store) -> None:
+    from tests_reports_helpers import draw, tell
+
+    tell(empty, draw(0, 0), "running")
+    tell(empty, draw(1, 1), "running", 1)
+    text = parsed(write_report(empty)).text
+    assert "No trial is complete yet: 2 trials so far, 1 of them trained." in text
+
+
+def test_leaves_the_old_report_when_it_cannot_write(retrained: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = write_report(retrained)
+    before = page.read_bytes()
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        write_report(retrained)
+    assert page.read_bytes() == before

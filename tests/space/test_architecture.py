@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from space.architecture import Architecture, Family, from_json, layers, read
+from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
+from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable
+from space.blocks.liquid import LiquidConvolution, LiquidScan
+from space.blocks.mlp import Bilinear, Dense, Mixer, Patches
+from space.errors import InputError
+
+
+def architecture(*blocks: object, family: Family = "cnn") -> Architecture:
+    return Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=blocks)  # type: ignore[arg-type]
+
+
+CNN = architecture(Convolution(width=8), Pool(), ResidualConvolution(repeats=2, activation="silu"), GlobalAverage())
+
+# a digest names folders and ledger rows of old studies: when one of these changes, old results are lost
+GOLDEN = {
+    "6a33394ac775": CNN,
+    "b06365af9822": architecture(
+        Convolution(width=6, kernel=5, stride=2),
+        ResidualSeparable(repeats=3),
+        Pool(),
+        Separable(width=12, kernel=5, activation="prelu"),
+        InvertedResidual(expansion=3),
+        GlobalAverage(),
+        family="depthwise",
+    ),
+    "2d46bfa05300": architecture(Bilinear(rows=14, columns=12), Dense(width=20), family="mlp"),
+    "9ca38580f4d8": architecture(LiquidScan(cell="ltc", hidden=9, both_directions=True), family="liquid"),
+    "b041bc6ed498": architecture(
+        Patches(side=4, width=8),
+        LiquidConvolution(unfolds=3),
+        Mixer(token_width=9, channel_width=7, repeats=2, activation="hardswish"),
+        GlobalAverage(),
+        family="hybrid",
+    ),
+}
+
+
+@pytest.mark.parametrize("digest", GOLDEN)
+def test_digests_never_change(digest: str) -> None:
+    assert GOLDEN[digest].digest == digest
+
+
+def test_the_digest_names_the_network_not_the_family() -> None:
+    assert Architecture(family="hybrid", shape=CNN.shape, classes=10, blocks=CNN.blocks).digest == CNN.digest
+    assert Architecture(family="cnn", shape=CNN.shape, classes=11, blocks=CNN.blocks).digest != CNN.digest
+    assert Architecture(family="cnn", shape=(3, 28, 28), classes=10, blocks=CNN.blocks).digest != CNN.digest
+
+
+def test_layers_in_short() -> None:
+    assert layers(CNN) == "3×3 convolution 8 → pool max → 3×3 residual convolution ×2 → global average"
+
+
+GOOD = json.loads(CNN.to_json())
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"colour": 1}, "colour"),
+        ({"family": "transformer"}, "family"),
+        ({"classes": "10"}, "classes"),
+        ({"classes": 1}, "classes"),
+        ({"shape": [1, 28]}, "shape"),
+        ({"shape": [0, 28, 28]}, "shape"),
+        ({"blocks": []}, "blocks"),
+        ({"blocks": [{"kind": "attention"}]}, "blocks"),
+        ({"blocks": [{"width": 8}]}, "blocks"),
+        ({"blocks": [{"kind": "convolution"}]}, "width"),
+        ({"blocks": [{"kind": "convolution", "width": 8, "dilation": 2}]}, "dilation"),
+        ({"blocks": [{"kind": "convolution", "width": 8.0}]}, "width"),
+        ({"blocks": [{"kind": "convolution", "width": True}]}, "width"),
+        ({"blocks": [{"kind": "convolution", "width": 8, "kernel": 4}]}, "kernel"),
+        ({"blocks": [{"kind": "convolution", "width": 8, "activation": "gelu"}]}, "activation"),
+        ({"blocks": [{"kind": "liquid_scan", "cell": "gru", "hidden": 4}]}, "cell"),
+    ],
+    ids=str,
+)
+def test_a_wrong_architecture_is_refused_in_one_line(change: dict[str, object], named: str) -> None:
+    with pytest.raises(InputError, match=named) as caught:
+        from_json(json.dumps(GOOD | change))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["family", "shape", "classes", "blocks"])
+def test_a_missing_key_is_named(key: str) -> None:
+    with pytest.raises(InputError, match=key):
+        from_json(json.dumps({k: v for k, v in GOOD.items() if k != key}))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"cnn"'])
+def test_text_that_is_no_architecture_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(InputError, match="not an architecture") as caught:
+        from_json(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "architecture.json"
+    path.write_text(CNN.to_json())
+    assert read(path) == CNN
+    with pytest.raises(InputError, match="no architecture file"):
+        read(tmp_path / "missing.json")

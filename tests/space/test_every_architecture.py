@@ -1,0 +1,107 @@
+import random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from space.architecture import FAMILIES, Architecture, Family, from_json, layers
+from space.blocks.liquid import LiquidScan
+from space.domain import Domain, RandomTrial, suggest
+from space.student import build
+
+MNIST = (1, 28, 28)
+SHAPES = (MNIST, (3, 32, 32), (2, 9, 20), (1, 1, 7), (4, 1, 1))
+
+
+def draw(family: Family, seed: int, shape: tuple[int, int, int] = MNIST) -> Architecture:
+    trial = RandomTrial(random.Random(seed), {"family": family})
+    return suggest(trial, Domain(), shape, 10)
+
+
+seeds = st.integers(0, 2**32 - 1)
+architectures = st.builds(draw, st.sampled_from(FAMILIES), seeds)
+of_any_shape = st.builds(draw, st.sampled_from(FAMILIES), seeds, st.sampled_from(SHAPES))
+
+
+def scans(architecture: Architecture) -> int:
+    """MACs of LTC scans, elementwise work that PyTorch's counter does not see."""
+    pairs = zip(architecture.blocks, architecture.shapes(), strict=False)
+    return sum(b.cost(s).macs for b, s in pairs if isinstance(b, LiquidScan) and b.cell == "ltc")
+
+
+@settings(max_examples=250)
+@given(of_any_shape)
+def test_parameters_in_closed_form_are_those_of_the_module(architecture: Architecture) -> None:
+    module = build(architecture)
+    assert architecture.cost().parameters == sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+@given(of_any_shape)
+def test_macs_in_closed_form_are_those_that_pytorch_counts(architecture: Architecture) -> None:
+    module = build(architecture).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(torch.zeros(1, *architecture.shape))
+    assert architecture.cost().macs - scans(architecture) == counter.get_total_flops() / 2
+
+
+@given(of_any_shape)
+def test_blocks_have_the_shapes_they_say(architecture: Architecture) -> None:
+    x, module = torch.zeros(2, *architecture.shape), build(architecture).eval()
+    for block, shape in zip(module.blocks, architecture.shapes()[1:], strict=True):
+        x = block(x)
+        assert x.shape[1:] == shape
+
+
+@given(of_any_shape)
+def test_a_student_learns_with_all_its_weights(architecture: Architecture) -> None:
+    module = build(architecture)
+    logits = module(torch.randn(4, *architecture.shape))
+    assert logits.shape == (4, 10)
+    loss = torch.nn.functional.cross_entropy(logits, torch.arange(4))
+    loss.backward()
+    assert loss.isfinite()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+@settings(max_examples=200)
+@given(of_any_shape)
+def test_json_gives_the_same_architecture_back(architecture: Architecture) -> None:
+    again = from_json(architecture.to_json())
+    assert again == architecture
+    assert again.digest == architecture.digest
+    assert hash(again) == hash(architecture)
+
+
+@settings(max_examples=200)
+@given(of_any_shape)
+def test_costs_are_positive_and_deployment_adds_nothing(architecture: Architecture) -> None:
+    cost = architecture.cost()
+    assert 0 < cost.deployed_parameters <= cost.parameters
+    assert cost.macs > 0
+    assert cost.memory_bytes > 0
+    assert cost.deployed_parameters <= cost.int8_bytes <= 4 * cost.deployed_parameters
+
+
+@given(architectures)
+def test_layers_names_every_block_in_one_line(architecture: Architecture) -> None:
+    text = layers(architecture)
+    assert text.count("→") == len(architecture.blocks) - 1
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_draws_mostly_meet_the_default_budget_and_cover_all_sizes(family: Family) -> None:
+    sizes = [draw(family, seed).cost().parameters for seed in range(300)]
+    assert sum(size < 10_000 for size in sizes) >= 0.4 * len(sizes)
+    for low, high in ((250, 500), (500, 1_000), (1_000, 2_000), (2_000, 4_000), (4_000, 8_000), (8_000, 12_000)):
+        # even on a log scale would be 18 % an octave
+        assert sum(low <= size < high for size in sizes) >= 0.05 * len(sizes), (low, high)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_draws_many_structures(family: Family) -> None:
+    assert len({draw(family, seed).digest for seed in range(100)}) >= 95
