@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -12,10 +14,10 @@ from torch.nn import functional
 class Augmentation:
     """Ranges of a uniform random affine map: degrees, fraction of the image side, relative size, degrees."""
 
-    rotation: float = 12.0
-    shift: float = 0.08
-    scale: float = 0.12
-    shear: float = 8.0
+    rotation: Annotated[float, Field(ge=0, le=180)] = 12.0
+    shift: Annotated[float, Field(ge=0, le=1)] = 0.08
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.12
+    shear: Annotated[float, Field(ge=0, lt=90)] = 8.0
 
 
 def augment(images: Tensor, policy: Augmentation, generator: torch.Generator) -> Tensor:

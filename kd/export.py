@@ -1,6 +1,7 @@
 """A trained student as one ONNX file, checked against PyTorch in onnxruntime."""
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +21,8 @@ BATCHES = (1, 64)
 TOLERANCE = 1e-4
 """Largest difference of a logit, as a share of the largest logit (at least 1).
 
-Both sides compute in float32 (rounding 6e-8) and differ in the order of sums only. Over random students of all
-families the largest difference measured was 1e-6, while a wrong operator, padding or normalisation shows from 1e-1 on.
+Both sides compute in float32 and differ in the order of sums only: over 29 random students of all families the largest
+difference measured was 7e-7.
 """
 
 
@@ -91,8 +92,9 @@ def compare(student: TrainedStudent, content: bytes, images: Tensor) -> tuple[fl
         pixels = images[:batch].float() / 255
         expected = deployed(pixels)
         (answer,) = session.run([OUTPUT], {INPUT: pixels.numpy()})
-        difference = max(difference, float((torch.from_numpy(answer) - expected).abs().max()))
-        limit = max(limit, TOLERANCE * float(expected.abs().max()))
+        away = (torch.from_numpy(answer) - expected).abs().nan_to_num(nan=math.inf, posinf=math.inf)
+        difference = max(difference, float(away.max()))
+        limit = max(limit, TOLERANCE * float(expected.abs().max().nan_to_num()))
     return difference, limit
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -52,13 +52,9 @@ def save_student(path: Path, weights: Mapping[str, Tensor], architecture: Archit
         for name, tensor in weights.items()
         if tensor.is_floating_point()
     }
-    metadata = {
-        "architecture": architecture.to_json(),
-        "mean": json.dumps(data.mean),
-        "std": json.dumps(data.std),
-        "data": data.digest,
-    }
-    write_whole(path, save(tensors, metadata))
+    about = {"architecture": asdict(architecture), "mean": data.mean, "std": data.std, "data": data.digest}
+    # one entry, because safetensors writes entries in random order: the same student is the same bytes
+    write_whole(path, save(tensors, {"student": json.dumps(about)}))
 
 
 def load_student(path: Path) -> TrainedStudent:
@@ -67,11 +63,10 @@ def load_student(path: Path) -> TrainedStudent:
         raise InputError(f"no student at {path}: check the path")
     try:
         with safe_open(path, framework="pt") as archive:
-            about = archive.metadata() or {}
+            about = json.loads((archive.metadata() or {})["student"])
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-        architecture = from_json(about["architecture"])
-        mean, std = float(about["mean"]), float(about["std"])
-        data = about["data"]
+        architecture = from_json(json.dumps(about["architecture"]))
+        mean, std, data = float(about["mean"]), float(about["std"]), str(about["data"])
         with torch.random.fork_rng(devices=[]):
             module = build(architecture)
         counters = {n: t for n, t in module.state_dict().items() if not t.is_floating_point()}
@@ -79,7 +74,7 @@ def load_student(path: Path) -> TrainedStudent:
         _check_values(tensors, mean, std)
     except KeyError as error:
         raise _foreign(path, f"it lacks {error.args[0]}") from error
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+    except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise _foreign(path, " ".join(str(error).split())[:200]) from error
     trained = (tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in STATISTICS)
     return TrainedStudent(

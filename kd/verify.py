@@ -43,6 +43,7 @@ class SeedClaim:
 class Claims:
     """What `results.json` says of a student."""
 
+    architecture: dict[str, Any]
     digest: str
     cost: dict[str, int]
     seeds: tuple[SeedClaim, ...]
@@ -126,6 +127,8 @@ def _summary(architecture: Architecture, claims: Claims) -> Check:
         if claimed != true:
             wrong.append(f"{name} is {claimed}, should be {true}")
 
+    if claims.architecture != json.loads(architecture.to_json()):
+        wrong.append("architecture is not that of architecture.json")
     expect("digest", claims.digest, architecture.digest)
     cost = asdict(architecture.cost())
     for name, value in cost.items():

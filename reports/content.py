@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from reports.formats import count, counted, percent, test_accuracy
+from reports.formats import count, counted, mean_test, percent
 from space.architecture import FAMILIES, Family
 from studies.config import Config
 from studies.records import (
@@ -95,7 +95,7 @@ def headline(content: Content) -> str:
     limit = content.config.budget.parameters
     where = f" under {count(limit)} parameters" if limit else ""
     first = (
-        f"The best student{where} reaches {test_accuracy(best)} on the test set "
+        f"The best student{where} reaches {mean_test(best)} on the test set "
         f"with {count(best.cost.parameters)} parameters ({best.architecture.family})"
     )
     if smallest is None:
@@ -103,7 +103,7 @@ def headline(content: Content) -> str:
     if smallest is best:
         return f"{first}; it is also the smallest on the retrained front above {100 * GOOD:.0f} %."
     return (
-        f"{first}; the smallest on the retrained front above {100 * GOOD:.0f} % reaches {test_accuracy(smallest)} "
+        f"{first}; the smallest on the retrained front above {100 * GOOD:.0f} % reaches {mean_test(smallest)} "
         f"with {count(smallest.cost.parameters)} ({smallest.architecture.family})."
     )
 

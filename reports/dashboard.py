@@ -11,8 +11,8 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
 from reports.content import Content, gather, headline
-from reports.figures import figures
-from reports.formats import count, counted, percent, test_accuracy
+from reports.figures import TITLES, figures
+from reports.formats import count, counted, mean_test, percent
 from reports.picture import curve_svg
 from space.architecture import layers
 from studies.records import TrialRecord
@@ -30,6 +30,8 @@ def feed(store: Store) -> None:
     _note(store, known, None, _study_note(content))
     plots = get_plotly_graph_objects(known)
     for name, drawn in figures(content).items():
+        # the dashboard's cards have a height of their own and no title
+        drawn.update_layout(height=None, margin={"t": 60}, title={"text": TITLES[name], "x": 0.02})
         if plots.get(name) != drawn.to_json():
             save_plotly_graph_object(store.study, drawn, graph_object_id=name)
     identifiers = {trial.number: trial._trial_id for trial in store.study.get_trials(deepcopy=False)}
@@ -70,7 +72,7 @@ def _study_note(content: Content) -> str:
         lines += ["| student | family | parameters | validation | test |", "| --- | --- | ---: | ---: | ---: |"]
         lines += [
             f"| {s.architecture.digest} | {s.architecture.family} | {count(s.cost.parameters)} "
-            f"| {percent(s.validation)} | {test_accuracy(s)} |"
+            f"| {percent(s.validation)} | {mean_test(s)} |"
             for s in content.students
         ]
     return "\n".join([*lines, "", f"Full report: `{content.name}/report/index.html`", ""])

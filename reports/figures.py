@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from reports import fates
 from reports.content import Content
 from reports.curves import curves_figure, retrained_figure
-from reports.formats import percent, test_accuracy
+from reports.formats import mean_test, percent
 from reports.look import (
     COLOURS,
     INK,
@@ -35,11 +35,17 @@ FATE_COLOURS = {
     "failed": "#d64545",
     "running": "#f0cf65",
 }
+TITLES = {
+    "front": "Accuracy over parameters",
+    "learning-curves": "Learning curves of the search",
+    "retrained-curves": "Learning curves of the retrained students",
+    "fates": "Trials by family",
+}
 PRUNED_COLOURS = ("#c6dbf2", "#7ea6d8", "#4678b4", "#285187")
 
 
 def figures(content: Content) -> dict[str, go.Figure]:
-    """All figures that have something to show, by a name that stays the same."""
+    """All figures that have something to show, by the names in `TITLES`."""
     drawn: dict[str, go.Figure] = {}
     if content.trained or content.students:
         drawn["front"] = front_figure(content)
@@ -126,7 +132,7 @@ def fates_figure(content: Content) -> go.Figure:
     drawn.update_layout(
         barmode="stack",
         xaxis={"title": {"text": "trials"}},
-        yaxis={"autorange": "reversed", "ticks": "", "showgrid": False},
+        yaxis={"autorange": "reversed", "ticks": "", "showgrid": False, "automargin": True},
         legend={"traceorder": "normal"},
     )
     return drawn
@@ -155,7 +161,7 @@ def _draw_student(drawn: go.Figure, student: StudentRecord) -> None:
         text=[
             label(
                 student.architecture,
-                f"{test_accuracy(student)} on the test set",
+                f"{mean_test(student)} on the test set",
                 f"{percent(student.validation)} validation",
             )
         ],

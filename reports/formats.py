@@ -20,7 +20,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def test_accuracy(student: StudentRecord) -> str:
+def mean_test(student: StudentRecord) -> str:
     """Write a student's test accuracy as mean ± sample standard deviation with n; no deviation for one seed."""
     mean, seeds = 100 * student.test, len(student.seeds)
     if math.isnan(student.test_deviation):

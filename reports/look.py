@@ -21,6 +21,9 @@ COLOURS: Mapping[Family, str] = {
 }
 INK, QUIET, FAINT = "#24292f", "#57606a", "#e6e8eb"
 SMALLEST_ERROR = 0.005
+ROUND = ((1,), (2, 5), (3, 7), (1.5, 4), (1.2, 2.5, 6, 8))
+TENTHS = tuple(tenths / 10 for tenths in range(11, 100))
+"""Leading digits of an axis mark, the roundest first; tenths where these are too few."""
 
 
 def error(accuracy: float) -> float:
@@ -29,17 +32,18 @@ def error(accuracy: float) -> float:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two positive ones, the more a decade the fewer decades there are."""
-    decades = math.log10(high / low)
-    if decades > 1.4:
-        steps: Sequence[float] = (1, 2, 5)
-    elif decades > 0.7:
-        steps = (1, 1.5, 2, 3, 4, 5, 7)
-    else:
-        steps = [tenths / 10 for tenths in range(10, 100, 5 if decades > 0.3 else 2)]
+    """Choose at most ten round numbers between two positive ones, apart on a log scale, the roundest first."""
+    gap = math.log10(high / low) / 9
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    rounded = [round(step * 10**power, 6) for power in powers for step in steps]
-    return [number for number in rounded if low <= number <= high]
+    chosen: list[float] = []
+    for steps in (*ROUND, TENTHS):
+        if steps is TENTHS and len(chosen) > 3:
+            break
+        for number in sorted(round(step * 10**power, 6) for power in powers for step in steps):
+            far = all(abs(math.log10(number / other)) >= gap for other in chosen)
+            if low <= number <= high and far:
+                chosen.append(number)
+    return sorted(chosen)
 
 
 def accuracy_axis(errors: Sequence[float], title: str) -> dict[str, Any]:

@@ -9,22 +9,19 @@ from plotly.offline import get_plotlyjs
 
 from reports import fates, formats, pareto
 from reports.content import Content, gather, headline
-from reports.figures import figures
+from reports.figures import TITLES, figures
 from reports.look import COLOURS
 from space.architecture import layers
 from studies.store import Store
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
-    "front": (
-        "Accuracy over parameters",
-        "Each circle is a trained trial at its last rung, on the validation split; the grey line is the search front. "
-        "Diamonds are retrained students on the test set. "
-        "The scale is that of the error: halving it is always the same step.",
-    ),
-    "learning-curves": ("Learning curves of the search", "Strong lines are on the search front."),
-    "retrained-curves": ("Learning curves of the retrained students", "One line a seed, on the validation split."),
-    "fates": ("Trials by family", "Where the trials of each family went."),
+    "front": "Each circle is a trained trial at its last rung, on the validation split; "
+    "the grey line is the search front. Diamonds are retrained students on the test set. "
+    "The scale is that of the error: halving it is always the same step.",
+    "learning-curves": "Strong lines are on the search front.",
+    "retrained-curves": "One line a seed, on the validation split.",
+    "fates": "Where the trials of each family went.",
 }
 
 
@@ -55,7 +52,7 @@ def _rendered(template: str, content: Content, drawn: Mapping[str, str]) -> str:
         "percent": formats.percent,
         "count": formats.count,
         "duration": formats.duration,
-        "test_accuracy": formats.test_accuracy,
+        "mean_test": formats.mean_test,
         "layers": layers,
     }
     return environment.get_template(template).render(
@@ -63,6 +60,7 @@ def _rendered(template: str, content: Content, drawn: Mapping[str, str]) -> str:
         headline=headline(content),
         fates=fates.tally(content),
         figures=drawn,
+        titles=TITLES,
         captions=CAPTIONS,
         colours=COLOURS,
         plotly=get_plotlyjs() if drawn else "",

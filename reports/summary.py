@@ -6,7 +6,7 @@ from rich.text import Text
 
 from reports import fates
 from reports.content import Content, gather, headline
-from reports.formats import count, percent, test_accuracy
+from reports.formats import count, mean_test, percent
 from space.architecture import layers
 from studies.config import presets
 from studies.records import spread
@@ -72,7 +72,7 @@ def _students(content: Content) -> Table:
             student.architecture.digest,
             count(student.cost.parameters),
             percent(student.validation),
-            test_accuracy(student),
+            mean_test(student),
             student.architecture.family,
             layers(student.architecture),
         )

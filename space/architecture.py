@@ -100,7 +100,9 @@ def from_json(text: str | bytes) -> Architecture:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"not an architecture: {place}: {first['msg'].lower()}") from error
+        raise InputError(
+            f"not an architecture: {place}: {first['msg'].removeprefix('Value error, ').lower()}"
+        ) from error
 
 
 def read(path: Path) -> Architecture:

@@ -1,6 +1,7 @@
 """What is asked of a study: a preset or TOML file, read strictly, with `--set` changes on top."""
 
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -98,6 +99,9 @@ def parse(settings: Mapping[str, Any]) -> Config:
         if first["type"] == "unexpected_keyword_argument":
             raise InputError(f"unknown key {place}: see the presets for the keys there are") from error
         raise InputError(f"{place} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+    for key, value in _flat(asdict(config)).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{key} = {value}: must be a finite number")
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
         raise InputError(f"search.rungs = {list(rungs)}: must be rising, like [1, 3, 9]")

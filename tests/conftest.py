@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from kd import teacher as teachers
+from kd.augment import Augmentation
 from kd.data import ASSETS, DataSet, DataSource, load
 from kd.views import CLEAN, ViewSource, make_view
 
@@ -57,7 +58,12 @@ def teacher_path(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet) 
 @pytest.fixture(scope="session")
 def small_views(tmp_path_factory: pytest.TempPathFactory, small_source: DataSource, teacher_path: Path) -> ViewSource:
     """Two augmented views and the clean one of the small data, made once."""
-    source = ViewSource(cache=str(tmp_path_factory.mktemp("views")), data=small_source, teacher=str(teacher_path))
+    source = ViewSource(
+        cache=str(tmp_path_factory.mktemp("views")),
+        data=small_source,
+        teacher=str(teacher_path),
+        augmentation=Augmentation(),
+    )
     for index in (CLEAN, *range(VIEWS)):
         make_view(source, index, "cpu")
     return source

@@ -91,6 +91,14 @@ def empty(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
+def started(empty: Store) -> Store:
+    """A study with two trials that run, one of them still before its first rung."""
+    tell(empty, draw(0, 0), "running")
+    tell(empty, draw(1, 1), "running", 1)
+    return empty
+
+
+@pytest.fixture
 def searched(empty: Store) -> Store:
     """A study after its search: every outcome there is."""
     for number in range(4):
@@ -115,6 +123,20 @@ def retrained(searched: Store) -> Store:
     """A study with the ends of its front retrained: three seeds of the largest, one of the smallest."""
     points = front(trial_records(searched))
     retrain(searched, points[-1].architecture, (0.9941, 0.9935, 0.9938))
-    if len(points) > 1:
-        retrain(searched, points[0].architecture, (0.9754,))
+    retrain(searched, points[0].architecture, (0.9754,))
+    return searched
+
+
+@pytest.fixture
+def weak(searched: Store) -> Store:
+    """A study whose only retrained student is below 98 % on the test set."""
+    retrain(searched, front(trial_records(searched))[0].architecture, (0.9712, 0.9714))
+    return searched
+
+
+@pytest.fixture
+def finished(searched: Store) -> Store:
+    """A study in which everything asked for is done: seven trials trained, the whole front retrained."""
+    for point in front(trial_records(searched)):
+        retrain(searched, point.architecture, (0.991, 0.992, 0.993))
     return searched

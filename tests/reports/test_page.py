@@ -64,11 +64,8 @@ def test_tells_the_retrained_students_as_recorded(retrained: Store) -> None:
     assert f"99.38 ± 0.03 % (n = 3) on the test set with {students[-1].cost.parameters:,} parameters" in headline
 
 
-def test_says_plainly_that_no_student_is_above_98(searched: Store) -> None:
-    from tests_reports_helpers import retrain
-
-    retrain(searched, front(trial_records(searched))[0].architecture, (0.9712, 0.9714))
-    assert "no student on the retrained front is above 98 %" in parsed(write_report(searched)).text
+def test_says_plainly_that_no_student_is_above_98(weak: Store) -> None:
+    assert "no student on the retrained front is above 98 %" in parsed(write_report(weak)).text
 
 
 def test_needs_no_network(retrained: Store) -> None:
@@ -106,7 +103,7 @@ def test_accounts_for_every_trial(searched: Store) -> None:
 
 def test_states_the_teacher_and_the_use_of_the_test_set(retrained: Store) -> None:
     text = parsed(write_report(retrained)).text
-    assert "tutor.safetensors, 288,554 parameters , 99.71 % validation , 99.68 % test" in text
+    assert "tutor.safetensors, 288,554 parameters, 99.71 % validation, 99.68 % test" in text
     assert "the test set was read once a seed" in text
     assert "All choices were made on the validation split" in text
 
@@ -147,12 +144,8 @@ def test_works_in_the_middle_of_a_study(state: str, request: pytest.FixtureReque
     assert {path.name for path in store.directory.report.iterdir()} == FILES
 
 
-def test_works_before_any_trial_is_complete(empty: Store) -> None:
-    from tests_reports_helpers import draw, tell
-
-    tell(empty, draw(0, 0), "running")
-    tell(empty, draw(1, 1), "running", 1)
-    text = parsed(write_report(empty)).text
+def test_works_before_any_trial_is_complete(started: Store) -> None:
+    text = parsed(write_report(started)).text
     assert "No trial is complete yet: 2 trials so far, 1 of them trained." in text
 
 

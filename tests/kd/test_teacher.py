@@ -1,0 +1,87 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from kd.augment import Augmentation
+from kd.data import ASSETS, DataSet
+from kd.teacher import Teacher, TeacherRecipe, accuracy, fused, load, save, shipped, teach, teacher_logits
+from space.errors import InputError
+
+CPU = torch.device("cpu")
+TINY = TeacherRecipe(widths=(4, 8), epochs=1, batch=100)
+
+
+def untrained(data: DataSet) -> Teacher:
+    torch.manual_seed(0)
+    return Teacher(data.shape, data.classes, data.mean, data.std, TINY.widths, TINY.dropout).eval()
+
+
+def test_a_file_gives_the_teacher_back_to_half_precision(tmp_path: Path, small_data: DataSet) -> None:
+    teacher, path = untrained(small_data), tmp_path / "teacher.safetensors"
+    save(teacher, path, TINY, small_data)
+    pixels = small_data.test.images[:8].float() / 255
+    again = teacher_logits(load(path, CPU), pixels)
+    torch.testing.assert_close(again, teacher_logits(teacher, pixels), rtol=1e-2, atol=1e-2)
+    assert path.stat().st_size < 2 * sum(p.numel() for p in teacher.parameters()) + 4_000
+
+
+def test_a_folded_teacher_answers_the_same(small_data: DataSet) -> None:
+    teacher = untrained(small_data)
+    pixels = small_data.train.images[:200].float() / 255
+    teacher.train()
+    teacher(pixels)
+    teacher.eval()
+    folded = fused(teacher)
+    torch.testing.assert_close(teacher_logits(folded, pixels), teacher_logits(teacher, pixels), rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in teacher.modules())
+
+
+def test_files_that_hold_no_teacher_are_refused(tmp_path: Path, small_data: DataSet) -> None:
+    path = tmp_path / "teacher.safetensors"
+    with pytest.raises(InputError, match="cannot read a teacher"):
+        load(path, CPU)
+    path.write_bytes(b"hello")
+    with pytest.raises(InputError, match="cannot read a teacher") as caught:
+        load(path, CPU)
+    assert "\n" not in str(caught.value)
+    save(untrained(small_data), path, TeacherRecipe(widths=(5, 8)), small_data)
+    with pytest.raises(InputError, match="cannot read a teacher"):
+        load(path, CPU)
+
+
+def test_teaching_is_repeatable_and_sees_training_images_only(small_data: DataSet) -> None:
+    rows: list[dict[str, float]] = []
+    still = TeacherRecipe(widths=(4, 8), epochs=2, batch=100, augmentation=Augmentation(rotation=0))
+    blind = DataSet(
+        name=small_data.name,
+        digest=small_data.digest,
+        classes=small_data.classes,
+        mean=small_data.mean,
+        std=small_data.std,
+        train=small_data.train,
+        validation=small_data.validation,
+        test=small_data.validation,
+    )
+    teacher, curve = teach(small_data, still, CPU, rows.append)
+    again, _ = teach(blind, still, CPU, lambda row: None)
+    assert [row["epoch"] for row in curve] == [1, 2]
+    assert rows == curve
+    for name, tensor in again.state_dict().items():
+        assert torch.equal(tensor, teacher.state_dict()[name]), name
+    assert curve[-1]["validation_accuracy"] == accuracy(teacher, small_data.validation, CPU)
+
+
+@pytest.mark.skipif(not shipped("mnist").is_file(), reason="no teacher is shipped yet")
+def test_the_shipped_teacher_is_small_good_and_documented(small_data: DataSet) -> None:
+    about = json.loads(shipped("mnist").with_suffix(".json").read_text())
+    teacher = load(shipped("mnist"), CPU)
+    assert shipped("mnist").stat().st_size <= 1_000_000
+    assert about["test_accuracy"] >= 0.996
+    assert about["parameters"] == sum(p.numel() for p in teacher.parameters())
+    assert re.search(f"{about['parameters']:,} parameters", (ASSETS / "README.md").read_text())
+    assert accuracy(teacher, small_data.test, CPU) >= 0.99

@@ -1,0 +1,46 @@
+import io
+
+from rich.console import Console
+
+from reports.summary import status
+from studies.records import front, trial_records
+from studies.store import Store
+
+
+def printed(store: Store, width: int = 110) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(status(store))
+    output = console.file
+    assert isinstance(output, io.StringIO)
+    return output.getvalue()
+
+
+def test_says_where_the_study_stands(retrained: Store) -> None:
+    text = printed(retrained)
+    assert "4 complete, 1 pruned at rung 2, 1 pruned at rung 1, 1 duplicate, 1 rejected, 1 failed" in text
+    assert "families: cnn, depthwise, mlp, liquid" in text
+    assert "99.38 ± 0.03 % (n = 3)" in text
+    for record in front(trial_records(retrained)):
+        assert f"{record.cost.parameters:,}" in text
+
+
+def test_an_unfinished_study_is_to_be_run_again(searched: Store) -> None:
+    assert "Next: wunderkind run PRESET --name tiny" in printed(searched)
+
+
+def test_an_empty_study_is_to_be_run(empty: Store) -> None:
+    text = printed(empty)
+    assert "Nothing has been tried yet." in text
+    assert "Next: wunderkind run" in text
+
+
+def test_a_finished_study_is_to_be_reported_and_verified(finished: Store) -> None:
+    text = printed(finished)
+    assert "wunderkind report tiny" in text
+    assert "wunderkind verify tiny" in text
+    assert "wunderkind run" not in text
+
+
+def test_fits_a_narrow_terminal(retrained: Store) -> None:
+    assert all(len(line) <= 80 for line in printed(retrained, 80).splitlines())
+    assert "97.54 % (n = 1)" in printed(retrained, 80)

@@ -1,0 +1,151 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from space.architecture import Architecture
+from space.blocks.block import Activation, activate
+from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
+from space.blocks.depthwise import InvertedResidual, ResidualSeparable
+from space.blocks.mlp import Bilinear, Mixer, Patches
+from space.families import ACTIVATIONS
+from space.student import build
+
+seeds = st.integers(0, 2**31)
+
+
+def settled(module: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+    """Give batch norms statistics and weights of their own, then switch to evaluation."""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if "norm" in name or name.startswith("1."):
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+        module.train()
+        for _ in range(3):
+            module(torch.randn(16, *shape) * 2 + 1)
+    return module.eval()
+
+
+@given(seeds, st.sampled_from(ACTIVATIONS))
+def test_one_repeat_is_an_ordinary_residual_block(seed: int, activation: Activation) -> None:
+    torch.manual_seed(seed)
+    shape = (4, 6, 5)
+    module = settled(ResidualConvolution(repeats=1, activation=activation).build(shape), shape)
+    x = torch.randn(3, *shape)
+    y: Tensor = module.norms[0](module.body(x))  # type: ignore[index, operator]
+    torch.testing.assert_close(module(x), x + module.activation(y))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("block", [ResidualConvolution, ResidualSeparable])
+def test_repeats_are_the_block_applied_again_with_the_next_norm(
+    block: type[ResidualConvolution | ResidualSeparable],
+) -> None:
+    torch.manual_seed(0)
+    shape = (4, 6, 5)
+    module = settled(block(repeats=3).build(shape), shape)
+    x = y = torch.randn(3, *shape)
+    for norm in module.norms:  # type: ignore[union-attr]
+        y = y + torch.relu(norm(module.body(y)))  # type: ignore[operator]
+    torch.testing.assert_close(module(x), y)
+
+
+@pytest.mark.parametrize("block", [ResidualConvolution, ResidualSeparable, InvertedResidual])
+def test_repeats_cost_norms_but_no_weights(
+    block: type[ResidualConvolution | ResidualSeparable | InvertedResidual],
+) -> None:
+    shape = (4, 6, 5)
+    once, twice, thrice = (block(repeats=n).cost(shape) for n in (1, 2, 3))
+    norms = twice.parameters - once.parameters
+    assert norms < 0.5 * once.parameters
+    assert thrice.parameters - twice.parameters == norms
+    assert thrice.macs == 3 * once.macs
+
+
+@given(seeds)
+def test_an_inverted_residual_with_its_last_norm_at_zero_is_the_identity(seed: int) -> None:
+    torch.manual_seed(seed)
+    module = InvertedResidual(repeats=1).build((4, 6, 5)).eval()
+    for norm in module.project_norms:  # type: ignore[union-attr]
+        nn.init.zeros_(norm.weight)
+    x = torch.randn(3, 4, 6, 5)
+    torch.testing.assert_close(module(x), x)
+
+
+@given(st.integers(1, 12), st.sampled_from((1, 3, 5)), st.sampled_from(ACTIVATIONS))
+def test_deployed_parameters_are_left_when_batch_norm_is_folded(
+    width: int, kernel: int, activation: Activation
+) -> None:
+    block, shape = Convolution(width=width, kernel=kernel, activation=activation), (2, 6, 6)
+    module = settled(block.build(shape), shape)
+    convolution, norm, nonlinearity = module.children()
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    folded = nn.Sequential(fuse_conv_bn_eval(convolution, norm), nonlinearity)
+    assert block.cost(shape).deployed_parameters == sum(p.numel() for p in folded.parameters())
+    x = torch.randn(3, *shape)
+    torch.testing.assert_close(folded(x), module(x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_row_column_layer_is_a_dense_layer_with_a_kronecker_product_for_weights() -> None:
+    torch.manual_seed(0)
+    module = Bilinear(rows=3, columns=2).build((1, 5, 4)).eval()
+    weights = torch.kron(module.row_factor, module.column_factor.T.contiguous())  # type: ignore[arg-type, operator]
+    x = torch.randn(6, 1, 5, 4)
+    expected = torch.relu(module.norm(x.flatten(1) @ weights.T))  # type: ignore[operator]
+    torch.testing.assert_close(module(x).flatten(1), expected)
+
+
+def test_a_row_column_layer_that_keeps_the_shape_is_residual() -> None:
+    module = Bilinear(rows=5, columns=4).build((2, 5, 4)).eval()
+    nn.init.zeros_(module.row_factor)  # type: ignore[arg-type]
+    x = torch.randn(6, 2, 5, 4)
+    torch.testing.assert_close(module(x), x)
+
+
+def test_a_mixer_with_closed_projections_is_the_identity() -> None:
+    module = Mixer(token_width=3, channel_width=5, repeats=2).build((4, 3, 3)).eval()
+    for last in (module.token_mixing[2], module.channel_mixing[2]):  # type: ignore[index]
+        nn.init.zeros_(last.weight)  # type: ignore[union-attr]
+        nn.init.zeros_(last.bias)  # type: ignore[union-attr]
+    x = torch.randn(6, 4, 3, 3)
+    torch.testing.assert_close(module(x), x)
+
+
+def test_patches_wider_than_the_map_shrink_to_it() -> None:
+    assert Patches(side=7, width=3).output((1, 5, 4)) == (3, 1, 1)
+
+
+@pytest.mark.parametrize(("shape", "pooled"), [((3, 4, 4), (3, 2, 2)), ((3, 5, 1), (3, 2, 1)), ((3, 1, 1), (3, 1, 1))])
+def test_pools_never_run_out_of_pixels(shape: tuple[int, int, int], pooled: tuple[int, int, int]) -> None:
+    assert Pool().output(shape) == pooled
+    assert Pool(mode="average").build(shape)(torch.ones(1, *shape)).shape[1:] == pooled
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_keep_zero(activation: Activation) -> None:
+    assert activate(activation, 3)(torch.zeros(1, 3, 2, 2)).abs().max() == 0
+
+
+def test_a_student_by_hand() -> None:
+    student = Architecture(
+        family="cnn", shape=(1, 28, 28), classes=10, blocks=(Convolution(width=4, stride=2), Pool(), GlobalAverage())
+    )
+    cost = student.cost()
+    assert cost.parameters == (9 * 4 + 2 * 4) + (4 * 10 + 10)
+    assert cost.deployed_parameters == (9 * 4 + 4) + (4 * 10 + 10)
+    assert cost.macs == 9 * 4 * 14 * 14 + 40
+    assert cost.memory_bytes == 28 * 28 + 4 * 14 * 14
+    assert cost.int8_bytes == (9 * 4 + 40) + 4 * (4 + 10)
+    assert student.shapes() == [(1, 28, 28), (4, 14, 14), (4, 7, 7), (4, 1, 1)]
+
+
+def test_the_same_seed_builds_the_same_student() -> None:
+    student = Architecture(family="cnn", shape=(1, 8, 8), classes=3, blocks=(Convolution(width=4), GlobalAverage()))
+    modules = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        modules.append(build(student))
+    first, second = (module.state_dict() for module in modules)
+    assert all(torch.equal(first[name], second[name]) for name in first)

@@ -1,0 +1,88 @@
+import random
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from space.architecture import FAMILIES, Architecture, Family
+from space.blocks.mlp import Dense
+from space.budget import Budget
+from space.domain import Domain, RandomTrial, check_feasible, fit, suggest
+from space.errors import InputError
+
+
+def draw(family: Family, seed: int) -> Architecture:
+    return suggest(RandomTrial(random.Random(seed), {"family": family}), Domain(), (1, 28, 28), 10)
+
+
+architectures = st.builds(draw, st.sampled_from(FAMILIES), st.integers(0, 2**32 - 1))
+LIMITS = [field.name for field in fields(Budget)]
+
+
+@given(architectures, st.sampled_from(LIMITS))
+def test_a_limit_itself_is_too_much_and_one_less_is_not(architecture: Architecture, name: str) -> None:
+    cost: int = getattr(architecture.cost(), name)
+    free = dict.fromkeys(LIMITS)
+    at, above, below = (Budget(**(free | {name: limit})) for limit in (cost, cost + 1, cost - 1))
+    assert at.objection(architecture) == f"{name} {cost:,} ≥ {cost:,}"
+    assert at.violations(architecture)[name] > 0
+    assert above.objection(architecture) is None
+    assert above.violations(architecture)[name] <= 0
+    assert below.violations(architecture)[name] > at.violations(architecture)[name]
+
+
+@given(architectures)
+def test_without_limits_nothing_is_rejected(architecture: Architecture) -> None:
+    budget = Budget(parameters=None)
+    assert budget.violations(architecture) == {}
+    assert budget.objection(architecture) is None
+
+
+@given(architectures)
+def test_the_default_is_strictly_under_10_000_parameters(architecture: Architecture) -> None:
+    assert (Budget().objection(architecture) is None) == (architecture.cost().parameters < 10_000)
+
+
+def test_every_broken_limit_is_named() -> None:
+    objection = Budget(parameters=1, macs=1, memory_bytes=1, int8_bytes=1).objection(draw("cnn", 0))
+    assert objection is not None
+    assert all(name in objection for name in LIMITS)
+
+
+def test_an_impossible_budget_is_refused_with_the_nearest_miss() -> None:
+    with pytest.raises(InputError, match=r"no architecture of cnn, mlp meets .* parameters .* ≥ 20") as caught:
+        check_feasible(Domain(families=("cnn", "mlp")), Budget(parameters=20), (1, 28, 28), 10, draws=200)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_possible_budget_is_accepted(family: Family) -> None:
+    check_feasible(Domain(families=(family,)), Budget(parameters=500), (1, 28, 28), 10)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(FAMILIES), st.floats(800, 12_000))
+def test_a_draw_is_as_wide_as_its_size_allows(seed: int, family: Family, size: float) -> None:
+    architecture = suggest(
+        RandomTrial(random.Random(seed), {"family": family, "size": size}), Domain(), (1, 28, 28), 10
+    )
+    narrowest = suggest(RandomTrial(random.Random(seed), {"family": family, "size": 1.0}), Domain(), (1, 28, 28), 10)
+    assert architecture.cost().parameters <= max(size, narrowest.cost().parameters)
+
+
+def test_fit_finds_the_widest() -> None:
+    def dense(scale: float) -> Architecture:
+        return Architecture(family="mlp", shape=(1, 10, 10), classes=10, blocks=(Dense(width=round(scale)),))
+
+    # 100 w + 2 w + 10 w + 10 parameters
+    assert fit(dense, 1_130).blocks == (Dense(width=10),)
+    assert fit(dense, 1_129).blocks == (Dense(width=9),)
+    assert fit(dense, 5).blocks == (Dense(width=1),)
+
+
+def test_a_random_trial_repeats_its_answers() -> None:
+    trial = RandomTrial(random.Random(0), {"a": 3})
+    assert trial.suggest_int("a", 0, 9) == 3
+    assert [trial.suggest_float("b", 0, 1)] * 3 == [trial.suggest_float("b", 0, 1) for _ in range(3)]
+    assert trial.suggest_categorical("c", "xyz") == trial.params["c"]
+    assert all(1 <= RandomTrial(random.Random(seed)).suggest_float("d", 1, 100, log=True) <= 100 for seed in range(50))

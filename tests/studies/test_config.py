@@ -1,0 +1,168 @@
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kd.recipe import Recipe
+from space.budget import Budget
+from space.domain import Domain
+from space.errors import InputError
+from studies.config import Config, Retrain, Search, differences, parse, presets, read
+
+
+def refused(match: str, settings: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=match) as caught:
+        parse(settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_asked_is_the_default() -> None:
+    assert parse({}) == Config()
+
+
+def test_shipped_presets_can_be_read() -> None:
+    assert {"mnist-quick", "mnist"} <= set(presets())
+    for name in presets():
+        config = read(name)
+        assert parse({}) != config
+        assert config.budget == Budget()
+
+
+def test_a_configuration_survives_its_json(tmp_path: Path) -> None:
+    config = replace(
+        Config(),
+        space=Domain(families=("mlp", "liquid"), smallest=100),
+        search=Search(hours=0.5, rungs=(2, 4)),
+        retrain=Retrain(seeds=1),
+    )
+    assert parse(json.loads(config.to_json())) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"serch": {}}, "unknown key serch"),
+        ({"search": {"trails": 3}}, r"unknown key search\.trails"),
+        ({"retrain": {"recipe": {"lr": 3}}}, r"unknown key retrain\.recipe\.lr"),
+        ({"recipe": {"augmentation": {"blur": 1}}}, r"unknown key recipe\.augmentation\.blur"),
+        ({"search": {"trials": "many"}}, r"search\.trials = 'many'"),
+        ({"search": {"trials": "3"}}, r"search\.trials = '3'"),
+        ({"search": {"trials": 3.5}}, r"search\.trials = 3\.5"),
+        ({"search": {"trials": 0}}, r"search\.trials = 0"),
+        ({"search": {"trials": True}}, r"search\.trials = True"),
+        ({"search": {"hours": 0}}, r"search\.hours = 0"),
+        ({"search": {"hours": -1}}, r"search\.hours = -1"),
+        ({"search": {"slack": 0.5}}, r"search\.slack = 0\.5"),
+        ({"search": {"rungs": []}}, r"search\.rungs"),
+        ({"search": {"rungs": [0, 1]}}, r"search\.rungs"),
+        ({"search": {"rungs": [3, 1]}}, r"search\.rungs = \[3, 1\]: must be rising"),
+        ({"search": {"rungs": [1, 1]}}, r"search\.rungs = \[1, 1\]: must be rising"),
+        ({"search": {"rungs": 3}}, r"search\.rungs = 3"),
+        ({"search": 3}, "search = 3"),
+        ({"space": {"families": []}}, r"space\.families"),
+        ({"space": {"families": ["cnn", "kan"]}}, r"space\.families\.1 = 'kan'"),
+        ({"space": {"smallest": 500, "largest": 500}}, r"space\.smallest = 500"),
+        ({"budget": {"parameters": 0}}, r"budget\.parameters = 0"),
+        ({"budget": {"weights": 10}}, r"unknown key budget\.weights"),
+        ({"recipe": {"loss": "l2"}}, r"recipe\.loss = 'l2'"),
+        ({"recipe": {"hard_weight": 1.5}}, r"recipe\.hard_weight = 1\.5"),
+        ({"recipe": {"ema": 1}}, r"recipe\.ema = 1"),
+        ({"recipe": {"temperature": 0}}, r"recipe\.temperature = 0"),
+        ({"recipe": {"learning_rate": math.inf}}, r"recipe\.learning_rate = inf: must be a finite number"),
+        ({"search": {"hours": math.inf}}, r"search\.hours = inf"),
+        ({"search": {"hours": math.nan}}, r"search\.hours = nan"),
+        ({"recipe": {"augmentation": {"rotation": 30}}}, "views are shared"),
+        ({"recipe": {"augmentation": {"rotation": -1}}}, r"recipe\.augmentation\.rotation = -1"),
+        ({"recipe": {"augmentation": {"scale": 1}}}, r"recipe\.augmentation\.scale = 1"),
+    ],
+    ids=str,
+)
+def test_wrong_settings_are_refused_in_one_line(settings: dict[str, object], match: str) -> None:
+    refused(match, settings)
+
+
+def test_a_whole_number_may_stand_for_a_float() -> None:
+    assert parse({"search": {"hours": 2}, "recipe": {"temperature": 4}}).search.hours == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("budget.parameters=5000", lambda c: c.budget.parameters == 5_000),
+        ("budget.parameters = 5_000", lambda c: c.budget.parameters == 5_000),
+        ("recipe.learning_rate=1e-3", lambda c: c.recipe.learning_rate == 1e-3),
+        ("recipe.loss=hard", lambda c: c.recipe.loss == "hard"),
+        ('recipe.loss="hard"', lambda c: c.recipe.loss == "hard"),
+        ("search.rungs=[1, 2]", lambda c: c.search.rungs == (1, 2)),
+        ('space.families=["mlp", "cnn"]', lambda c: c.space.families == ("mlp", "cnn")),
+        ("retrain.recipe.epochs=3", lambda c: c.retrain.recipe.epochs == 3),
+        ("data.name=/data/mine.npz", lambda c: c.data.name == "/data/mine.npz"),
+        ("teacher=my=teacher.safetensors", lambda c: c.teacher == "my=teacher.safetensors"),
+    ],
+    ids=str,
+)
+def test_changes_are_written_like_toml(change: str, value: object) -> None:
+    assert callable(value)
+    assert value(read("mnist-quick", [change]))
+
+
+def test_the_last_change_wins() -> None:
+    assert read("mnist-quick", ["search.trials=3", "search.trials=4"]).search.trials == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ("budget.parameters", "write key=value"),
+        ("=3", "write key=value"),
+        ("budget.parameters.x=3", "parameters is a value, not a section"),
+        ("search.trails=3", r"unknown key search\.trails"),
+        ("search.trials=three", r"search\.trials = 'three'"),
+        ("search.trials=", r"search\.trials = ''"),
+        ("search=3", "search = 3"),
+        ("search..trials=3", "unknown key"),
+    ],
+)
+def test_wrong_changes_are_refused_in_one_line(change: str, match: str) -> None:
+    with pytest.raises(InputError, match=match) as caught:
+        read("mnist-quick", ["budget.parameters=5000", change])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[search]\ntrials = 7\n")
+    assert read(str(path)) == replace(Config(), search=Search(trials=7))
+    path.write_text("[search\n")
+    with pytest.raises(InputError, match="is not TOML"):
+        read(str(path))
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="is not TOML"):
+        read(str(path))
+
+
+def test_dates_are_refused_like_any_wrong_type() -> None:
+    with pytest.raises(InputError, match=r"search\.trials"):
+        read("mnist-quick", ["search.trials=2026-01-01"])
+
+
+@pytest.mark.parametrize("name", ["mnist-quik", "none.toml", "", "."])
+def test_an_unknown_preset_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(InputError, match=r"unknown preset .* mnist, mnist-quick"):
+        read(name)
+
+
+def test_differences_name_key_and_both_values() -> None:
+    asked = replace(Config(), budget=Budget(parameters=5_000), recipe=Recipe(temperature=4.0))
+    assert differences(Config(), asked) == [
+        "budget.parameters is 10000, not 5000",
+        "recipe.temperature is 2.0, not 4.0",
+    ]
+    assert differences(Config(), Config()) == []
+
+
+def test_how_long_to_search_may_change() -> None:
+    assert differences(Config(), replace(Config(), search=Search(trials=99, hours=1.0))) == []
+    assert differences(Config(), replace(Config(), search=Search(peers=9))) != []
