@@ -1,13 +1,16 @@
 """Data sets: loaded strictly, split once, held as uint8 tensors."""
 
 import hashlib
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from space.errors import InputError
@@ -30,7 +33,7 @@ class DataSource:
     name: str = "mnist"
     sha256: str | None = None
     validation: int = 5_000
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +49,7 @@ class DataSet:
     """A loaded data set; `digest` identifies the file and the split, `mean` and `std` are of pixels in 0..1."""
 
     name: str
+    source: DataSource
     digest: str
     classes: int
     mean: float
@@ -70,11 +74,12 @@ def load(source: DataSource) -> DataSet:
         )
     if not path.is_file():
         raise InputError(f"no data file at {path}: check the path")
-    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    content = path.read_bytes()
+    checksum = hashlib.sha256(content).hexdigest()
     expected = SHIPPED.get(source.name, source.sha256)
     if expected is not None and checksum != expected:
         raise InputError(f"checksum of {path} is {checksum}, expected {expected}: the file is damaged, get it again")
-    arrays = _read(path)
+    arrays = _read(path, content)
     x_train, y_train = _check(path, "train", arrays["x_train"], arrays["y_train"])
     x_test, y_test = _check(path, "test", arrays["x_test"], arrays["y_test"])
     if x_train.shape[1:] != x_test.shape[1:]:
@@ -93,6 +98,7 @@ def load(source: DataSource) -> DataSet:
     digest = hashlib.sha256(f"{checksum} {source.validation} {source.seed}".encode()).hexdigest()[:16]
     return DataSet(
         name=path.stem,
+        source=source,
         digest=digest,
         classes=classes,
         mean=round(float(pixels.mean(dtype=np.float64)), 6),
@@ -113,9 +119,9 @@ def stratified(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.i
     return np.sort(np.concatenate([m[:n] for m, n in zip(members, counts, strict=True)]))
 
 
-def _read(path: Path) -> dict[str, NDArray[np.generic]]:
+def _read(path: Path, content: bytes) -> dict[str, NDArray[np.generic]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             missing = [name for name in ARRAYS if name not in archive]
             if missing:
                 raise InputError(f"{path} lacks {', '.join(missing)}: it must hold {' '.join(ARRAYS)}")

@@ -30,8 +30,8 @@ class Recipe:
     hard_weight: Share = 0.1
     schedule: Literal["constant", "cosine"] = "constant"
     epochs: PositiveInt = 9
-    warmup: Annotated[float, Field(ge=0)] = 0.5
-    learning_rate: PositiveFloat = 5e-3
+    warmup: Annotated[float, Field(ge=0)] = 0.3
+    learning_rate: PositiveFloat = 1e-2
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     batch: PositiveInt = 256
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.998

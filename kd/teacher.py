@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -127,18 +127,19 @@ def teach(
     model.to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps = len(data.train.labels) // recipe.batch
+    batch = min(recipe.batch, len(data.train.labels))
+    steps = len(data.train.labels) // batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps, pct_start=0.25
     )
     images, labels = data.train.images.to(device), data.train.labels.to(device)
-    bfloat16 = bfloat16_pays(averaged, images[: recipe.batch].float() / 255)
+    bfloat16 = bfloat16_pays(averaged, images[:batch].float() / 255)
     curve: list[dict[str, float]] = []
     for epoch in range(1, recipe.epochs + 1):
         started, total = time.perf_counter(), torch.zeros((), device=device)
         model.train()
         order = torch.randperm(len(labels), generator=generator, device=device)
-        for index in order[: steps * recipe.batch].split(recipe.batch):
+        for index in order[: steps * batch].split(batch):
             pixels = augment(images[index].float() / 255, recipe.augmentation, generator)
             with half_precision(device, bfloat16):
                 logits = model(pixels.to(memory_format=torch.channels_last))
@@ -204,7 +205,7 @@ def load(path: Path, device: torch.device) -> Teacher:
         teacher = Teacher(tuple(about["shape"]), about["classes"], about["mean"], about["std"], tuple(about["widths"]))
         counters = {n: t for n, t in teacher.state_dict().items() if not t.is_floating_point()}
         teacher.load_state_dict(tensors | counters)
-    except (OSError, KeyError, AttributeError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, AttributeError, RuntimeError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot read a teacher from {path} ({reason}): make one with wunderkind teach") from error
     return teacher.to(device).to(memory_format=torch.channels_last).eval()

@@ -79,7 +79,7 @@ def train_rung(
     started = time.perf_counter()
     if device == "cpu":
         torch.set_num_threads(1)
-    place, folder, data = torch.device(device), source.folder(), _data(source.data)
+    place, folder, data = torch.device(device), source.folder, _data(source.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = build(architecture)
@@ -145,9 +145,10 @@ def _train_epoch(
 ) -> float:
     """One pass over a view; returns the mean training loss."""
     model.train()
-    batches = len(view.labels) // recipe.batch
+    size = min(recipe.batch, len(view.labels))
+    batches = len(view.labels) // size
     total = torch.zeros((), device=device)
-    for step, (images, labels, logits) in enumerate(_batches(view, recipe.batch, seed * 10_007 + epoch)):
+    for step, (images, labels, logits) in enumerate(_batches(view, size, seed * 10_007 + epoch)):
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(epoch + (step + 1) / batches)
         output = model(normalise(images, data, device))

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from kd import teacher as teachers
 from kd.augment import Augmentation, augment
-from kd.data import DataSource, load
+from kd.data import DataSet, DataSource, load
 
-FORMAT = 1
+FORMAT = 2
 BATCH = 64
 """Images a forward pass of the teacher; its widest activations then stay in a CPU's second-level cache."""
 
@@ -28,24 +28,26 @@ CLEAN = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewSource:
-    """What a family of views is made from; `cache` is the folder that holds them."""
+    """What a family of views is made from, and the `folder` that holds them."""
 
-    cache: str
+    folder: Path
     data: DataSource
-    teacher: str
+    teacher: Path
     augmentation: Augmentation
     seed: int = 0
 
-    def folder(self) -> Path:
-        """Where these views lie: a name made from everything that determines their content."""
-        made_of = {
-            "format": FORMAT,
-            "data": asdict(self.data),
-            "teacher": hashlib.sha256(Path(self.teacher).read_bytes()).hexdigest(),
-            "augmentation": asdict(self.augmentation),
-            "seed": self.seed,
-        }
-        return Path(self.cache) / hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+def view_source(cache: Path, data: DataSet, teacher: Path, augmentation: Augmentation, seed: int = 0) -> ViewSource:
+    """The views of a loaded data set; their folder under `cache` is named after all that determines their content."""
+    made_of = {
+        "format": FORMAT,
+        "data": data.digest,
+        "teacher": hashlib.sha256(teacher.read_bytes()).hexdigest(),
+        "augmentation": asdict(augmentation),
+        "seed": seed,
+    }
+    key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+    return ViewSource(folder=cache / key, data=data.source, teacher=teacher, augmentation=augmentation, seed=seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,24 +68,22 @@ def open_view(folder: Path, index: int) -> View:
     return View(images=images, labels=labels, logits=logits)
 
 
-def missing(source: ViewSource, count: int) -> list[int]:
-    """Indices of the views among the clean one and the first `count` that are still to be made."""
-    folder = source.folder()
-    return [index for index in (CLEAN, *range(count)) if not (folder / _name(index)).is_dir()]
+def missing(source: ViewSource, count: int, clean: bool) -> list[int]:
+    """Indices of the views among the first `count`, and the clean one if asked for, that are still to be made."""
+    wanted = [*range(count), CLEAN] if clean else [*range(count)]
+    return [index for index in wanted if not (source.folder / _name(index)).is_dir()]
 
 
 def make_view(source: ViewSource, index: int, device: str) -> None:
     """Write one view, whole or not at all; does nothing if it exists."""
-    folder = source.folder()
+    folder = source.folder
     if (folder / _name(index)).is_dir():
         return
     data = load(source.data)
-    teacher = teachers.fused(teachers.load(Path(source.teacher), torch.device(device)))
+    teacher = teachers.fused(teachers.load(source.teacher, torch.device(device)))
     generator = torch.Generator(device).manual_seed(source.seed * 100_003 + index + 1)
     order = torch.randperm(len(data.train.labels), generator=generator, device=device).cpu()
     images, labels = data.train.images[order], data.train.labels[order]
-    first = images[:BATCH].to(device).float() / 255
-    bfloat16 = teachers.bfloat16_pays(teacher, first)
     logits: list[Tensor] = []
     for start in range(0, len(images), BATCH):
         pixels = images[start : start + BATCH].to(device).float() / 255
@@ -91,7 +91,7 @@ def make_view(source: ViewSource, index: int, device: str) -> None:
             pixels = augment(pixels, source.augmentation, generator)
         quantised = (pixels * 255).round()
         images[start : start + BATCH] = quantised.to(torch.uint8).cpu()
-        logits.append(teachers.teacher_logits(teacher, quantised / 255, bfloat16).half().cpu())
+        logits.append(teachers.teacher_logits(teacher, quantised / 255).half().cpu())
     draft = folder / f".{_name(index)}-{uuid.uuid4().hex}"
     draft.mkdir(parents=True)
     try:

@@ -14,16 +14,16 @@ import optuna
 import sqlalchemy
 import torch
 import typer
-from kd.verify import verify_student
-from reports.dashboard import feed, serve
-from reports.page import write_report
-from reports.summary import status as summary
 from rich.console import Console
 
 from kd import teacher as teachers
 from kd.data import DataSource, load
 from kd.device import pick
 from kd.files import write_whole
+from kd.verify import verify_student
+from reports.dashboard import feed, serve
+from reports.page import write_report
+from reports.summary import status as summary
 from search.run import Machine, retrain_study, run_study
 from space.architecture import Architecture
 from space.errors import InputError

@@ -62,7 +62,7 @@ class Engine:
     @property
     def slots(self) -> int:
         """How many tasks run at once."""
-        return max(1, sum(self._client.nthreads().values()))
+        return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
 
     @property
     def free(self) -> int:

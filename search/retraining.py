@@ -79,12 +79,11 @@ def weights_path(store: Store, retraining: Retraining) -> Path:
     return store.directory.student(retraining.architecture.digest) / f"seed-{retraining.seed}.safetensors"
 
 
-def measure_test(weights: str, source: DataSource, device: str) -> float:
-    """Test accuracy of a stored student, read from its file."""
+def measure_test(weights: str, source: DataSource) -> float:
+    """Test accuracy of a stored student, read from its file; on the CPU, so that `verify` finds the same."""
     torch.set_num_threads(1)
     data = load(source)
-    student = load_student(Path(weights)).module.to(device)
-    return evaluate(student, data.test, data, torch.device(device))[0]
+    return evaluate(load_student(Path(weights)).module, data.test, data, torch.device("cpu"))[0]
 
 
 def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -> None:
@@ -95,8 +94,8 @@ def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -
         state = (store.directory.checkpoints / Path(final.checkpoint).name).read_bytes()
         path = weights_path(store, retraining)
         write_whole(path.parent / "architecture.json", retraining.architecture.to_json() + "\n")
-        save_student(path, averaged_weights(state), retraining.architecture, load(store.config.data))
-        engine.submit(retraining, measure_test, str(path.resolve()), store.config.data, device)
+        save_student(path, averaged_weights(state), retraining.architecture, store.data)
+        engine.submit(retraining, measure_test, str(path.resolve()), store.config.data)
         return
     start, state_before = last_state(store, training, recipe.epochs)
     stop = min(recipe.epochs, start + SEGMENT)
@@ -137,9 +136,7 @@ def write_student(store: Store, architecture: Architecture) -> None:
         return
     write_whole(folder / "results.json", json.dumps(results(record), indent=2) + "\n")
     best = max(record.seeds, key=lambda seed: (seed.validation, -seed.seed))
-    export_onnx(
-        folder / f"seed-{best.seed}.safetensors", folder / "student.onnx", load(store.config.data).test.images[:64]
-    )
+    export_onnx(folder / f"seed-{best.seed}.safetensors", folder / "student.onnx", store.data.test.images[:64])
 
 
 def results(student: StudentRecord) -> dict[str, object]:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.dashboard import feed
-from reports.page import write_report
 from rich.console import Console
 
 from kd.data import load
 from kd.views import CLEAN, make_view, missing
+from reports.dashboard import feed
+from reports.page import write_report
 from search.driver import search
 from search.engine import Engine
 from search.progress import Progress
@@ -113,7 +113,9 @@ def is_done(store: Store) -> bool:
 def make_views(store: Store, engine: Engine, device: str, progress: Progress) -> None:
     """Write the views that are missing."""
     config = store.config
-    lacking = missing(store.views, max(config.recipe.views, config.retrain.recipe.views))
+    recipes = (config.recipe, config.retrain.recipe)
+    clean = any(recipe.clean_epochs for recipe in recipes)
+    lacking = missing(store.views, max(recipe.views for recipe in recipes), clean)
     if not lacking:
         return
     progress.phase(f"preparing {len(lacking)} views with the teacher's logits")

@@ -10,9 +10,9 @@ from pathlib import Path
 import optuna
 
 from kd import teacher as teachers
-from kd.data import SHIPPED
+from kd.data import SHIPPED, DataSet, load
 from kd.files import write_whole
-from kd.views import ViewSource
+from kd.views import ViewSource, view_source
 from space.errors import InputError
 from studies.config import Config, differences, parse
 from studies.directory import RunDirectory
@@ -29,23 +29,15 @@ class Store:
     directory: RunDirectory
     study: optuna.Study
     ledger: Ledger
-
-    @property
-    def views(self) -> ViewSource:
-        """The views that this study's students are trained on."""
-        return ViewSource(
-            cache=str(self.directory.cache.resolve()),
-            data=self.config.data,
-            teacher=str(teacher_path(self.config)),
-            augmentation=self.config.recipe.augmentation,
-        )
+    data: DataSet
+    views: ViewSource
 
     def search_training(self, architecture: str) -> Training:
         """Key of a candidate's training during the search."""
         return Training(
             architecture=architecture,
             recipe=self.config.recipe.digest,
-            views=self.views.folder().name,
+            views=self.views.folder.name,
             seed=self.config.search.seed,
         )
 
@@ -54,7 +46,7 @@ class Store:
         return Training(
             architecture=architecture,
             recipe=self.config.retrain.recipe.digest,
-            views=self.views.folder().name,
+            views=self.views.folder.name,
             seed=seed,
         )
 
@@ -87,19 +79,26 @@ def create(directory: RunDirectory, config: Config) -> None:
 def stored_config(directory: RunDirectory) -> Config:
     """What a study was asked, from its run directory."""
     directory.require()
-    return parse(json.loads(directory.config.read_text()))
+    try:
+        return parse(json.loads(directory.config.read_text()))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{directory.config} is damaged ({error}): run the study again under another --name"
+        ) from error
 
 
 @contextmanager
 def opened(directory: RunDirectory) -> Iterator[Store]:
     """Open a study that `create` made; makes its database at the first call."""
     config = stored_config(directory)
+    data = load(config.data)
     url = database_url(directory)
+    views = view_source(directory.cache.resolve(), data, teacher_path(config), config.recipe.augmentation)
     ledger = Ledger(url)
+    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
             study = optuna.create_study(
                 storage=storage,
                 study_name=directory.name,
@@ -107,7 +106,7 @@ def opened(directory: RunDirectory) -> Iterator[Store]:
                 load_if_exists=True,
             )
             study.set_metric_names(list(METRICS))
-        yield Store(config=config, directory=directory, study=study, ledger=ledger)
-        storage.engine.dispose()
+        yield Store(config=config, directory=directory, study=study, ledger=ledger, data=data, views=views)
     finally:
+        storage.engine.dispose()
         ledger.close()

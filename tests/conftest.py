@@ -8,7 +8,7 @@ import torch
 from kd import teacher as teachers
 from kd.augment import Augmentation
 from kd.data import ASSETS, DataSet, DataSource, load
-from kd.views import CLEAN, ViewSource, make_view
+from kd.views import CLEAN, ViewSource, make_view, view_source
 
 hypothesis.settings.register_profile("wunderkind", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("wunderkind")
@@ -42,28 +42,14 @@ def small_data(small_source: DataSource) -> DataSet:
 
 
 @pytest.fixture(scope="session")
-def teacher_path(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet) -> Path:
-    """The shipped teacher, or an untrained one where none is shipped yet."""
-    shipped = teachers.shipped("mnist")
-    if shipped.is_file():
-        return shipped
-    path = tmp_path_factory.mktemp("teacher") / "untrained.safetensors"
-    recipe = teachers.TeacherRecipe()
-    torch.manual_seed(0)
-    teacher = teachers.Teacher(small_data.shape, small_data.classes, small_data.mean, small_data.std, recipe.widths)
-    teachers.save(teacher, path, recipe, small_data)
-    return path
+def teacher_path() -> Path:
+    return teachers.shipped("mnist")
 
 
 @pytest.fixture(scope="session")
-def small_views(tmp_path_factory: pytest.TempPathFactory, small_source: DataSource, teacher_path: Path) -> ViewSource:
+def small_views(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet, teacher_path: Path) -> ViewSource:
     """Two augmented views and the clean one of the small data, made once."""
-    source = ViewSource(
-        cache=str(tmp_path_factory.mktemp("views")),
-        data=small_source,
-        teacher=str(teacher_path),
-        augmentation=Augmentation(),
-    )
+    source = view_source(tmp_path_factory.mktemp("views"), small_data, teacher_path, Augmentation())
     for index in (CLEAN, *range(VIEWS)):
         make_view(source, index, "cpu")
     return source

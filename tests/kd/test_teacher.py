@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,16 +58,7 @@ def test_files_that_hold_no_teacher_are_refused(tmp_path: Path, small_data: Data
 def test_teaching_is_repeatable_and_sees_training_images_only(small_data: DataSet) -> None:
     rows: list[dict[str, float]] = []
     still = TeacherRecipe(widths=(4, 8), epochs=2, batch=100, augmentation=Augmentation(rotation=0))
-    blind = DataSet(
-        name=small_data.name,
-        digest=small_data.digest,
-        classes=small_data.classes,
-        mean=small_data.mean,
-        std=small_data.std,
-        train=small_data.train,
-        validation=small_data.validation,
-        test=small_data.validation,
-    )
+    blind = replace(small_data, test=small_data.validation)
     teacher, curve = teach(small_data, still, CPU, rows.append)
     again, _ = teach(blind, still, CPU, lambda row: None)
     assert [row["epoch"] for row in curve] == [1, 2]
