@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -26,9 +27,12 @@ CALIBRATION = 4_096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """One point of a learning curve; `validation_loss` is the cross-entropy in nats."""
+    """One point of a learning curve: after `epoch` passes over the training set, which may be a fraction.
 
-    epoch: int
+    `train_loss` is the mean since the point before, `validation_loss` the cross-entropy in nats.
+    """
+
+    epoch: float
     train_loss: float
     validation_accuracy: float
     validation_loss: float
@@ -58,8 +62,8 @@ def train_rung(
     architecture: Architecture,
     recipe: Recipe,
     seed: int,
-    start: int,
-    stop: int,
+    start: float,
+    stop: float,
     checkpoint: bytes | None,
     source: ViewSource,
     device: str = "cpu",
@@ -70,8 +74,8 @@ def train_rung(
         architecture: the student.
         recipe: how to train it.
         seed: of the initial weights and the order of batches.
-        start: epochs already trained; 0 takes no checkpoint.
-        stop: epochs trained at the end.
+        start: epochs already trained; 0 takes no checkpoint. Fractions are rounded to whole batches.
+        stop: epochs trained at the end; the student is evaluated there and after every whole epoch before.
         checkpoint: what the task that ended at `start` returned.
         source: the views, which must have been made.
         device: where to train.
@@ -91,10 +95,12 @@ def train_rung(
     if checkpoint is not None:
         checkpoints.unpack(checkpoint, model, averaged, optimizer)
     curve: list[Epoch] = []
-    for epoch in range(start, stop):
+    for begin, end in _stretches(start, stop):
         began = time.perf_counter()
-        view = open_view(folder, CLEAN if epoch >= recipe.epochs - recipe.clean_epochs else epoch % recipe.views)
-        loss = _train_epoch(model, averaged, optimizer, recipe, epoch, seed, view, data, place)
+        epoch = math.floor(begin)
+        clean = recipe.epochs - recipe.clean_epochs <= epoch < recipe.epochs
+        view = open_view(folder, CLEAN if clean else epoch % recipe.views)
+        loss = _train_stretch(model, averaged, optimizer, recipe, begin, end, seed, view, data, place)
         if not math.isfinite(loss):
             reason = f"loss is {loss} in epoch {epoch + 1}"
             return RungResult(curve=tuple(curve), checkpoint=b"", seconds=time.perf_counter() - started, failure=reason)
@@ -103,7 +109,7 @@ def train_rung(
         accuracy, validation_loss = evaluate(averaged, data.validation, data, place)
         curve.append(
             Epoch(
-                epoch=epoch + 1,
+                epoch=end,
                 train_loss=loss,
                 validation_accuracy=accuracy,
                 validation_loss=validation_loss,
@@ -132,41 +138,45 @@ def evaluate(model: nn.Module, split: Split, data: DataSet, device: torch.device
     return right / len(split.labels), loss / len(split.labels)
 
 
-def _train_epoch(
+def _stretches(start: float, stop: float) -> list[tuple[float, float]]:
+    """Parts of start..stop that lie within one epoch each."""
+    bounds = [start, *(float(epoch) for epoch in range(math.floor(start) + 1, math.ceil(stop))), stop]
+    return list(pairwise(bounds))
+
+
+def _train_stretch(
     model: nn.Module,
     averaged: AveragedModel,
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
-    epoch: int,
+    begin: float,
+    end: float,
     seed: int,
     view: View,
     data: DataSet,
     device: torch.device,
 ) -> float:
-    """One pass over a view; returns the mean training loss."""
+    """Train on the part of a view between two moments of one epoch; returns the mean training loss."""
     model.train()
-    size = min(recipe.batch, len(view.labels))
+    epoch, size = math.floor(begin), min(recipe.batch, len(view.labels))
     batches = len(view.labels) // size
+    first, last = round((begin - epoch) * batches), max(1, round((end - epoch) * batches))
+    # a view lies shuffled, so batches are slices; only their order changes when a view is used again
+    order = torch.randperm(batches, generator=torch.Generator().manual_seed(seed * 10_007 + epoch)).tolist()
     total = torch.zeros((), device=device)
-    for step, (images, labels, logits) in enumerate(_batches(view, size, seed * 10_007 + epoch)):
+    for step in range(first, last):
+        part = slice(order[step] * size, (order[step] + 1) * size)
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(epoch + (step + 1) / batches)
-        output = model(normalise(images, data, device))
-        loss = distillation(output, logits.to(device).float(), labels.to(device), recipe)
+        output = model(normalise(view.images[part], data, device))
+        logits, labels = view.logits[part].to(device).float(), view.labels[part].to(device)
+        loss = distillation(output, logits, labels, recipe)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         averaged.update_parameters(model)
         total += loss.detach()
-    return float(total) / batches
-
-
-def _batches(view: View, batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    # a view lies shuffled, so batches are slices; only their order changes when a view is used again
-    starts = torch.randperm(len(view.labels) // batch, generator=torch.Generator().manual_seed(seed)) * batch
-    for start in starts.tolist():
-        part = slice(start, start + batch)
-        yield view.images[part], view.labels[part], view.logits[part]
+    return float(total) / max(1, last - first)
 
 
 def _average(ceiling: float) -> Any:

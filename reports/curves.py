@@ -72,5 +72,5 @@ def retrained_figure(students: Sequence[StudentRecord]) -> go.Figure:
     return drawn
 
 
-def _epoch_step(epochs: int) -> int:
+def _epoch_step(epochs: float) -> int:
     return max(1, round(epochs / 10))

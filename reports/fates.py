@@ -29,14 +29,14 @@ MEANINGS = {
 }
 
 
-def fate(trial: TrialRecord, rungs: Sequence[int]) -> str:
+def fate(trial: TrialRecord, rungs: Sequence[float]) -> str:
     """Name where a trial went: its outcome, and the rung (counted from 1) when it was pruned."""
     if trial.outcome == "pruned" and trial.epochs in rungs:
         return f"pruned at rung {rungs.index(trial.epochs) + 1}"
     return trial.outcome
 
 
-def names(rungs: Sequence[int]) -> list[str]:
+def names(rungs: Sequence[float]) -> list[str]:
     """List all fates there are, from the best on."""
     pruned = [f"pruned at rung {number}" for number in range(len(rungs), 0, -1)]
     return [name for outcome in OUTCOMES for name in ([*pruned, "pruned"] if outcome == "pruned" else [outcome])]

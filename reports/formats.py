@@ -15,9 +15,9 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: float, noun: str) -> str:
     """Write a number with its noun, like "1 trial" and "2 trials"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,g} {noun}" if number == 1 else f"{number:,g} {noun}s"
 
 
 def mean_test(student: StudentRecord) -> str:

@@ -25,7 +25,7 @@ class Row:
     trial: int | None
     architecture: Architecture
     cost: Cost
-    epochs: int
+    epochs: float
     validation_accuracy: float | None
     seeds: int
     test_accuracy: float | None

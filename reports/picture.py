@@ -17,7 +17,7 @@ def curve_svg(trial: TrialRecord) -> str:
     last = trial.curve[-1].epoch
 
     def across(epoch: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (epoch - 1) / max(1, last - 1)
+        return LEFT + (WIDTH - LEFT - RIGHT) * epoch / last
 
     def down(wrong: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * math.log(wrong / low) / math.log(high / low)
@@ -37,7 +37,7 @@ def curve_svg(trial: TrialRecord) -> str:
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="{FAINT}"/>')
         parts.append(_text(LEFT - 8, y + 4, f"{100 - mark:.6g}", "end"))
     step = max(1, round(last / 8))
-    parts += [_text(across(epoch), HEIGHT - 26, str(epoch), "middle") for epoch in range(1, last + 1, step)]
+    parts += [_text(across(epoch), HEIGHT - 26, str(epoch), "middle") for epoch in range(0, math.floor(last) + 1, step)]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in points]

@@ -98,30 +98,30 @@ def training_of(store: Store, candidate: Candidate) -> Training:
     return store.search_training(candidate.architecture.digest)
 
 
-def finished_rung(store: Store, training: Training, epochs: int) -> Rung | None:
+def finished_rung(store: Store, training: Training, epochs: float) -> Rung | None:
     """The rung that ended after `epochs`, if the ledger has it, from this study or another."""
     return next((rung for rung in store.ledger.rungs(training) if rung.epochs == epochs), None)
 
 
-def record_rung(store: Store, training: Training, epochs: int, result: RungResult) -> Rung:
+def record_rung(store: Store, training: Training, epochs: float, result: RungResult) -> Rung:
     """Write a finished rung: first its state, then its row in the ledger."""
-    path = store.directory.checkpoints / f"{training.name}-{epochs}.safetensors"
+    path = store.directory.checkpoints / f"{training.name}-{epochs:g}.safetensors"
     write_whole(path, result.checkpoint)
     rung = Rung(epochs=epochs, curve=result.curve, seconds=result.seconds, checkpoint=str(path.resolve()))
     store.ledger.record_rung(training, rung)
     return rung
 
 
-def last_state(store: Store, training: Training, before: int) -> tuple[int, bytes | None]:
+def last_state(store: Store, training: Training, before: float) -> tuple[float, bytes | None]:
     """Epochs and training state of the longest finished rung shorter than `before` that still has its file."""
     for rung in reversed(store.ledger.rungs(training)):
-        path = store.directory.checkpoints / f"{training.name}-{rung.epochs}.safetensors"
+        path = store.directory.checkpoints / f"{training.name}-{rung.epochs:g}.safetensors"
         if rung.epochs < before and path.is_file():
             return rung.epochs, path.read_bytes()
     return 0, None
 
 
-def conclude(store: Store, candidate: Candidate, outcome: Outcome, reason: str, epochs: int = 0) -> None:
+def conclude(store: Store, candidate: Candidate, outcome: Outcome, reason: str, epochs: float = 0) -> None:
     """Tell the study how a trial ended."""
     trial = candidate.trial
     trial.set_user_attr("reason", reason)
@@ -162,7 +162,7 @@ def _decide(
     store: Store,
     candidate: Candidate,
     rung: Rung,
-    standings: dict[int, dict[int, Standing]],
+    standings: dict[float, dict[int, Standing]],
     waiting: deque[Candidate],
     note: Note,
 ) -> None:
@@ -176,7 +176,7 @@ def _decide(
     trial.set_user_attr("validation_accuracy", last.validation_accuracy)
     trial.set_user_attr("validation_loss", last.validation_loss)
     what = f"trial {trial.number} {candidate.architecture.family}, {candidate.parameters:,} parameters: "
-    what += f"{100 * last.validation_accuracy:.2f} % after {rung.epochs} epochs"
+    what += f"{100 * last.validation_accuracy:.2f} % after {rung.epochs:g} epochs"
     if candidate.rung == len(settings.rungs) - 1:
         conclude(store, candidate, "complete", "", rung.epochs)
         note(f"{what}, complete")
@@ -261,9 +261,9 @@ def _continued(store: Store, trial: Trial, architecture: Architecture) -> Iterat
     yield replace(candidate, rung=index)
 
 
-def _standings(store: Store) -> dict[int, dict[int, Standing]]:
+def _standings(store: Store) -> dict[float, dict[int, Standing]]:
     """Standings of all trained trials by rung (epochs) and trial number."""
-    standings: dict[int, dict[int, Standing]] = {}
+    standings: dict[float, dict[int, Standing]] = {}
     for record in trial_records(store):
         for epoch in record.curve:
             if epoch.epoch in store.config.search.rungs:

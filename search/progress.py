@@ -94,8 +94,8 @@ class Progress:
         return f"about {self._clock(searching + retraining_seconds(self._store, engine.slots))} left"
 
     @staticmethod
-    def _epochs(records: list[TrialRecord]) -> int:
-        return sum(record.epochs for record in records)
+    def _epochs(records: list[TrialRecord]) -> float:
+        return sum((record.epochs for record in records), start=0.0)
 
     @staticmethod
     def _clock(seconds: float) -> str:

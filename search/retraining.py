@@ -117,7 +117,7 @@ def _record(store: Store, retraining: Retraining, result: RungResult, note: Note
     last = result.curve[-1]
     record_rung(store, store.retraining(retraining.architecture.digest, retraining.seed), last.epoch, result)
     note(
-        f"retraining {retraining.architecture.digest} seed {retraining.seed}: epoch {last.epoch} of "
+        f"retraining {retraining.architecture.digest} seed {retraining.seed}: epoch {last.epoch:g} of "
         f"{store.config.retrain.recipe.epochs}, validation {100 * last.validation_accuracy:.2f} %"
     )
 

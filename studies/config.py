@@ -25,14 +25,14 @@ class Search:
     """How candidates are found and compared.
 
     `trials` students are trained in total; suggestions over budget or seen before are free and come on top. `hours`
-    limits the wall clock of one run, retraining included. A candidate stops at each of `rungs` (epochs trained); it
-    is weak there when at least `peers` others with at most `slack` times its parameters did at least as well. The
-    first `startup` suggestions are random, the families taking turns.
+    limits the wall clock of one run, retraining included. A candidate stops at each of `rungs` (epochs, fractions
+    allowed); it is weak there when at least `peers` others with at most `slack` times its parameters did at least as
+    well. The first `startup` suggestions are random, the families taking turns.
     """
 
     trials: Natural = 40
     hours: Annotated[float, Field(gt=0)] | None = None
-    rungs: Annotated[tuple[Natural, ...], Field(min_length=1)] = (1, 3, 9)
+    rungs: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (1, 3, 9)
     startup: Annotated[int, Field(ge=0)] = 15
     peers: Natural = 3
     slack: Annotated[float, Field(ge=1)] = 1.1

@@ -41,7 +41,7 @@ class RungRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     training: Mapped[int] = mapped_column(ForeignKey("wunderkind_training.id"))
-    epochs: Mapped[int]
+    epochs: Mapped[float]
     curve: Mapped[list[dict[str, Any]]]
     seconds: Mapped[float]
     checkpoint: Mapped[str]
@@ -80,7 +80,7 @@ class Training:
 class Rung:
     """A finished rung: its part of the learning curve and the path of the state it left."""
 
-    epochs: int
+    epochs: float
     curve: tuple[Epoch, ...]
     seconds: float
     checkpoint: str

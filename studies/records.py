@@ -27,7 +27,7 @@ class TrialRecord:
     reason: str
     architecture: Architecture
     cost: Cost
-    epochs: int
+    epochs: float
     accuracy: float | None
     loss: float | None
     seconds: float
