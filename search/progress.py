@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from search.driver import Candidate, retraining_seconds
+from search.candidates import Candidate
+from search.driver import retraining_seconds
 from search.engine import Engine
 from search.retraining import Retraining
 from space.architecture import layers

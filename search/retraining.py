@@ -1,6 +1,7 @@
 """Retraining: students of the front, full recipe, several seeds, the test split read once at the end of each."""
 
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +15,9 @@ from kd.export import export_onnx
 from kd.files import write_whole
 from kd.student_file import load_student, save_student
 from kd.train import RungResult, evaluate, train_rung
-from search.driver import Note, finished_rung, last_state, record_rung
+from search.candidates import Note
 from search.engine import Engine
+from search.rungs import record_rung, state_at, state_before
 from space.architecture import Architecture
 from space.errors import InputError
 from studies.records import StudentRecord, student_records
@@ -89,16 +91,15 @@ def measure_test(weights: str, source: DataSource) -> float:
 def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -> None:
     recipe = store.config.retrain.recipe
     training = store.retraining(retraining.architecture.digest, retraining.seed)
-    final = finished_rung(store, training, recipe.epochs)
-    if final is not None and (store.directory.checkpoints / Path(final.checkpoint).name).is_file():
-        state = (store.directory.checkpoints / Path(final.checkpoint).name).read_bytes()
+    final = state_at(store, training, recipe.epochs)
+    if final is not None:
         path = weights_path(store, retraining)
         write_whole(path.parent / "architecture.json", retraining.architecture.to_json() + "\n")
-        save_student(path, averaged_weights(state), retraining.architecture, store.data)
+        save_student(path, averaged_weights(final), retraining.architecture, store.data)
         engine.submit(retraining, measure_test, str(path.resolve()), store.config.data)
         return
-    start, state_before = last_state(store, training, recipe.epochs)
-    stop = min(recipe.epochs, start + SEGMENT)
+    start, state = state_before(store, training, recipe.epochs)
+    stop = min(recipe.epochs, math.floor(start) + SEGMENT)
     engine.submit(
         retraining,
         train_rung,
@@ -107,7 +108,7 @@ def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -
         retraining.seed,
         start,
         stop,
-        state_before,
+        state,
         store.views,
         device,
     )

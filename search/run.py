@@ -59,15 +59,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
                 make_views(store, engine, machine.device, progress)
                 if not is_searched(store):
                     progress.phase("searching")
-                    search(
-                        store,
-                        engine,
-                        data.shape,
-                        data.classes,
-                        machine.device,
-                        progress.note,
-                        lambda: progress.tick(engine),
-                    )
+                    search(store, engine, machine.device, progress.note, lambda: progress.tick(engine))
                 retrain_students(store, engine, chosen(store), config.retrain.seeds, machine.device, progress)
                 progress.phase("reporting")
             feed(store)

@@ -164,7 +164,7 @@ def liquid(trial: Trial) -> Plan:
     if trial.suggest_categorical("liquid.kind", ("maps", "scan")) == "maps":
         plan = _stages(trial, "liquid", ("liquid",), (3,), activation)
         return lambda scale: (*plan(scale), GlobalAverage())
-    stem = trial.suggest_int("liquid.stem", 0, 2)
+    convolutions = trial.suggest_int("liquid.convolutions", 0, 2)
     hidden = trial.suggest_float("liquid.hidden", 1.0, 4.0)
     cell = trial.suggest_categorical("liquid.cell", ("cfc", "ltc"))
     axis = trial.suggest_categorical("liquid.axis", ("rows", "columns"))
@@ -175,7 +175,7 @@ def liquid(trial: Trial) -> Plan:
         convolution = Convolution(width=width(scale), kernel=5, stride=2, activation=activation)
         second = Convolution(width=width(scale), kernel=3, stride=2, activation=activation)
         read = LiquidScan(cell=cell, hidden=width(scale, hidden), axis=axis, both_directions=both, unfolds=unfolds)
-        return (*(convolution, second)[:stem], read)
+        return (*(convolution, second)[:convolutions], read)
 
     return scan
 

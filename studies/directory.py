@@ -45,6 +45,10 @@ class RunDirectory:
         """Training states of candidates and retrainings."""
         return self.path / "checkpoints"
 
+    def checkpoint(self, training: str, epochs: float) -> Path:
+        """File of the state that a training run had after `epochs`."""
+        return self.checkpoints / f"{training}-{epochs:g}.safetensors"
+
     @property
     def artifacts(self) -> Path:
         """What optuna-dashboard shows beside trials."""

@@ -1,4 +1,6 @@
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -105,3 +107,26 @@ def test_draws_mostly_meet_the_default_budget_and_cover_all_sizes(family: Family
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_draws_many_structures(family: Family) -> None:
     assert len({draw(family, seed).digest for seed in range(100)}) >= 95
+
+
+def test_a_name_always_means_the_same_choice() -> None:
+    # a study refuses a parameter that changes its distribution between trials
+    drawn: dict[str, object] = {}
+
+    class Recorder(RandomTrial):
+        def suggest_int(self, name: str, low: int, high: int) -> int:
+            assert drawn.setdefault(name, ("int", low, high)) == ("int", low, high), name
+            return super().suggest_int(name, low, high)
+
+        def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+            assert drawn.setdefault(name, (low, high, log)) == (low, high, log), name
+            return super().suggest_float(name, low, high, log=log)
+
+        def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+            assert drawn.setdefault(name, tuple(choices)) == tuple(choices), name
+            return super().suggest_categorical(name, choices)
+
+    generator = random.Random(0)
+    for _ in range(1_000):
+        suggest(Recorder(generator), Domain(), (1, 28, 28), 10)
+    assert len(drawn) > 50

@@ -1,0 +1,151 @@
+"""Training speed of our loop against the one a user would write by hand: python tests/benchmarks/speed.py.
+
+Both distil the same five students from the shipped teacher on all cores of this machine, student by student.
+By hand: torchvision transforms on PIL images, a DataLoader with a worker a core, the teacher's forward pass in every
+batch. Ours: rung tasks on the engine, one a core, evaluation included. Views are made once for all students of all
+studies; what that takes is printed too. The last column is the time of a distilled rung over that of the same rung on
+hard labels.
+"""
+
+import math
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from students import STUDENTS
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from kd import teacher as teachers
+from kd.augment import Augmentation
+from kd.data import DataSet, DataSource, load
+from kd.loss import distillation
+from kd.recipe import Recipe
+from kd.train import train_rung
+from kd.views import ViewSource, make_view, view_source
+from search.engine import Engine
+from space.architecture import Architecture
+from space.student import build
+
+RECIPE = Recipe(views=1)
+BY_HAND = 12_800
+"""Images that the loop by hand is timed over."""
+
+
+class Images(Dataset[tuple[torch.Tensor, int]]):
+    """MNIST as torchvision would give it: a PIL image, transformed, and its label."""
+
+    def __init__(self, data: DataSet, policy: Augmentation) -> None:
+        self.images, self.labels = data.train.images[:, 0].numpy(), data.train.labels.tolist()
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomAffine(
+                    policy.rotation,
+                    (policy.shift, policy.shift),
+                    (1 - policy.scale, 1 + policy.scale),
+                    policy.shear,
+                    transforms.InterpolationMode.BILINEAR,
+                ),
+                transforms.ToTensor(),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return BY_HAND + RECIPE.batch
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
+
+
+def by_hand(architecture: Architecture, data: DataSet) -> float:
+    """Images a second of the loop a user would write."""
+    teacher = teachers.load(teachers.shipped("mnist"), torch.device("cpu"))
+    student = build(architecture)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=RECIPE.learning_rate)
+    loader = DataLoader(Images(data, RECIPE.augmentation), RECIPE.batch, shuffle=True, num_workers=os.cpu_count() or 1)
+    started, seen = math.nan, -RECIPE.batch
+    for pixels, labels in loader:
+        with torch.no_grad():
+            answers = teacher(pixels)
+        loss = distillation(student((pixels - data.mean) / data.std), answers, labels, RECIPE)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if seen < 0:
+            started = time.perf_counter()  # the workers have started
+        seen += len(labels)
+    return seen / (time.perf_counter() - started)
+
+
+def ours(architecture: Architecture, engine: Engine, views: ViewSource, images: int, epochs: float) -> float:
+    """Images a second of rung tasks of some epochs of `images`, one a core."""
+    started = time.perf_counter()
+    for seed in range(engine.slots):
+        engine.submit(seed, train_rung, architecture, RECIPE, seed, 0, epochs, None, views)
+    while engine.tickets:
+        for _, result in engine.finished(1.0):
+            if isinstance(result, Exception):
+                raise result
+    return images * epochs * engine.slots / (time.perf_counter() - started)
+
+
+def teacher_cost(architecture: Architecture, views: ViewSource, repeats: int = 5) -> float:
+    """Median over pairs of the time of a distilled rung over that of the same rung on hard labels."""
+    ratios = []
+    for _ in range(repeats):
+        seconds = []
+        for loss in ("distillation", "hard"):
+            recipe = Recipe(views=1, loss=loss)
+            seconds.append(train_rung(architecture, recipe, 0, 0, 0.3, None, views).seconds)
+        ratios.append(seconds[0] / seconds[1])
+    return sorted(ratios)[repeats // 2]
+
+
+def main() -> None:
+    console = Console()
+    data = load(DataSource())
+    with tempfile.TemporaryDirectory() as folder:
+        views = view_source(Path(folder), data, teachers.shipped("mnist").resolve(), RECIPE.augmentation)
+        with Engine() as engine:
+            cores = engine.slots
+            started = time.perf_counter()
+            for index in range(cores):
+                engine.submit(index, make_view, views, index, "cpu")
+            while engine.tickets:
+                engine.finished(1.0)
+            made = len(data.train.labels) * cores / (time.perf_counter() - started)
+        table = Table("family", "parameters", "by hand, images/s", "ours, images/s", "ratio", "distilled / hard")
+        ratios, costs = [], []
+        for student in STUDENTS:
+            hand = by_hand(student, data)
+            with Engine() as engine:
+                ours(student, engine, views, len(data.train.labels), 0.05)  # workers import torch and load the data
+                fast = ours(student, engine, views, len(data.train.labels), 1)
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            cost = teacher_cost(student, views)
+            torch.set_num_threads(threads)
+            ratios.append(fast / hand)
+            costs.append(cost)
+            table.add_row(
+                student.family,
+                f"{student.cost().parameters:,}",
+                f"{hand:,.0f}",
+                f"{fast:,.0f}",
+                f"{fast / hand:.1f}",
+                f"{cost:.3f}",
+            )
+            console.print(f"{student.family}: {fast / hand:.1f} times")
+    console.print(table)
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    console.print(f"geometric mean of the ratio: {mean:.1f}; of distilled / hard: {sum(costs) / len(costs):.3f}")
+    console.print(f"views are made at {made:,.0f} images/s, once for all students")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""Whole studies from the command line, on a small slice of MNIST: run, kill, go on, retrain, verify, misuse."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from kd.data import DataSource
+
+STUDY = """
+[data]
+name = "{data}"
+validation = 200
+
+[space]
+largest = 4000
+
+[search]
+trials = 6
+rungs = [0.5, 1, 2]
+startup = 3
+peers = 1
+
+[recipe]
+batch = 64
+views = 1
+
+[retrain]
+points = 2
+seeds = 2
+
+[retrain.recipe]
+schedule = "cosine"
+epochs = 6
+batch = 64
+views = 1
+"""
+
+
+def wunderkind(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments, folder=folder), capture_output=True, text=True, timeout=300, check=False)
+
+
+def command(*arguments: str, folder: Path) -> list[str]:
+    return [sys.executable, "-m", "search", *arguments, "--runs", str(folder)]
+
+
+def begin(*arguments: str, folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(*arguments, folder=folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+
+
+def read_until(process: "subprocess.Popen[str]", words: str) -> str:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return "".join(lines)
+    raise AssertionError(f"{words!r} never came:\n{''.join(lines)}")
+
+
+def outcomes(folder: Path, name: str) -> dict[str, Any]:
+    """What a study found, without times, ids and paths."""
+    database = sqlite3.connect(folder / name / "study.db")
+    queries = {
+        "states": "SELECT number, state FROM trials ORDER BY number",
+        "values": "SELECT number, objective, value FROM trials JOIN trial_values USING (trial_id) ORDER BY 1, 2",
+        "params": "SELECT number, param_name, param_value FROM trials JOIN trial_params USING (trial_id) ORDER BY 1, 2",
+        "attributes": "SELECT number, key, value_json FROM trials JOIN trial_user_attributes USING (trial_id)"
+        " WHERE key NOT LIKE 'dashboard%' ORDER BY 1, 2",
+        "rungs": "SELECT architecture, recipe, seed, epochs, failure FROM wunderkind_training JOIN wunderkind_rung"
+        " ON wunderkind_training.id = training ORDER BY 1, 2, 3, 4",
+        "tests": "SELECT architecture, recipe, seed, accuracy FROM wunderkind_training JOIN wunderkind_test"
+        " ON wunderkind_training.id = training ORDER BY 1, 2, 3",
+    }
+    found: dict[str, Any] = {name: database.execute(query).fetchall() for name, query in queries.items()}
+    curves = database.execute(
+        "SELECT architecture, recipe, seed, epochs, curve FROM wunderkind_training JOIN wunderkind_rung"
+        " ON wunderkind_training.id = training ORDER BY 1, 2, 3, 4"
+    )
+    points = [(*row, [{**p, "seconds": 0} for p in json.loads(curve)]) for *row, curve in curves]
+    database.close()
+    return found | {"curves": points}
+
+
+def finish_times(folder: Path, name: str) -> dict[int, str]:
+    database = sqlite3.connect(folder / name / "study.db")
+    times = dict(database.execute("SELECT id, finished FROM wunderkind_rung").fetchall())
+    database.close()
+    return times
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory: pytest.TempPathFactory, small_source: DataSource) -> Path:
+    path = tmp_path_factory.mktemp("config") / "small.toml"
+    path.write_text(STUDY.format(data=small_source.name))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, study_file: Path) -> Path:
+    """Folder of run directories with one finished study, `calm`, made by one worker."""
+    folder = tmp_path_factory.mktemp("runs")
+    result = wunderkind("run", str(study_file), "--name", "calm", "--workers", "1", folder=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+def test_a_study_leaves_everything_it_promises(undisturbed: Path) -> None:
+    study = undisturbed / "calm"
+    for name in ("index.html", "report.md", "pareto.csv", "pareto.json"):
+        assert (study / "report" / name).stat().st_size > 0
+    found = outcomes(undisturbed, "calm")
+    assert {state for _, state in found["states"]} <= {"COMPLETE", "PRUNED"}
+    outcome = [json.loads(value) for _, key, value in found["attributes"] if key == "outcome"]
+    assert sum(o in ("complete", "pruned") for o in outcome) == 6
+    students = list((study / "students").iterdir())
+    assert students
+    for student in students:
+        results = json.loads((student / "results.json").read_text())
+        assert [seed["seed"] for seed in results["seeds"]] == [0, 1]
+        assert (student / "student.onnx").is_file()
+
+
+def test_a_finished_study_says_so_at_once(undisturbed: Path, study_file: Path) -> None:
+    before = finish_times(undisturbed, "calm")
+    result = wunderkind("run", str(study_file), "--name", "calm", "--workers", "1", folder=undisturbed)
+    assert result.returncode == 0, result.stderr
+    assert "is done" in result.stdout
+    assert "index.html" in result.stdout
+    assert finish_times(undisturbed, "calm") == before
+
+
+@pytest.mark.parametrize("moment", ["goes on", "retraining 2 students"])
+def test_a_killed_driver_goes_on_as_if_nothing_had_happened(undisturbed: Path, study_file: Path, moment: str) -> None:
+    name = "killed-" + moment.split()[0]
+    process = begin("run", str(study_file), "--name", name, "--workers", "1", folder=undisturbed)
+    read_until(process, moment)
+    time.sleep(0.3)  # into the middle of the next rung
+    process.kill()
+    process.wait()
+    before = finish_times(undisturbed, name)
+    assert before
+    result = wunderkind("run", str(study_file), "--name", name, "--workers", "1", folder=undisturbed)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert outcomes(undisturbed, name) == outcomes(undisturbed, "calm")
+    after = finish_times(undisturbed, name)
+    assert {key: after[key] for key in before} == before
+
+
+def test_a_killed_worker_costs_nothing_but_time(undisturbed: Path, study_file: Path) -> None:
+    process = begin("run", str(study_file), "--name", "worker", "--workers", "1", folder=undisturbed)
+    read_until(process, "goes on")
+    workers = [child for child in psutil.Process(process.pid).children(recursive=True) if len(child.cmdline()) > 1]
+    largest = max(workers, key=lambda child: child.memory_info().rss)
+    largest.kill()
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert outcomes(undisturbed, "worker") == outcomes(undisturbed, "calm")
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(undisturbed: Path, study_file: Path) -> None:
+    process = begin("run", str(study_file), "--name", "stopped", "--workers", "1", folder=undisturbed)
+    read_until(process, "goes on")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "stopped; go on with: wunderkind run" in output
+    assert "Traceback" not in output
+
+
+def test_a_second_driver_is_refused(undisturbed: Path, study_file: Path) -> None:
+    process = begin("run", str(study_file), "--name", "busy", "--workers", "1", folder=undisturbed)
+    try:
+        read_until(process, "searching")
+        result = wunderkind("run", str(study_file), "--name", "busy", folder=undisturbed)
+        assert_refused(result, "another process is working on study 'busy'")
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def test_verify_passes_and_notices_a_changed_student(undisturbed: Path) -> None:
+    result = wunderkind("verify", "calm", folder=undisturbed)
+    assert result.returncode == 0, result.stdout
+    assert "FAILED" not in result.stdout
+    results = next((undisturbed / "calm" / "students").glob("*/results.json"))
+    honest = results.read_text()
+    claims = json.loads(honest)
+    claims["seeds"][0]["test"] += 0.01
+    results.write_text(json.dumps(claims))
+    result = wunderkind("verify", "calm", folder=undisturbed)
+    results.write_text(honest)
+    assert result.returncode == 1
+    assert "FAILED" in result.stdout
+
+
+def test_retrain_adds_seeds_and_keeps_those_there(undisturbed: Path) -> None:
+    folder = next((undisturbed / "calm" / "students").iterdir())
+    report = (undisturbed / "calm" / "report" / "pareto.json").read_text()
+    number = next(
+        row[0]
+        for row in outcomes(undisturbed, "calm")["attributes"]
+        if row[1] == "digest" and json.loads(row[2]) == folder.name
+    )
+    before = json.loads((folder / "results.json").read_text())["seeds"]
+    result = wunderkind("retrain", "calm", "--trial", str(number), "--seeds", "3", "--workers", "1", folder=undisturbed)
+    assert result.returncode == 0, result.stdout + result.stderr
+    after = json.loads((folder / "results.json").read_text())["seeds"]
+    assert after[:2] == before
+    assert len(after) == 3
+    assert (undisturbed / "calm" / "report" / "pareto.json").read_text() != report
+
+
+def test_status_and_report_read_a_study(undisturbed: Path) -> None:
+    assert "parameters" in wunderkind("status", "calm", folder=undisturbed).stdout
+    assert "index.html" in wunderkind("report", "calm", folder=undisturbed).stdout
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], words: str) -> None:
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert result.stderr.startswith("error: ")
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "mnist-tiny"], "unknown preset 'mnist-tiny'"),
+        (["run", "mnist-quick", "--set", "search.trails=3"], "unknown key search.trails"),
+        (["run", "mnist-quick", "--set", 'space.families=["rnn"]'], "space.families.0"),
+        (["run", "mnist-quick", "--set", "budget.parameters=20"], "no architecture of"),
+        (["run", "mnist-quick", "--set", "data.name=none.npz"], "no data file at none.npz"),
+        (["run", "mnist-quick", "--set", "budget.parameters"], "write key=value"),
+        (["run", "mnist-quick", "--name", "../up"], "study name '../up'"),
+        (["run", "mnist-quick", "--device", "tpu"], "device 'tpu' cannot be used"),
+        (["run", "mnist-quick", "--set", "teacher=none.safetensors"], "no teacher at"),
+        (["status", "nobody"], "no study 'nobody'"),
+        (["verify", "nobody"], "no study 'nobody'"),
+        (["dashboard", "nobody"], "no study 'nobody'"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], words: str, tmp_path: Path) -> None:
+    assert_refused(wunderkind(*arguments, folder=tmp_path), words)
+    assert not any(path.name == "config.json" for path in tmp_path.rglob("*"))
+
+
+def test_another_configuration_under_the_same_name_is_refused(undisturbed: Path, study_file: Path) -> None:
+    result = wunderkind("run", str(study_file), "--name", "calm", "--set", "budget.macs=1000000", folder=undisturbed)
+    assert_refused(result, "budget.macs is None, not 1000000")
+
+
+def test_a_trial_that_is_not_there_is_refused(undisturbed: Path) -> None:
+    assert_refused(wunderkind("retrain", "calm", "--trial", "999", folder=undisturbed), "no trial 999")
+
+
+def test_a_run_directory_that_cannot_be_written_is_refused(study_file: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert_refused(wunderkind("run", str(study_file), folder=blocked), "Not a directory")
