@@ -81,7 +81,7 @@ def gather(store: Store) -> Content:
         config=store.config,
         teacher=_teacher(store.config),
         trials=tuple(trials),
-        front=tuple(front(trials)),
+        front=tuple(front(trials, store.config.search.floor)),
         students=tuple(students),
         student_front=tuple(student_front(students)),
     )

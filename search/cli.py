@@ -107,7 +107,7 @@ def retrain(
     """Retrain students with the full recipe and read the test split once a seed."""
     directory = _existing(name, runs)
     with opened(directory) as store:
-        students = _students(trial_records(store), trial)
+        students = _students(trial_records(store), store.config.search.floor, trial)
         seeds = seeds or store.config.retrain.seeds
     machine = Machine(scheduler=scheduler, workers=workers, resources=_resources(resources), device=pick(device))
     console = Console()
@@ -243,10 +243,10 @@ def _resources(pairs: list[str] | None) -> dict[str, float] | None:
         raise InputError(f"--resources {' '.join(pairs or [])}: write NAME=NUMBER, like GPU=1") from error
 
 
-def _students(records: list[TrialRecord], numbers: list[int] | None) -> list[Architecture]:
+def _students(records: list[TrialRecord], floor: float, numbers: list[int] | None) -> list[Architecture]:
     """Architectures of the given trials, or of the front."""
     if numbers is None:
-        students = [record.architecture for record in front(records)]
+        students = [record.architecture for record in front(records, floor)]
         if not students:
             raise InputError("the study has no complete trial yet: go on with wunderkind run")
         return students

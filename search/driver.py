@@ -77,7 +77,7 @@ def search(store: Store, engine: Engine, device: str, note: Note, tick: Callable
 def retraining_seconds(store: Store, slots: int) -> float:
     """Estimate of what retraining the present front takes, from the seconds its students took an epoch."""
     settings = store.config.retrain
-    points = spread(front(trial_records(store)), settings.points)
+    points = spread(front(trial_records(store), store.config.search.floor), settings.points)
     epochs = settings.seeds * settings.recipe.epochs
     return sum(point.seconds / point.epochs * epochs for point in points if point.epochs) / slots
 
@@ -105,6 +105,8 @@ def _decide(
     what = f"trial {trial.number} {candidate.architecture.family}, {candidate.parameters:,} parameters: "
     what += f"{100 * last.validation_accuracy:.2f} % after {rung.epochs:g} epochs"
     if candidate.rung == len(settings.rungs) - 1:
+        if "floor" not in trial.constraints:
+            trial.set_constraint("floor", settings.floor - last.validation_accuracy)
         conclude(store, candidate, "complete", "", rung.epochs)
         note(f"{what}, complete")
     elif weak:

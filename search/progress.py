@@ -68,7 +68,7 @@ class Progress:
         for ticket in engine.tickets:
             running.add_row("running", *self._describe(ticket))
         points = Table("parameters", "validation", "family", "layers", title="front", title_justify="left")
-        for record in front(records)[-8:]:
+        for record in front(records, self._store.config.search.floor)[-8:]:
             accuracy = f"{100 * (record.accuracy or 0):.2f} %"
             family = record.architecture.family
             points.add_row(f"{record.cost.parameters:,}", accuracy, family, layers(record.architecture))

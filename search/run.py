@@ -86,7 +86,7 @@ def retrain_study(
 
 def chosen(store: Store) -> list[Architecture]:
     """Students of the front that are to be retrained."""
-    points = spread(front(trial_records(store)), store.config.retrain.points)
+    points = spread(front(trial_records(store), store.config.search.floor), store.config.retrain.points)
     return [point.architecture for point in points]
 
 

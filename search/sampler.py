@@ -55,9 +55,7 @@ class ReproducibleSampler(BaseSampler):
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return TPESampler(
-                seed=seed, n_startup_trials=0, multivariate=True, group=True, warn_independent_sampling=False
-            )
+            return TPESampler(seed=seed, n_startup_trials=0, multivariate=True, group=True)
 
 
 def wasted(study: optuna.Study, before: int) -> int:

@@ -27,7 +27,8 @@ class Search:
     `trials` students are trained in total; suggestions over budget or seen before are free and come on top. `hours`
     limits the wall clock of one run, retraining included. A candidate stops at each of `rungs` (epochs, fractions
     allowed); it is weak there when at least `peers` others with at most `slack` times its parameters did at least as
-    well. The first `startup` suggestions are random, the families taking turns.
+    well. A student whose validation accuracy (share) ends below `floor` is no use: the sampler takes it for infeasible
+    and the front leaves it out. The first `startup` suggestions are random, the families taking turns.
     """
 
     trials: Natural = 40
@@ -36,6 +37,7 @@ class Search:
     startup: Annotated[int, Field(ge=0)] = 15
     peers: Natural = 3
     slack: Annotated[float, Field(ge=1)] = 1.1
+    floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
     seed: Annotated[int, Field(ge=0)] = 0
 
 

@@ -116,9 +116,13 @@ def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     return SeedRecord(seed=seed, validation=curve[-1].validation_accuracy, test=test, seconds=seconds, curve=curve)
 
 
-def front(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The Pareto set of complete trials over validation accuracy (up) and parameters (down), smallest first."""
+def front(records: Sequence[TrialRecord], floor: float) -> list[TrialRecord]:
+    """The Pareto set of complete trials over validation accuracy (up) and parameters (down), smallest first.
+
+    Trials below the accuracy `floor` (share) are left out, unless all are.
+    """
     complete = [r for r in records if r.outcome == "complete" and r.accuracy is not None]
+    complete = [r for r in complete if (r.accuracy or 0) >= floor] or complete
     ordered = sorted(complete, key=lambda r: (r.cost.parameters, -(r.accuracy or 0), r.number))
     best, kept = -1.0, []
     for record in ordered:

@@ -121,7 +121,7 @@ def searched(empty: Store) -> Store:
 @pytest.fixture
 def retrained(searched: Store) -> Store:
     """A study with the ends of its front retrained: three seeds of the largest, one of the smallest."""
-    points = front(trial_records(searched))
+    points = front(trial_records(searched), 0)
     retrain(searched, points[-1].architecture, (0.9941, 0.9935, 0.9938))
     retrain(searched, points[0].architecture, (0.9754,))
     return searched
@@ -130,13 +130,13 @@ def retrained(searched: Store) -> Store:
 @pytest.fixture
 def weak(searched: Store) -> Store:
     """A study whose only retrained student is below 98 % on the test set."""
-    retrain(searched, front(trial_records(searched))[0].architecture, (0.9712, 0.9714))
+    retrain(searched, front(trial_records(searched), 0)[0].architecture, (0.9712, 0.9714))
     return searched
 
 
 @pytest.fixture
 def finished(searched: Store) -> Store:
     """A study in which everything asked for is done: seven trials trained, the whole front retrained."""
-    for point in front(trial_records(searched)):
+    for point in front(trial_records(searched), 0):
         retrain(searched, point.architecture, (0.991, 0.992, 0.993))
     return searched

@@ -118,7 +118,7 @@ def test_fronts_as_data_equal_the_records(retrained: Store) -> None:
     points = json.loads((retrained.directory.report / "pareto.json").read_text())
     with (retrained.directory.report / "pareto.csv").open() as file:
         lines = list(csv.DictReader(file))
-    records = front(trial_records(retrained))
+    records = front(trial_records(retrained), 0)
     students = {student.architecture.digest: student for student in student_records(retrained)}
     assert [line["stage"] for line in lines] == [point["stage"] for point in points]
     assert [point["trial"] for point in points if point["stage"] == "search"] == [r.number for r in records]

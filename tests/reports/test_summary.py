@@ -20,7 +20,7 @@ def test_says_where_the_study_stands(retrained: Store) -> None:
     assert "4 complete, 1 pruned at rung 2, 1 pruned at rung 1, 1 duplicate, 1 rejected, 1 failed" in text
     assert "families: cnn, depthwise, mlp, liquid" in text
     assert "99.38 ± 0.03 % (n = 3)" in text
-    for record in front(trial_records(retrained)):
+    for record in front(trial_records(retrained), 0):
         assert f"{record.cost.parameters:,}" in text
 
 

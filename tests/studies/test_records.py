@@ -64,7 +64,7 @@ def dominates(one: TrialRecord, other: TrialRecord) -> bool:
 
 @given(trials)
 def test_the_front_is_the_pareto_set_without_doubles(records: list[TrialRecord]) -> None:
-    points = front(records)
+    points = front(records, 0)
     undominated = {
         (r.cost.parameters, r.accuracy) for r in records if not any(dominates(other, r) for other in records)
     }
@@ -76,16 +76,16 @@ def test_the_front_is_the_pareto_set_without_doubles(records: list[TrialRecord])
 
 @given(trials.flatmap(lambda records: st.tuples(st.just(records), st.permutations(records))))
 def test_the_front_does_not_depend_on_the_order(records: tuple[list[TrialRecord], list[TrialRecord]]) -> None:
-    assert front(records[0]) == front(records[1])
+    assert front(records[0], 0) == front(records[1], 0)
 
 
 def test_only_complete_trials_are_on_the_front() -> None:
     others = [trial(n, 1, 1.0, outcome) for n, outcome in enumerate(OUTCOMES) if outcome != "complete"]
-    assert front([*others, trial(9, 2, 0.5), trial(10, 1, None)]) == [trial(9, 2, 0.5)]
+    assert front([*others, trial(9, 2, 0.5), trial(10, 1, None)], 0) == [trial(9, 2, 0.5)]
 
 
 def test_no_trials_have_no_front() -> None:
-    assert front([]) == []
+    assert front([], 0) == []
     assert spread([], 3) == []
     assert frame([]).empty
 
