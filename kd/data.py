@@ -94,15 +94,15 @@ def load(source: DataSource) -> DataSet:
         )
     held_out = stratified(y_train, source.validation, source.seed)
     kept = np.setdiff1d(np.arange(len(y_train)), held_out)
-    pixels = x_train[kept] / np.float32(255)
+    mean, std = _moments(x_train[kept])
     digest = hashlib.sha256(f"{checksum} {source.validation} {source.seed}".encode()).hexdigest()[:16]
     return DataSet(
         name=path.stem,
         source=source,
         digest=digest,
         classes=classes,
-        mean=round(float(pixels.mean(dtype=np.float64)), 6),
-        std=round(max(float(pixels.std(dtype=np.float64)), 1e-3), 6),
+        mean=round(mean, 6),
+        std=round(max(std, 1e-3), 6),
         train=_split(x_train[kept], y_train[kept]),
         validation=_split(x_train[held_out], y_train[held_out]),
         test=_split(x_test, y_test),
@@ -157,6 +157,16 @@ def _count_classes(path: Path, y_train: NDArray[np.int64], y_test: NDArray[np.in
             f"{path}: y_test holds labels that y_train lacks: {np.setdiff1d(y_test, present)[:12].tolist()}"
         )
     return len(present)
+
+
+def _moments(images: NDArray[np.uint8]) -> tuple[float, float]:
+    """Mean and standard deviation of pixels in 0..1, without a float copy of all images."""
+    first = second = 0.0
+    for start in range(0, len(images), 1_000):
+        pixels = images[start : start + 1_000] / 255
+        first, second = first + float(pixels.sum()), second + float(np.square(pixels).sum())
+    mean = first / images.size
+    return mean, max(0.0, second / images.size - mean**2) ** 0.5
 
 
 def _split(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:

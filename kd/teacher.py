@@ -52,7 +52,7 @@ class Teacher(nn.Module):
     ) -> None:
         """Build an untrained teacher for images of `shape` (channels, height, width)."""
         super().__init__()
-        self.mean, self.std = mean, std
+        self.shape, self.classes, self.mean, self.std = shape, classes, mean, std
         layers: list[nn.Module] = []
         channels = shape[0]
         for index, width in enumerate(widths):
@@ -209,6 +209,15 @@ def load(path: Path, device: torch.device) -> Teacher:
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot read a teacher from {path} ({reason}): make one with wunderkind teach") from error
     return teacher.to(device).to(memory_format=torch.channels_last).eval()
+
+
+def check(teacher: Teacher, data: DataSet) -> None:
+    """Raise InputError when a teacher cannot answer for the images of a data set."""
+    if (teacher.shape, teacher.classes) != (data.shape, data.classes):
+        raise InputError(
+            f"the teacher takes {teacher.shape} images of {teacher.classes} classes, {data.name} has {data.shape} images "
+            f"of {data.classes}: make one with wunderkind teach"
+        )
 
 
 def shipped(name: str) -> Path:

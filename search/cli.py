@@ -58,7 +58,7 @@ def run(
         int | None,
         typer.Option(min=1, help="Students to train, in total over all runs; rejected and known ones do not count."),
     ] = None,
-    hours: Annotated[float | None, typer.Option(min=0.0, help="Wall-clock limit, retraining included.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Wall-clock limit, retraining included.")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="key=value, over the preset. Repeatable.")] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -67,13 +67,13 @@ def run(
     runs: Root = RUNS,
 ) -> None:
     """Run a study to its report, or go on with a stopped one."""
-    config = configs.read(preset, changes or ())
-    settings = config.search
-    settings = replace(settings, trials=trials or settings.trials, hours=hours or settings.hours)
+    limits = {"search.trials": trials, "search.hours": hours}
+    given = [f"{key}={value}" for key, value in limits.items() if value is not None]
+    config = configs.read(preset, [*(changes or ()), *given])
     directory = RunDirectory(root=runs, name=name or Path(preset).stem)
     machine = Machine(scheduler=scheduler, workers=workers, resources=_resources(resources), device=pick(device))
     console = Console()
-    page = run_study(directory, replace(config, search=settings), machine, console)
+    page = run_study(directory, config, machine, console)
     with opened(directory) as store:
         console.print(summary(store))
     console.print(f"report: {page}", soft_wrap=True)
@@ -156,10 +156,11 @@ def teach(
     out: Annotated[Path | None, typer.Option(help="File to write; default: teachers/DATA.safetensors.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training split.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the teacher.")] = 0,
+    validation: Annotated[int, typer.Option(min=1, help="Images held out; the study's data.validation.")] = 5_000,
     device: Device = "auto",
 ) -> None:
     """Train a teacher on the training split alone; its log and test accuracy are written beside it as JSON."""
-    source = DataSource(name=data)
+    source = DataSource(name=data, validation=validation)
     splits = load(source)
     path = out or Path("teachers") / f"{splits.name}.safetensors"
     recipe = teachers.TeacherRecipe(seed=seed)
@@ -188,23 +189,29 @@ def teach(
     console.print(f"{path}: test accuracy {100 * accuracies['test_accuracy']:.2f} %", soft_wrap=True)
 
 
+class Stopped(BaseException):
+    """The user or the system asked to stop. Not KeyboardInterrupt, which typer turns into an exit of its own."""
+
+
 def main() -> None:
     """Run the command line: errors of the user's are one line and exit code 2."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         app(standalone_mode=True)
     except InputError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
+    except Stopped:
         Console(stderr=True).print(f"stopped; go on with: {_command()}", soft_wrap=True, highlight=False)
         sys.exit(130)
     except (OSError, sqlalchemy.exc.OperationalError, optuna.exceptions.StorageInternalError) as error:
         _fail(_storage_fault(error))
 
 
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+def _stop(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_DFL)  # the next one ends the process at once
+    raise Stopped
 
 
 def _fail(message: str) -> None:

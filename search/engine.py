@@ -40,7 +40,12 @@ class Engine:
         self._resources = resources
         self._flying: dict[Future[Any], Hashable] = {}
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT})
+        dask.config.set(
+            {
+                "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+                "distributed.worker.preload": ["search.worker"],
+            }
+        )
         if scheduler is None:
             self._cluster: LocalCluster | None = LocalCluster(
                 n_workers=workers or len(os.sched_getaffinity(0)),

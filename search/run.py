@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
+from kd import teacher as teachers
 from kd.data import load
 from kd.views import CLEAN, make_view, missing
 from reports.dashboard import feed
@@ -45,7 +47,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
         InputError: for what the user asked; nothing is lost or half-written then.
     """
     data = load(config.data)
-    teacher_path(config)
+    teachers.check(teachers.load(teacher_path(config), torch.device("cpu")), data)
     check_feasible(config.space, config.budget, data.shape, data.classes)
     with directory.locked():
         create(directory, config)

@@ -9,7 +9,7 @@ from torch import nn
 
 from kd.augment import Augmentation
 from kd.data import ASSETS, DataSet
-from kd.teacher import Teacher, TeacherRecipe, accuracy, fused, load, save, shipped, teach, teacher_logits
+from kd.teacher import Teacher, TeacherRecipe, accuracy, check, fused, load, save, shipped, teach, teacher_logits
 from space.errors import InputError
 
 CPU = torch.device("cpu")
@@ -77,3 +77,11 @@ def test_the_shipped_teacher_is_small_good_and_documented(small_data: DataSet) -
     assert about["parameters"] == sum(p.numel() for p in teacher.parameters())
     assert re.search(f"{about['parameters']:,} parameters", (ASSETS / "README.md").read_text())
     assert accuracy(teacher, small_data.test, CPU) >= 0.99
+
+
+def test_a_teacher_of_other_images_or_classes_is_refused(small_data: DataSet) -> None:
+    check(untrained(small_data), small_data)
+    with pytest.raises(InputError, match="3 classes"):
+        check(Teacher(small_data.shape, 3, 0.1, 0.3, (4, 8)), small_data)
+    with pytest.raises(InputError, match="make one with wunderkind teach"):
+        check(Teacher((3, 32, 32), 10, 0.1, 0.3, (4, 8)), small_data)

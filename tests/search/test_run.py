@@ -60,6 +60,7 @@ def begin(*arguments: str, folder: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
     )
 
 
@@ -176,7 +177,7 @@ def test_a_killed_worker_costs_nothing_but_time(undisturbed: Path, study_file: P
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(undisturbed: Path, study_file: Path) -> None:
     process = begin("run", str(study_file), "--name", "stopped", "--workers", "1", folder=undisturbed)
     read_until(process, "goes on")
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal tells the workers too
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "stopped; go on with: wunderkind run" in output
