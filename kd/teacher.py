@@ -215,8 +215,8 @@ def check(teacher: Teacher, data: DataSet) -> None:
     """Raise InputError when a teacher cannot answer for the images of a data set."""
     if (teacher.shape, teacher.classes) != (data.shape, data.classes):
         raise InputError(
-            f"the teacher takes {teacher.shape} images of {teacher.classes} classes, {data.name} has {data.shape} images "
-            f"of {data.classes}: make one with wunderkind teach"
+            f"the teacher takes {teacher.shape} images of {teacher.classes} classes, {data.name} has "
+            f"{data.shape} images of {data.classes}: make one with wunderkind teach"
         )
 
 
