@@ -58,7 +58,9 @@ def run(
         int | None,
         typer.Option(min=1, help="Students to train, in total over all runs; rejected and known ones do not count."),
     ] = None,
-    hours: Annotated[float | None, typer.Option(help="Wall-clock limit, retraining included.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(help="Wall-clock limit; search ends early enough to retrain, yet has half of it.")
+    ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="key=value, over the preset. Repeatable.")] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,

@@ -128,6 +128,9 @@ def _standings(store: Store) -> Standings:
 
 
 def _out_of_time(store: Store, engine: Engine, started: float) -> bool:
-    """Whether the hours, less what retraining will take, are over."""
+    """Whether the hours, less what retraining will take but at most half of them, are over."""
     hours = store.config.search.hours
-    return hours is not None and time.monotonic() - started + retraining_seconds(store, engine.slots) > hours * 3600
+    if hours is None:
+        return False
+    reserved = min(retraining_seconds(store, engine.slots), hours * 1800)
+    return time.monotonic() - started + reserved > hours * 3600

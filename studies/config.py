@@ -25,10 +25,11 @@ class Search:
     """How candidates are found and compared.
 
     `trials` students are trained in total; suggestions over budget or seen before are free and come on top. `hours`
-    limits the wall clock of one run, retraining included. A candidate stops at each of `rungs` (epochs, fractions
-    allowed); it is weak there when at least `peers` others with at most `slack` times its parameters did at least as
-    well. A student whose validation accuracy (share) ends below `floor` is no use: the sampler takes it for infeasible
-    and the front leaves it out. The first `startup` suggestions are random, the families taking turns.
+    limits the wall clock of one run: the search ends in time for retraining, yet has at least half of them. A candidate
+    stops at each of `rungs` (epochs, fractions allowed); it is weak there when at least `peers` others with at most
+    `slack` times its parameters did at least as well. A student whose validation accuracy (share) ends below `floor` is
+    no use: the sampler takes it for infeasible and the front leaves it out. The first `startup` suggestions are random,
+    the families taking turns.
     """
 
     trials: Natural = 40

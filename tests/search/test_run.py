@@ -153,7 +153,7 @@ def test_a_killed_driver_goes_on_as_if_nothing_had_happened(undisturbed: Path, s
     read_until(process, moment)
     time.sleep(0.3)  # into the middle of the next rung
     process.kill()
-    process.wait()
+    process.communicate()
     before = finish_times(undisturbed, name)
     assert before
     result = wunderkind("run", str(study_file), "--name", name, "--workers", "1", folder=undisturbed)
