@@ -107,7 +107,7 @@ def parse(settings: Mapping[str, Any]) -> Config:
             raise InputError(f"{key} = {value}: must be a finite number")
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
-        raise InputError(f"search.rungs = {list(rungs)}: must be rising, like [1, 3, 9]")
+        raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
     if config.space.smallest >= config.space.largest:
         raise InputError(
             f"space.smallest = {config.space.smallest}: must be below space.largest = {config.space.largest}"

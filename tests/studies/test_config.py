@@ -27,7 +27,7 @@ def test_shipped_presets_can_be_read() -> None:
     for name in presets():
         config = read(name)
         assert parse({}) != config
-        assert config.budget == Budget()
+        assert config.budget.parameters == Budget().parameters == 10_000
 
 
 def test_a_configuration_survives_its_json(tmp_path: Path) -> None:
