@@ -232,7 +232,7 @@ def _storage_fault(error: BaseException) -> str:
         if isinstance(cause, sqlalchemy.exc.OperationalError):
             return f"the database cannot be used ({cause.orig}): free some space or choose another folder with --runs"
         cause = cause.__cause__ or cause.__context__
-    return str(error)
+    return f"{error}: free some space or choose another folder with --runs, then go on with {_command()}"
 
 
 def _command() -> str:

@@ -51,7 +51,7 @@ class Engine:
                 n_workers=workers or len(os.sched_getaffinity(0)),
                 threads_per_worker=1,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             )
