@@ -30,7 +30,7 @@ class Candidate:
 
 def training_of(store: Store, candidate: Candidate) -> Training:
     """Ledger key of a candidate's training."""
-    return store.search_training(candidate.architecture.digest)
+    return store.training(candidate.architecture.digest)
 
 
 def next_candidate(store: Store, note: Note) -> Candidate | None:

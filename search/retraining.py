@@ -41,7 +41,7 @@ def unfinished(store: Store, students: Sequence[Architecture], seeds: int) -> li
     left = [
         r
         for r in wanted
-        if store.ledger.test_accuracy(store.retraining(r.architecture.digest, r.seed)) is None
+        if store.ledger.test_accuracy(store.training(r.architecture.digest, r.seed)) is None
         or not weights_path(store, r).is_file()
     ]
     return sorted(left, key=lambda r: -r.architecture.cost().macs)
@@ -90,7 +90,7 @@ def measure_test(weights: str, source: DataSource) -> float:
 
 def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -> None:
     recipe = store.config.retrain.recipe
-    training = store.retraining(retraining.architecture.digest, retraining.seed)
+    training = store.training(retraining.architecture.digest, retraining.seed)
     final = state_at(store, training, recipe.epochs)
     if final is not None:
         path = weights_path(store, retraining)
@@ -116,7 +116,7 @@ def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -
 
 def _record(store: Store, retraining: Retraining, result: RungResult, note: Note) -> None:
     last = result.curve[-1]
-    record_rung(store, store.retraining(retraining.architecture.digest, retraining.seed), last.epoch, result)
+    record_rung(store, store.training(retraining.architecture.digest, retraining.seed), last.epoch, result)
     note(
         f"retraining {retraining.architecture.digest} seed {retraining.seed}: epoch {last.epoch:g} of "
         f"{store.config.retrain.recipe.epochs}, validation {100 * last.validation_accuracy:.2f} %"
@@ -125,7 +125,7 @@ def _record(store: Store, retraining: Retraining, result: RungResult, note: Note
 
 def _finish(store: Store, retraining: Retraining, accuracy: float, note: Note) -> None:
     path = weights_path(store, retraining)
-    store.ledger.record_test(store.retraining(retraining.architecture.digest, retraining.seed), accuracy, str(path))
+    store.ledger.record_test(store.training(retraining.architecture.digest, retraining.seed), accuracy, str(path))
     note(f"retrained {retraining.architecture.digest} seed {retraining.seed}: test {100 * accuracy:.2f} %")
 
 

@@ -106,7 +106,7 @@ def student_records(store: Store) -> list[StudentRecord]:
 
 def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     """One retraining from the ledger, None until its test accuracy is there."""
-    training = store.retraining(digest, seed)
+    training = store.training(digest, seed)
     test = store.ledger.test_accuracy(training)
     if test is None:
         return None
@@ -184,7 +184,7 @@ def _trial_record(store: Store, trial: optuna.trial.FrozenTrial) -> TrialRecord:
     outcome: Outcome = attributes.get("outcome", "running")
     trained = outcome not in ("rejected", "duplicate")
     limit = attributes.get("epochs", max(store.config.search.rungs))
-    rungs = store.ledger.rungs(store.search_training(architecture.digest)) if trained else []
+    rungs = store.ledger.rungs(store.training(architecture.digest)) if trained else []
     rungs = [rung for rung in rungs if rung.epochs <= limit]
     curve = tuple(epoch for rung in rungs for epoch in rung.curve)
     return TrialRecord(

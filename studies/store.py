@@ -32,23 +32,13 @@ class Store:
     data: DataSet
     views: ViewSource
 
-    def search_training(self, architecture: str) -> Training:
-        """Key of a candidate's training during the search."""
-        return Training(
-            architecture=architecture,
-            recipe=self.config.recipe.digest,
-            views=self.views.folder.name,
-            seed=self.config.search.seed,
+    def training(self, architecture: str, seed: int | None = None) -> Training:
+        """Ledger key of an architecture (digest): of its retraining with `seed`, without one of its search."""
+        recipe, seed = (
+            (self.config.recipe, self.config.search.seed) if seed is None else (self.config.retrain.recipe, seed)
         )
-
-    def retraining(self, architecture: str, seed: int) -> Training:
-        """Key of one retraining of a student."""
-        return Training(
-            architecture=architecture,
-            recipe=self.config.retrain.recipe.digest,
-            views=self.views.folder.name,
-            seed=seed,
-        )
+        views = self.views.folder.name
+        return Training(architecture=architecture, recipe=recipe.digest, views=views, seed=seed)
 
 
 def teacher_path(config: Config) -> Path:

@@ -53,7 +53,7 @@ def tell(store: Store, architecture: Architecture, outcome: Outcome, epochs: int
     for rung in RUNGS:
         if rung <= epochs:
             part = Rung(epochs=rung, curve=curve[done:rung], seconds=2.0 * (rung - done), checkpoint="")
-            store.ledger.record_rung(store.search_training(architecture.digest), part)
+            store.ledger.record_rung(store.training(architecture.digest), part)
             done = rung
     if outcome == "complete":
         store.study.tell(trial, [curve[-1].validation_accuracy, parameters])
@@ -70,7 +70,7 @@ def retrain(store: Store, architecture: Architecture, tests: tuple[float, ...]) 
     (folder / "architecture.json").write_text(architecture.to_json())
     for seed, test in enumerate(tests):
         curve = learning(seed + 7, 4 * architecture.cost().parameters, 40)
-        training = store.retraining(architecture.digest, seed)
+        training = store.training(architecture.digest, seed)
         store.ledger.record_rung(training, Rung(epochs=40, curve=curve, seconds=80.0, checkpoint=""))
         store.ledger.record_test(training, test, f"seed-{seed}.safetensors")
         (folder / f"seed-{seed}.safetensors").touch()

@@ -166,7 +166,7 @@ def test_a_trial_is_told_from_optuna_and_the_ledger(
             "epochs": limit,
         }.items():
             started.set_user_attr(key, value)
-        training = store.search_training(student(2).digest)
+        training = store.training(student(2).digest)
         store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0, checkpoint="a"))
         store.ledger.record_rung(training, Rung(epochs=3, curve=(epoch(2), epoch(3)), seconds=3.0, checkpoint="b"))
         (record,) = trial_records(store)
@@ -188,7 +188,7 @@ def test_students_are_those_with_a_test_reading(tmp_path: Path, teacher_path: Pa
             folder.mkdir(parents=True)
             (folder / "architecture.json").write_text(json.dumps(json.loads(student(width).to_json())))
             for seed in seeds:
-                training = store.retraining(student(width).digest, seed)
+                training = store.training(student(width).digest, seed)
                 store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0, checkpoint="a"))
                 store.ledger.record_test(training, 0.9 + seed / 1_000, "weights")
                 (folder / f"seed-{seed}.safetensors").touch()
