@@ -53,7 +53,7 @@ def next_candidate(store: Store, note: Note) -> Candidate | None:
             return candidate
 
 
-def unfinished(store: Store, note: Note) -> Iterator[Candidate]:
+def interrupted(store: Store, note: Note) -> Iterator[Candidate]:
     """Trials that a stopped run left RUNNING, at the last rung they finished: its decision may not have been taken."""
     for frozen in store.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         trial = Trial(store.study, frozen._trial_id)

@@ -13,9 +13,8 @@ from rich.text import Text
 from search.candidates import Candidate
 from search.driver import retraining_seconds
 from search.engine import Engine
-from search.retraining import Retraining
 from space.architecture import layers
-from studies.records import OUTCOMES, TrialRecord, front, trial_records
+from studies.records import OUTCOMES, Retraining, TrialRecord, front, trial_records
 from studies.store import Store
 
 

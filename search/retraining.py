@@ -4,7 +4,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -20,31 +20,11 @@ from search.engine import Engine
 from search.rungs import record_rung, state_at, state_before
 from space.architecture import Architecture
 from space.errors import InputError
-from studies.records import StudentRecord, student_records
+from studies.records import Retraining, StudentRecord, student_records, unfinished
 from studies.store import Store
 
 SEGMENT = 5
 """Epochs between two saved states of a retraining: what a crash can cost at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retraining:
-    """One student and one seed to retrain."""
-
-    architecture: Architecture
-    seed: int
-
-
-def unfinished(store: Store, students: Sequence[Architecture], seeds: int) -> list[Retraining]:
-    """What is still to be retrained, the most expensive students first."""
-    wanted = [Retraining(architecture=a, seed=seed) for a in students for seed in range(seeds)]
-    left = [
-        r
-        for r in wanted
-        if store.ledger.test_accuracy(store.training(r.architecture.digest, r.seed)) is None
-        or not weights_path(store, r).is_file()
-    ]
-    return sorted(left, key=lambda r: -r.architecture.cost().macs)
 
 
 def retrain(
@@ -57,7 +37,8 @@ def retrain(
     tick: Callable[[], None],
 ) -> None:
     """Retrain students with seeds 0..seeds-1 as far as the ledger does not have them, then write their folders."""
-    waiting = deque(unfinished(store, students, seeds))
+    left = unfinished(students, seeds, student_records(store))
+    waiting = deque(sorted(left, key=lambda r: -r.architecture.cost().macs))  # the longest first
     while waiting or engine.tickets:
         while waiting and engine.free > 0:
             _submit(store, engine, waiting.popleft(), device)

@@ -15,14 +15,14 @@ from reports.page import write_report
 from search.driver import search
 from search.engine import Engine
 from search.progress import Progress
-from search.retraining import retrain, unfinished
+from search.retraining import retrain
 from search.sampler import ReproducibleSampler
 from space.architecture import Architecture
 from space.domain import check_feasible
 from space.errors import InputError
 from studies.config import Config
 from studies.directory import RunDirectory
-from studies.records import front, spread, trial_records
+from studies.records import chosen, is_done, is_searched, student_records, trial_records
 from studies.store import Store, create, opened, teacher_path
 
 
@@ -53,16 +53,17 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
         create(directory, config)
         with opened(directory) as store:
             page = directory.report / "index.html"
-            if is_done(store) and page.is_file():
+            if page.is_file() and is_done(trial_records(store), student_records(store), config):
                 console.print(f"study '{directory.name}' is done; its report: {page}", soft_wrap=True)
                 return page
             store.study.sampler = ReproducibleSampler(config.search.seed, config.search.startup)
             with Progress(console, store) as progress, machine.start() as engine:
                 make_views(store, engine, machine.device, progress)
-                if not is_searched(store):
+                if not is_searched(trial_records(store), config):
                     progress.phase("searching")
                     search(store, engine, machine.device, progress.note, lambda: progress.tick(engine))
-                retrain_students(store, engine, chosen(store), config.retrain.seeds, machine.device, progress)
+                students = [trial.architecture for trial in chosen(trial_records(store), config)]
+                retrain_students(store, engine, students, config.retrain.seeds, machine.device, progress)
                 progress.phase("reporting")
             feed(store)
             return write_report(store)
@@ -84,24 +85,6 @@ def retrain_study(
             retrain_students(store, engine, students, seeds, machine.device, progress)
         feed(store)
         return write_report(store)
-
-
-def chosen(store: Store) -> list[Architecture]:
-    """Students of the front that are to be retrained."""
-    points = spread(front(trial_records(store), store.config.search.floor), store.config.retrain.points)
-    return [point.architecture for point in points]
-
-
-def is_searched(store: Store) -> bool:
-    """Whether the study has its number of trials, all of them concluded."""
-    records = trial_records(store)
-    begun = [r for r in records if r.outcome not in ("rejected", "duplicate")]
-    return len(begun) >= store.config.search.trials and all(r.outcome != "running" for r in records)
-
-
-def is_done(store: Store) -> bool:
-    """Whether search and retraining are over."""
-    return is_searched(store) and not unfinished(store, chosen(store), store.config.retrain.seeds)
 
 
 def make_views(store: Store, engine: Engine, device: str, progress: Progress) -> None:
