@@ -53,8 +53,10 @@ def retrain(
             else:
                 reason = result.failure if isinstance(result, RungResult) else result
                 raise InputError(f"retraining {ticket.architecture.digest} with seed {ticket.seed} failed: {reason}")
-    for architecture in students:
-        write_student(store, architecture)
+    asked = {architecture.digest for architecture in students}
+    for record in student_records(store):
+        if record.architecture.digest in asked:
+            write_student(store, record)
 
 
 def weights_path(store: Store, retraining: Retraining) -> Path:
@@ -110,15 +112,15 @@ def _finish(store: Store, retraining: Retraining, accuracy: float, note: Note) -
     note(f"retrained {retraining.architecture.digest} seed {retraining.seed}: test {100 * accuracy:.2f} %")
 
 
-def write_student(store: Store, architecture: Architecture) -> None:
-    """Write `results.json` and `student.onnx` of a retrained student; ONNX holds the best seed on validation."""
-    folder = store.directory.student(architecture.digest)
-    record = next((s for s in student_records(store) if s.architecture.digest == architecture.digest), None)
-    if record is None:
+def write_student(store: Store, student: StudentRecord) -> None:
+    """Write `student.onnx` (the best seed on validation) and `results.json`, unless those there tell the same."""
+    folder = store.directory.student(student.architecture.digest)
+    path, export, told = folder / "results.json", folder / "student.onnx", json.dumps(results(student), indent=2) + "\n"
+    if export.is_file() and path.is_file() and path.read_bytes() == told.encode():
         return
-    write_whole(folder / "results.json", json.dumps(results(record), indent=2) + "\n")
-    best = max(record.seeds, key=lambda seed: (seed.validation, -seed.seed))
-    export_onnx(folder / f"seed-{best.seed}.safetensors", folder / "student.onnx", store.data.test.images[:64])
+    best = max(student.seeds, key=lambda seed: (seed.validation, -seed.seed))
+    export_onnx(folder / f"seed-{best.seed}.safetensors", export, store.data.test.images[:64])
+    write_whole(path, told)  # last, so that it never tells of seeds that the export was not chosen from
 
 
 def results(student: StudentRecord) -> dict[str, object]:
