@@ -34,7 +34,7 @@ def write_report(store: Store) -> Path:
     _replace(folder / "pareto.csv", pareto.to_csv(points))
     _replace(folder / "pareto.json", pareto.to_json(points))
     _replace(folder / "report.md", _rendered("report.md", content, {}))
-    page = folder / "index.html"
+    page = store.directory.page
     _replace(page, _rendered("report.html", content, _drawn(content)))
     return page
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -12,6 +11,7 @@ from kd.data import load
 from kd.views import CLEAN, make_view, missing
 from reports.dashboard import feed
 from reports.page import write_report
+from reports.summary import status
 from search.driver import search
 from search.engine import Engine
 from search.progress import Progress
@@ -22,7 +22,7 @@ from space.domain import check_feasible
 from space.errors import InputError
 from studies.config import Config
 from studies.directory import RunDirectory
-from studies.records import chosen, is_done, is_searched, student_records, trial_records
+from studies.records import chosen, front, is_done, is_searched, student_records, trial_records
 from studies.store import Store, create, opened, teacher_path
 
 
@@ -40,8 +40,8 @@ class Machine:
         return Engine(self.scheduler, self.workers, self.resources)
 
 
-def run_study(directory: RunDirectory, config: Config, machine: Machine, console: Console) -> Path:
-    """Run a study to its end, or go on with it; returns the report's page.
+def run_study(directory: RunDirectory, config: Config, machine: Machine, console: Console) -> None:
+    """Run a study to its report, or go on with it, and print how it stands.
 
     Raises:
         InputError: for what the user asked; nothing is lost or half-written then.
@@ -51,11 +51,11 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
     check_feasible(config.space, config.budget, data.shape, data.classes)
     with directory.locked():
         create(directory, config)
-        with opened(directory) as store:
-            page = directory.report / "index.html"
-            if page.is_file() and is_done(trial_records(store), student_records(store), config):
-                console.print(f"study '{directory.name}' is done; its report: {page}", soft_wrap=True)
-                return page
+        with opened(directory, data) as store:
+            if directory.page.is_file() and is_done(trial_records(store), student_records(store), config):
+                console.print(f"study '{directory.name}' is done", soft_wrap=True)
+                _tell(store, console)
+                return
             store.study.sampler = ReproducibleSampler(config.search.seed, config.search.startup)
             with Progress(console, store) as progress, machine.start() as engine:
                 make_views(store, engine, machine.device, progress)
@@ -65,15 +65,26 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
                 students = [trial.architecture for trial in chosen(trial_records(store), config)]
                 retrain_students(store, engine, students, config.retrain.seeds, machine.device, progress)
                 progress.phase("reporting")
-            feed(store)
-            return write_report(store)
+            _publish(store, console)
 
 
 def retrain_study(
-    directory: RunDirectory, students: Sequence[Architecture], seeds: int, machine: Machine, console: Console
-) -> Path:
-    """Retrain given students of a study and write its report anew; returns the report's page."""
+    directory: RunDirectory, trials: Sequence[int], seeds: int | None, machine: Machine, console: Console
+) -> None:
+    """Retrain students of a study, write its report anew and print how it stands.
+
+    Args:
+        directory: the study's.
+        trials: numbers of the trials to retrain; none for the whole search front.
+        seeds: how often; None for as often as the study says.
+        machine: where.
+        console: is told of every event.
+
+    Raises:
+        InputError: when there is no such trial, or it breaks the budget.
+    """
     with directory.locked(), opened(directory) as store:
+        students = _students(store, trials)
         for architecture in students:
             objection = store.config.budget.objection(architecture)
             if objection:
@@ -82,9 +93,8 @@ def retrain_study(
                 )
         with Progress(console, store) as progress, machine.start() as engine:
             make_views(store, engine, machine.device, progress)
-            retrain_students(store, engine, students, seeds, machine.device, progress)
-        feed(store)
-        return write_report(store)
+            retrain_students(store, engine, students, seeds or store.config.retrain.seeds, machine.device, progress)
+        _publish(store, console)
 
 
 def make_views(store: Store, engine: Engine, device: str, progress: Progress) -> None:
@@ -117,3 +127,29 @@ def retrain_students(
     """Retrain students that lack seeds."""
     progress.phase(f"retraining {len(students)} students, {seeds} seeds each")
     retrain(store, engine, students, seeds, device, progress.note, lambda: progress.tick(engine))
+
+
+def _students(store: Store, trials: Sequence[int]) -> list[Architecture]:
+    """Architectures of the given trials, or of the front."""
+    records = trial_records(store)
+    if not trials:
+        points = front(records, store.config.search.floor)
+        if not points:
+            raise InputError("the study has no complete trial yet: go on with wunderkind run")
+        return [point.architecture for point in points]
+    known = {record.number: record.architecture for record in records}
+    for number in trials:
+        if number not in known:
+            raise InputError(f"no trial {number}: the study has trials 0 to {max(known, default=-1)}")
+    return [known[number] for number in trials]
+
+
+def _publish(store: Store, console: Console) -> None:
+    feed(store)
+    write_report(store)
+    _tell(store, console)
+
+
+def _tell(store: Store, console: Console) -> None:
+    console.print(status(store))
+    console.print(f"report: {store.directory.page}", soft_wrap=True)

@@ -78,10 +78,10 @@ def stored_config(directory: RunDirectory) -> Config:
 
 
 @contextmanager
-def opened(directory: RunDirectory) -> Iterator[Store]:
-    """Open a study that `create` made; makes its database at the first call."""
+def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Store]:
+    """Open a study that `create` made, with its `data` if they are loaded; makes its database at the first call."""
     config = stored_config(directory)
-    data = load(config.data)
+    data = data or load(config.data)
     url = database_url(directory)
     views = view_source(directory.cache.resolve(), data, teacher_path(config), config.recipe.augmentation)
     ledger = Ledger(url)
