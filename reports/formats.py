@@ -2,6 +2,7 @@
 
 import math
 
+from space.blocks.block import Cost, Shape
 from studies.records import StudentRecord
 
 
@@ -18,6 +19,19 @@ def count(number: int) -> str:
 def counted(number: float, noun: str) -> str:
     """Write a number with its noun, like "1 trial" and "2 trials"."""
     return f"{number:,g} {noun}" if number == 1 else f"{number:,g} {noun}s"
+
+
+def dimensions(shape: Shape) -> str:
+    """Write a shape as channels×height×width, a vector as its length."""
+    return count(shape[0]) if shape[1:] == (1, 1) else "×".join(map(str, shape))
+
+
+def costs(cost: Cost) -> str:
+    """Write everything that running a student takes."""
+    return (
+        f"{count(cost.parameters)} parameters ({count(cost.deployed_parameters)} deployed), {count(cost.macs)} MACs, "
+        f"{count(cost.memory_bytes)} B memory, {count(cost.int8_bytes)} B int8"
+    )
 
 
 def mean_test(student: StudentRecord) -> str:
