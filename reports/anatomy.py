@@ -10,6 +10,7 @@ from rich.text import Text
 from reports.formats import costs, count, dimensions
 from space.architecture import Architecture, layers
 from space.blocks.block import Cost, Shape, size
+from studies.shipped import find, names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ def layer_table(architecture: Architecture) -> RenderableType:
     """The layers as a table for the terminal, with the student's totals and its digest."""
     total = architecture.cost()
     table = Table(box=None, pad_edge=False, show_footer=True, footer_style="bold")
-    table.add_column("layer", "total, memory at its peak", overflow="fold")
+    table.add_column("layer", "total, peak memory", overflow="fold")
     table.add_column("activation")
     for name, footer in (
         ("output", ""),
@@ -70,6 +71,17 @@ def layer_table(architecture: Architecture) -> RenderableType:
         )
     head = Text(f"{architecture.family} {architecture.digest}", style="bold")
     return Group(head, Text(costs(total)), Text(), table)
+
+
+def shipped_table() -> RenderableType:
+    """The shipped architectures as a table for the terminal."""
+    table = Table("architecture", "family", box=None, pad_edge=False)
+    table.add_column("parameters", justify="right")
+    table.add_column("layers", overflow="fold")
+    for name in names():
+        architecture = find(name)
+        table.add_row(name, architecture.family, count(architecture.cost().parameters), layers(architecture))
+    return table
 
 
 def _rest(total: Cost, parts: Sequence[Cost], memory: int) -> Cost:

@@ -42,6 +42,12 @@ def mean_test(student: StudentRecord) -> str:
     return f"{mean:.2f} ± {100 * student.test_deviation:.2f} % (n = {seeds})"
 
 
+def command(student: StudentRecord, study: str) -> str:
+    """Write the command that retrains a student of a study."""
+    which = f"--student {student.architecture.digest}" if student.trial is None else f"--trial {student.trial}"
+    return f"wunderkind retrain {study} {which}"
+
+
 def duration(seconds: float) -> str:
     """Write a time in the largest unit that keeps it above one."""
     if seconds < 90:

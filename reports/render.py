@@ -23,7 +23,7 @@ def render(template: str, **values: object) -> str:
     environment.filters |= {
         "percent": formats.percent,
         "count": formats.count,
-        "costs": formats.costs,
+        "command": formats.command,
         "dimensions": formats.dimensions,
         "duration": formats.duration,
         "mean_test": formats.mean_test,

@@ -21,10 +21,13 @@ from kd.data import DataSource, load
 from kd.device import pick
 from kd.files import write_whole
 from kd.verify import verify_student
+from reports.anatomy import layer_table, shipped_table
 from reports.dashboard import feed, serve
+from reports.drawing import draw
 from reports.page import write_report
 from reports.summary import status as summary
 from search.run import Machine, retrain_study, run_study
+from search.students import meant, named
 from space.errors import InputError
 from studies import config as configs
 from studies.directory import RunDirectory
@@ -89,10 +92,43 @@ def report(name: Name, runs: Root = RUNS) -> None:
         Console().print(f"report: {write_report(store)}", soft_wrap=True)
 
 
+@app.command(epilog="Example: wunderkind show mine --trial 17 --svg student.svg")
+def show(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="A shipped architecture's name, the path of an architecture's .json file, or a study's name with "
+            "--trial or --student; default: list the shipped ones.",
+            show_default=False,
+        ),
+    ] = None,
+    trial: Annotated[int | None, typer.Option(help="Trial of the study.")] = None,
+    student: Annotated[str | None, typer.Option(help="Digest of a retrained student of the study.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="File to write a drawing to.")] = None,
+    runs: Root = RUNS,
+) -> None:
+    """Show a student layer by layer: shapes, parameters, MACs, memory."""
+    if target is None:
+        if trial is not None or student is not None or svg is not None:
+            raise InputError("--trial, --student and --svg need a target: name a study or an architecture")
+        Console().print(shipped_table())
+        return
+    architecture = meant(runs, target, trial, student)
+    Console().print(layer_table(architecture))
+    if svg is not None:
+        write_whole(svg, draw(architecture, standalone=True))
+
+
 @app.command(epilog="Example: wunderkind retrain mine --trial 17 --seeds 5")
 def retrain(
-    name: Name,
-    trial: Annotated[list[int] | None, typer.Option(help="Trial to retrain; default: the whole front.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the study, or with --student of a preset.", show_default=False)],
+    trial: Annotated[
+        list[int] | None, typer.Option(help="Trial to retrain; default: the whole front. Repeatable.")
+    ] = None,
+    student: Annotated[
+        list[str] | None,
+        typer.Option(help="Another student: a shipped architecture's name, a .json file, a digest. Repeatable."),
+    ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds; default: the study's.")] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -102,7 +138,9 @@ def retrain(
 ) -> None:
     """Retrain students with the full recipe and read the test split once a seed."""
     machine = _machine(scheduler, workers, resources, device)
-    retrain_study(_existing(name, runs), trial or (), seeds, machine, Console())
+    directory = RunDirectory(root=runs, name=name)
+    others = [named(directory, text) for text in student or ()]
+    retrain_study(directory, trial or (), others, seeds, machine, Console())
 
 
 @app.command(epilog="Example: wunderkind verify mine")

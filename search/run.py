@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from kd import teacher as teachers
-from kd.data import load
+from kd.data import DataSet, load
 from kd.views import CLEAN, make_view, missing
 from reports.dashboard import feed
 from reports.page import write_report
@@ -17,13 +17,14 @@ from search.engine import Engine
 from search.progress import Progress
 from search.retraining import retrain
 from search.sampler import ReproducibleSampler
+from search.students import check_student, of_front, of_trials
 from space.architecture import Architecture
 from space.domain import check_feasible
-from space.errors import InputError
+from studies import config as configs
 from studies.config import Config
 from studies.directory import RunDirectory
-from studies.records import chosen, front, is_done, is_searched, student_records, trial_records
-from studies.store import Store, create, opened, teacher_path
+from studies.records import chosen, is_done, is_searched, student_records, trial_records
+from studies.store import Store, create, opened, stored_config, teacher_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +47,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
     Raises:
         InputError: for what the user asked; nothing is lost or half-written then.
     """
-    data = load(config.data)
-    teachers.check(teachers.load(teacher_path(config), torch.device("cpu")), data)
+    data = _checked_data(config)
     check_feasible(config.space, config.budget, data.shape, data.classes)
     with directory.locked():
         create(directory, config)
@@ -69,32 +69,42 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
 
 
 def retrain_study(
-    directory: RunDirectory, trials: Sequence[int], seeds: int | None, machine: Machine, console: Console
+    directory: RunDirectory,
+    trials: Sequence[int],
+    others: Sequence[Architecture],
+    seeds: int | None,
+    machine: Machine,
+    console: Console,
 ) -> None:
     """Retrain students of a study, write its report anew and print how it stands.
 
     Args:
-        directory: the study's.
-        trials: numbers of the trials to retrain; none for the whole search front.
+        directory: the study's. When it is not there, `others` are given and it has the name of a preset, it is made.
+        trials: numbers of trials to retrain.
+        others: students to retrain that need not come from a trial; without them and trials, the whole search front.
         seeds: how often; None for as often as the study says.
         machine: where.
         console: is told of every event.
 
     Raises:
-        InputError: when there is no such trial, or it breaks the budget.
+        InputError: when there is no such study or trial, or a student breaks the budget or does not fit the data.
     """
-    with directory.locked(), opened(directory) as store:
-        students = _students(store, trials)
-        for architecture in students:
-            objection = store.config.budget.objection(architecture)
-            if objection:
-                raise InputError(
-                    f"{architecture.digest} breaks the study's budget ({objection}): choose a smaller student"
-                )
-        with Progress(console, store) as progress, machine.start() as engine:
-            make_views(store, engine, machine.device, progress)
-            retrain_students(store, engine, students, seeds or store.config.retrain.seeds, machine.device, progress)
-        _publish(store, console)
+    new = not directory.config.is_file() and directory.name in configs.presets() and others and not trials
+    config = configs.read(directory.name) if new else stored_config(directory)
+    data = _checked_data(config)
+    for architecture in others:
+        check_student(architecture, data, config.budget)
+    with directory.locked():
+        create(directory, config)
+        with opened(directory, data) as store:
+            found = of_trials(store, trials) if trials or others else of_front(store)
+            for architecture in found:
+                check_student(architecture, data, config.budget)
+            students = list({architecture.digest: architecture for architecture in (*found, *others)}.values())
+            with Progress(console, store) as progress, machine.start() as engine:
+                make_views(store, engine, machine.device, progress)
+                retrain_students(store, engine, students, seeds or config.retrain.seeds, machine.device, progress)
+            _publish(store, console)
 
 
 def make_views(store: Store, engine: Engine, device: str, progress: Progress) -> None:
@@ -129,19 +139,10 @@ def retrain_students(
     retrain(store, engine, students, seeds, device, progress.note, lambda: progress.tick(engine))
 
 
-def _students(store: Store, trials: Sequence[int]) -> list[Architecture]:
-    """Architectures of the given trials, or of the front."""
-    records = trial_records(store)
-    if not trials:
-        points = front(records, store.config.search.floor)
-        if not points:
-            raise InputError("the study has no complete trial yet: go on with wunderkind run")
-        return [point.architecture for point in points]
-    known = {record.number: record.architecture for record in records}
-    for number in trials:
-        if number not in known:
-            raise InputError(f"no trial {number}: the study has trials 0 to {max(known, default=-1)}")
-    return [known[number] for number in trials]
+def _checked_data(config: Config) -> DataSet:
+    data = load(config.data)
+    teachers.check(teachers.load(teacher_path(config), torch.device("cpu")), data)
+    return data
 
 
 def _publish(store: Store, console: Console) -> None:
