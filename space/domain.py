@@ -22,6 +22,11 @@ ATTEMPTS = 1_000
 """Mutations after which a draw is taken to have no other network beside it."""
 
 WIDEST = 128.0
+RESOLUTION = 0.002
+"""How finely a scale is found, in its natural logarithm: 0.2 %."""
+
+POWER = 1.3
+"""Of the scale, that parameters grow like as a first guess: 1 for few wide layers, 2 for convolutions of many channels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +54,33 @@ def suggest(trial: Trial, domain: Domain, shape: Shape, classes: int) -> Archite
 
 
 def fit(make: Callable[[float], Architecture], size: float) -> Architecture:
-    """The architecture of the largest scale in 1..128 with at most `size` parameters, else that of scale 1."""
+    """The architecture of the largest scale in 1..128 with at most `size` parameters, else that of scale 1.
+
+    The scale is found to `RESOLUTION`: false position (parameters grow about like a power of the scale) comes close, and
+    halving, where most scales give a network known already, does the rest. `make` must not shrink with its scale.
+    """
+    best, over = make(1.0), None
     low, high = 0.0, math.log(WIDEST)
-    best = make(1.0)
-    for _ in range(12):
-        middle = (low + high) / 2
-        candidate = make(math.exp(middle))
-        if candidate.cost().parameters <= size:
-            low, best = middle, candidate
+    room, excess = math.log(size / best.cost().parameters), math.nan
+    step = 0
+    while room >= 0 and high - low > RESOLUTION:
+        if step >= 5:
+            guess = (low + high) / 2
+        elif over is None:
+            guess = low + room / POWER
         else:
-            high = middle
+            guess = low + (high - low) * room / (room + excess)
+        scale = min(max(guess, low + RESOLUTION / 2), high - RESOLUTION / 2)
+        candidate = make(math.exp(scale))
+        step += 1
+        if candidate == best:
+            low = scale
+        elif candidate == over:
+            high = scale
+        elif (spent := candidate.cost().parameters) <= size:
+            low, best, room = scale, candidate, math.log(size / spent)
+        else:
+            high, over, excess = scale, candidate, math.log(spent / size)
     return best
 
 

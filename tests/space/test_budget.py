@@ -1,15 +1,17 @@
+import math
 import random
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from space.architecture import FAMILIES, Architecture, Family
 from space.blocks.mlp import Dense
 from space.budget import Budget
-from space.domain import Domain, RandomTrial, check_feasible, fit, suggest
+from space.domain import RESOLUTION, WIDEST, Domain, RandomTrial, check_feasible, fit, suggest
 from space.errors import InputError
+from space.families import PLANS
 
 
 def draw(family: Family, seed: int) -> Architecture:
@@ -68,6 +70,29 @@ def test_a_draw_is_as_wide_as_its_size_allows(seed: int, family: Family, size: f
     )
     narrowest = suggest(RandomTrial(random.Random(seed), {"family": family, "size": 1.0}), Domain(), (1, 28, 28), 10)
     assert architecture.cost().parameters <= max(size, narrowest.cost().parameters)
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(FAMILIES), st.floats(100, 12_000))
+def test_fit_finds_the_largest_scale_to_its_resolution(seed: int, family: Family, size: float) -> None:
+    plan = PLANS[family](RandomTrial(random.Random(seed)))
+
+    def make(scale: float) -> Architecture:
+        return Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=plan(scale))
+
+    def fits(scale: float) -> bool:
+        return make(scale).cost().parameters <= size
+
+    found = fit(make, size)
+    if not fits(1.0):
+        assert found == make(1.0)
+        return
+    low, high = 1.0, WIDEST
+    while high / low > 1 + 1e-9:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    least = make(max(1.0, low / math.exp(RESOLUTION))).cost().parameters
+    assert least <= found.cost().parameters <= make(low).cost().parameters <= size
 
 
 def test_fit_finds_the_widest() -> None:
