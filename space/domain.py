@@ -26,7 +26,7 @@ RESOLUTION = 0.002
 """How finely a scale is found, in its natural logarithm: 0.2 %."""
 
 POWER = 1.3
-"""Of the scale, that parameters grow like as a first guess: 1 for few wide layers, 2 for convolutions of many channels."""
+"""First guess of the power of the scale that parameters grow like: between 1 (one wide layer) and 2 (convolutions)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,8 @@ def suggest(trial: Trial, domain: Domain, shape: Shape, classes: int) -> Archite
 def fit(make: Callable[[float], Architecture], size: float) -> Architecture:
     """The architecture of the largest scale in 1..128 with at most `size` parameters, else that of scale 1.
 
-    The scale is found to `RESOLUTION`: false position (parameters grow about like a power of the scale) comes close, and
-    halving, where most scales give a network known already, does the rest. `make` must not shrink with its scale.
+    The scale is found to `RESOLUTION`: false position comes close, since parameters grow about like a power of the
+    scale; halving does the rest, where most scales give a network known already. `make` must not shrink with its scale.
     """
     best, over = make(1.0), None
     low, high = 0.0, math.log(WIDEST)
