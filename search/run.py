@@ -56,7 +56,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
             if is_done(store) and page.is_file():
                 console.print(f"study '{directory.name}' is done; its report: {page}", soft_wrap=True)
                 return page
-            store.study.sampler = ReproducibleSampler(config.search.seed, config.search.startup)
+            store.study.sampler = ReproducibleSampler(config.search, config.space, data.shape, data.classes)
             with Progress(console, store) as progress, machine.start() as engine:
                 make_views(store, engine, machine.device, progress)
                 if not is_searched(store):

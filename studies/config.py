@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -29,7 +29,7 @@ class Search:
     stops at each of `rungs` (epochs, fractions allowed); it is weak there when at least `peers` others with at most
     `slack` times its parameters did at least as well. A student whose validation accuracy (share) ends below `floor` is
     no use: the sampler takes it for infeasible and the front leaves it out. The first `startup` suggestions are random,
-    the families taking turns.
+    the families taking turns; `sampler` makes the others.
     """
 
     trials: Natural = 40
@@ -40,6 +40,7 @@ class Search:
     slack: Annotated[float, Field(ge=1)] = 1.1
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
     seed: Annotated[int, Field(ge=0)] = 0
+    sampler: Literal["tpe", "evolution", "random"] = "tpe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
