@@ -23,10 +23,10 @@ ENTRANTS = 3
 class EvolutionSampler(BaseSampler):
     """Every joint draw is a mutation of a parent from the front or near it, whatever its size.
 
-    A target is drawn evenly between the least and the largest of the second objective; of the complete trials nearest to
-    it a few enter a tournament, which the one on the best front wins (non-dominated sorting: Deb et al. 2002). Trials
-    that break a constraint are no parents unless all do. Without a parent, and for what a child was not asked, draws
-    are random.
+    A target is drawn evenly between the least and the largest of the second objective; of the complete trials nearest
+    to it a few enter a tournament, which the one on the best front wins (non-dominated sorting: Deb et al. 2002).
+    Trials that break a constraint are no parents unless all do. Without a parent, and for what a child was not asked,
+    draws are random.
     """
 
     def __init__(self, seed: int, domain: Domain, shape: Shape, classes: int) -> None:

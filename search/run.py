@@ -48,7 +48,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
     """
     data = load(config.data)
     teachers.check(teachers.load(teacher_path(config), torch.device("cpu")), data)
-    check_feasible(config.space, config.budget, data.shape, data.classes)
+    infeasible = check_feasible(config.space, config.budget, data.shape, data.classes)
     with directory.locked():
         create(directory, config)
         with opened(directory) as store:
@@ -61,6 +61,8 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
                 make_views(store, engine, machine.device, progress)
                 if not is_searched(store):
                     progress.phase("searching")
+                    for line in infeasible:
+                        progress.note(line)
                     search(store, engine, machine.device, progress.note, lambda: progress.tick(engine))
                 retrain_students(store, engine, chosen(store), config.retrain.seeds, machine.device, progress)
                 progress.phase("reporting")

@@ -33,12 +33,23 @@ POWER = 1.3
 class Domain:
     """What may be drawn: families, and the range of sizes (parameters) that widths are scaled to.
 
-    Sizes are drawn evenly on a log scale, so that small students are searched as well as large ones.
+    Sizes are drawn evenly on a log scale, so that small students are searched as well as large ones. The defaults are
+    the `size_range` of the default budget.
     """
 
     families: Annotated[tuple[Family, ...], Field(min_length=1)] = FAMILIES
     smallest: Annotated[int, Field(ge=1)] = 250
-    largest: Annotated[int, Field(ge=1)] = 12_000
+    largest: Annotated[int, Field(ge=1)] = 9_999
+
+
+def size_range(budget: Budget) -> tuple[int, int]:
+    """A domain's `smallest` and `largest` under a budget: nothing larger could meet it.
+
+    Every parameter takes a byte or more of the deployed size. MACs and memory limit no number of parameters.
+    """
+    limits = [limit for limit in (budget.parameters, budget.int8_bytes) if limit is not None]
+    largest = max(2, min(limits) - 1) if limits else Domain().largest
+    return min(Domain().smallest, largest // 2), largest
 
 
 def suggest(trial: Trial, domain: Domain, shape: Shape, classes: int) -> Architecture:
@@ -179,18 +190,34 @@ class _Replay(RandomTrial):
         return super()._answer(name, question)
 
 
-def check_feasible(domain: Domain, budget: Budget, shape: Shape, classes: int, draws: int = 2_000) -> None:
-    """Raise InputError when not one of `draws` random students, drawn small, is within the budget."""
+def check_feasible(domain: Domain, budget: Budget, shape: Shape, classes: int, draws: int = 1_000) -> list[str]:
+    """Look for a student of every family within the budget, among `draws` random ones of the smallest size.
+
+    Returns:
+        One line for every family without.
+
+    Raises:
+        InputError: when no family has one.
+    """
     generator = random.Random(0)
-    nearest, worst = "", math.inf
-    for _ in range(draws):
-        trial = RandomTrial(generator, {"size": float(domain.smallest)})
-        architecture = suggest(trial, domain, shape, classes)
-        excess = max(budget.violations(architecture).values(), default=0.0)
-        if excess <= 0:
-            return
-        if excess < worst:
-            nearest, worst = budget.objection(architecture) or "", excess
-    raise InputError(
-        f"no architecture of {', '.join(domain.families)} meets the budget; the nearest has {nearest}: raise it"
-    )
+    lines, least, nearest = [], math.inf, ""
+    for family in domain.families:
+        worst = math.inf
+        for _ in range(draws):
+            trial = RandomTrial(generator, {"family": family, "size": float(domain.smallest)})
+            architecture = suggest(trial, domain, shape, classes)
+            excess = max(budget.violations(architecture).values(), default=0.0)
+            if excess < worst:
+                closest, worst = architecture, excess
+            if excess <= 0:
+                break
+        else:
+            objection = budget.objection(closest) or ""
+            lines.append(f"no {family} meets the budget, the nearest has {objection}: leave it out of space.families")
+            if worst < least:
+                least, nearest = worst, objection
+    if len(lines) == len(domain.families):
+        raise InputError(
+            f"no architecture of {', '.join(domain.families)} meets the budget; the nearest has {nearest}: raise it"
+        )
+    return lines

@@ -4,7 +4,7 @@ import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from kd.data import DataSource
 from kd.recipe import Recipe
 from space.budget import Budget
-from space.domain import Domain
+from space.domain import Domain, size_range
 from space.errors import InputError
 
 PRESETS = Path(__file__).parent / "presets"
@@ -54,7 +54,10 @@ class Retrain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything asked of a study. `teacher` is a shipped teacher's name or a file that `wunderkind teach` wrote."""
+    """Everything asked of a study. `teacher` is a shipped teacher's name or a file that `wunderkind teach` wrote.
+
+    Sizes in `space` follow from `budget` unless `parse` is given them.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
@@ -106,6 +109,11 @@ def parse(settings: Mapping[str, Any]) -> Config:
     for key, value in _flat(asdict(config)).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{key} = {value}: must be a finite number")
+    given, (smallest, largest) = settings.get("space", {}), size_range(config.budget)
+    if "smallest" not in given:
+        config = replace(config, space=replace(config.space, smallest=smallest))
+    if "largest" not in given:
+        config = replace(config, space=replace(config.space, largest=largest))
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
         raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")

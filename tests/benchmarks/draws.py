@@ -14,7 +14,7 @@ from rich.table import Table
 
 from space.architecture import FAMILIES, Architecture, Family
 from space.budget import Budget
-from space.domain import Domain, RandomTrial, suggest
+from space.domain import Domain, RandomTrial, size_range, suggest
 
 DRAWS = 2_000
 EDGES = [round(300 * (10_000 / 300) ** (k / 10)) for k in range(11)]
@@ -36,7 +36,8 @@ def drawn(family: Family, domain: Domain) -> tuple[list[Architecture], float]:
 def main() -> None:
     limits = {name: int(value) for name, value in (argument.split("=") for argument in sys.argv[1:])}
     budget = Budget(**limits)
-    domain, columns = Domain(), []
+    smallest, largest = size_range(budget)
+    domain, columns = Domain(smallest=smallest, largest=largest), []
     for family in FAMILIES:
         architectures, microseconds = drawn(family, domain)
         sizes = [a.cost().parameters for a in architectures if budget.objection(a) is None]
