@@ -48,7 +48,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
         InputError: for what the user asked; nothing is lost or half-written then.
     """
     data = _checked_data(config)
-    check_feasible(config.space, config.budget, data.shape, data.classes)
+    infeasible = check_feasible(config.space, config.budget, data.shape, data.classes)
     with directory.locked():
         create(directory, config)
         with opened(directory, data) as store:
@@ -56,11 +56,13 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
                 console.print(f"study '{directory.name}' is done", soft_wrap=True)
                 _tell(store, console)
                 return
-            store.study.sampler = ReproducibleSampler(config.search.seed, config.search.startup)
+            store.study.sampler = ReproducibleSampler(config.search, config.space, data.shape, data.classes)
             with Progress(console, store) as progress, machine.start() as engine:
                 make_views(store, engine, machine.device, progress)
                 if not is_searched(trial_records(store), config):
                     progress.phase("searching")
+                    for line in infeasible:
+                        progress.note(line)
                     search(store, engine, machine.device, progress.note, lambda: progress.tick(engine))
                 students = [trial.architecture for trial in chosen(trial_records(store), config)]
                 retrain_students(store, engine, students, config.retrain.seeds, machine.device, progress)
