@@ -4,12 +4,13 @@ import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from kd.augment import default_policy
 from kd.data import DataSource
 from kd.recipe import Recipe
 from space.budget import Budget
@@ -53,7 +54,10 @@ class Retrain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything asked of a study. `teacher` is a shipped teacher's name or a file that `wunderkind teach` wrote."""
+    """Everything asked of a study. `teacher` is a shipped teacher's name or a file that `wunderkind teach` wrote.
+
+    What a file leaves out of the recipes' `augmentation` is the default policy of its data set (`kd.augment`).
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
@@ -105,6 +109,7 @@ def parse(settings: Mapping[str, Any]) -> Config:
     for key, value in _flat(asdict(config)).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{key} = {value}: must be a finite number")
+    config = _with_policy(config, settings)
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
         raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
@@ -124,6 +129,22 @@ def differences(stored: Config, asked: Config) -> list[str]:
     old, new = _flat(asdict(stored)), _flat(asdict(asked))
     free = {"search.trials", "search.hours"}
     return [f"{key} is {old[key]}, not {new[key]}" for key in old if key not in free and old[key] != new[key]]
+
+
+def _with_policy(config: Config, settings: Mapping[str, Any]) -> Config:
+    """The data set's own augmentation wherever the settings say nothing."""
+
+    def completed(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+        given = settings.get("recipe", {}).get("augmentation", {})
+        chosen = {name: getattr(recipe.augmentation, name) for name in given}
+        return replace(recipe, augmentation=replace(default_policy(config.data.name), **chosen))
+
+    retrain = settings.get("retrain", {})
+    return replace(
+        config,
+        recipe=completed(config.recipe, settings),
+        retrain=replace(config.retrain, recipe=completed(config.retrain.recipe, retrain)),
+    )
 
 
 def _apply(settings: dict[str, Any], change: str) -> None:
