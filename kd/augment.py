@@ -159,20 +159,24 @@ def _displacement(images: Tensor, generator: torch.Generator) -> Tensor:
     Uniform noise convolved with a Gaussian. Their σ is 4 pixels of 29, a seventh of the side, and their α of 34 makes a
     deviation of 0.05 sides.
     """
-    count, _, *sides = images.shape
-    kernels = []
-    for side in sides:
-        sigma = side / 7
-        place = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, device=images.device)
-        kernel = torch.exp(-0.5 * (place / sigma) ** 2)
-        kernels.append(kernel / kernel.norm())
-    # noise reaches as far over the edge as the kernels do: the fields are alike everywhere
-    size = [side + len(kernel) - 1 for side, kernel in zip(sides, kernels, strict=True)]
-    noise = torch.rand((2 * count, 1, *size), generator=generator, device=images.device) * 2 - 1
-    rows, columns = kernels
-    smooth = functional.conv2d(functional.conv2d(noise, rows[None, None, :, None]), columns[None, None, None])
+    count, _, height, width = images.shape
+    rows, columns = (_smoothing(side, side / 7, images.device) for side in (height, width))
+    size = (count, 2, rows.shape[1], columns.shape[1])
+    noise = torch.rand(size, generator=generator, device=images.device) * 2 - 1
     # the variance of uniform noise in -1..1 is 1/3
-    return (3**0.5 * smooth).view(count, 2, *sides).permute(0, 2, 3, 1).to(images.dtype)
+    return (3**0.5 * rows @ noise @ columns.T).permute(0, 2, 3, 1).to(images.dtype)
+
+
+def _smoothing(side: int, sigma: float, device: torch.device) -> Tensor:
+    """A Gaussian convolution as a matrix of rows of unit norm, (side, points).
+
+    The points of noise lie half a σ apart, for finer noise is smoothed away, and reach 3 σ over both edges, so that
+    what comes out is alike everywhere.
+    """
+    point = torch.arange(-3 * sigma, side - 1 + 3.5 * sigma, sigma / 2, device=device)
+    distance = point - torch.arange(side, device=device)[:, None]
+    weights = torch.exp(-0.5 * (distance / sigma) ** 2)
+    return weights / weights.norm(dim=1, keepdim=True)
 
 
 def _crop(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
