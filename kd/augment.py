@@ -175,8 +175,7 @@ def _smoothing(side: int, sigma: float, device: torch.device) -> Tensor:
     """
     point = torch.arange(-3 * sigma, side - 1 + 3.5 * sigma, sigma / 2, device=device)
     distance = point - torch.arange(side, device=device)[:, None]
-    weights = torch.exp(-0.5 * (distance / sigma) ** 2)
-    return weights / weights.norm(dim=1, keepdim=True)
+    return functional.normalize(torch.exp(-0.5 * (distance / sigma) ** 2), dim=1)
 
 
 def _crop(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
