@@ -164,7 +164,7 @@ def test_a_student_may_teach(data: DataSet, tmp_path: Path) -> None:
     path = tmp_path / "seed-0.safetensors"
     save_student(path, build(architecture).state_dict(), architecture, data)
     student = load_student(path)
-    expected = student.modulenormalised(data)
+    expected = student.module(normalised(data))
     torch.testing.assert_close(ask(TeacherSource(models=(str(path),)), data), expected)
     (tmp_path / "damaged.safetensors").write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match="cannot read a teacher"):
