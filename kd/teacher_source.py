@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kd import teacher as teachers
-from kd.data import SHIPPED, DataSet, per_channel
+from kd.data import SHIPPED, DataSet, per_channel, values
 from kd.export import Deployed
 from kd.student_file import load_student
 from space.errors import InputError
@@ -181,7 +181,7 @@ def _fill(module: nn.Module, path: Path, model: str) -> None:
 
 
 def _probe(model: str, answer: Answer, data: DataSet, device: torch.device) -> None:
-    pixels = data.train.images[:PROBED].to(device).float() / 255
+    pixels = values(data.train.images[:PROBED].to(device))
     try:
         logits = answer(pixels)
     except Exception as error:  # the user's code may raise anything

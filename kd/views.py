@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kd import teacher as teachers
 from kd.augment import Augmentation, augmented
 from kd.data import DataSet, DataSource, load, values
 from kd.mixing import mix
+from kd.teacher_source import TeacherSource, open_teacher
+from space.errors import InputError
 
 FORMAT = 2
 BATCH = 64
@@ -34,22 +35,26 @@ class ViewSource:
 
     folder: Path
     data: DataSource
-    teacher: Path
+    teacher: TeacherSource
     augmentation: Augmentation
     seed: int = 0
 
 
-def view_source(cache: Path, data: DataSet, teacher: Path, augmentation: Augmentation, seed: int = 0) -> ViewSource:
+def view_source(
+    cache: Path, data: DataSet, teacher: TeacherSource, augmentation: Augmentation, seed: int = 0
+) -> ViewSource:
     """The views of a loaded data set; their folder under `cache` is named after all that determines their content."""
     made_of = {
         "format": FORMAT,
         "data": data.digest,
-        "teacher": hashlib.sha256(teacher.read_bytes()).hexdigest(),
+        "teacher": teacher.fingerprint(),
         "augmentation": augmentation.settings(),
         "seed": seed,
     }
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
-    return ViewSource(folder=cache / key, data=data.source, teacher=teacher, augmentation=augmentation, seed=seed)
+    return ViewSource(
+        folder=cache / key, data=data.source, teacher=teacher.resolved(), augmentation=augmentation, seed=seed
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,12 +82,12 @@ def missing(source: ViewSource, count: int, clean: bool) -> list[int]:
 
 
 def make_view(source: ViewSource, index: int, device: str) -> None:
-    """Write one view, whole or not at all; does nothing if it exists."""
+    """Write one view, whole or not at all; does nothing if it exists. Raises InputError for logits out of range."""
     folder = source.folder
     if (folder / _name(index)).is_dir():
         return
     data = load(source.data)
-    teacher = teachers.fused(teachers.load(source.teacher, torch.device(device)))
+    teacher = open_teacher(source.teacher, data, torch.device(device))
     generator = torch.Generator(device).manual_seed(source.seed * 100_003 + index + 1)
     order = torch.randperm(len(data.train.labels), generator=generator, device=device).cpu()
     images, labels = data.train.images[order], data.train.labels[order]
@@ -95,13 +100,16 @@ def make_view(source: ViewSource, index: int, device: str) -> None:
             shown, mixed = mix(shown, labels[part].to(device), source.augmentation, generator)
             samples = shown if data.sequences else (shown * 255).round().to(torch.uint8)
             images[part], labels[part] = samples.cpu(), mixed.cpu()
-        logits.append(teachers.teacher_logits(teacher, values(samples)).half().cpu())
+        logits.append(teacher(values(samples)).half().cpu())
+    answers = torch.cat(logits)
+    if not bool(answers.isfinite().all()):
+        raise InputError(f"teacher {', '.join(source.teacher.models)} gives logits that are not finite as float16")
     draft = folder / f".{_name(index)}-{uuid.uuid4().hex}"
     draft.mkdir(parents=True)
     try:
         np.save(draft / "images.npy", images.numpy())
         np.save(draft / "labels.npy", labels.numpy())
-        np.save(draft / "logits.npy", torch.cat(logits).numpy())
+        np.save(draft / "logits.npy", answers.numpy())
         draft.rename(folder / _name(index))
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)

@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from kd.teacher_source import TeacherSource
 from reports.formats import count, counted, mean_test, percent
 from space.architecture import FAMILIES, Family
 from studies.config import Config
@@ -15,7 +17,7 @@ from studies.records import (
     student_records,
     trial_records,
 )
-from studies.store import Store, teacher_path
+from studies.store import Store
 
 GOOD = 0.98
 """Test accuracy above which the smallest student is named."""
@@ -23,12 +25,21 @@ GOOD = 0.98
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherRecord:
-    """The teacher's file name and what the log beside it says; None for what it does not."""
+    """A teacher's name and what the log beside its file says; None for what it does not."""
 
-    file: str
+    name: str
     parameters: int | None
     validation: float | None
     test: float | None
+
+    @property
+    def brief(self) -> str:
+        """All of it in a line."""
+        facts = [self.name]
+        facts += [f"{count(self.parameters)} parameters"] if self.parameters is not None else []
+        facts += [f"{percent(self.validation)} validation"] if self.validation is not None else []
+        facts += [f"{percent(self.test)} test"] if self.test is not None else []
+        return ", ".join(facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +48,7 @@ class Content:
 
     name: str
     config: Config
-    teacher: TeacherRecord
+    teachers: tuple[TeacherRecord, ...]
     trials: tuple[TrialRecord, ...]
     front: tuple[TrialRecord, ...]
     students: tuple[StudentRecord, ...]
@@ -79,7 +90,7 @@ def gather(store: Store) -> Content:
     return Content(
         name=store.directory.name,
         config=store.config,
-        teacher=_teacher(store.config),
+        teachers=_teachers(store.config.teacher),
         trials=tuple(trials),
         front=tuple(front(trials, store.config.search.floor)),
         students=tuple(students),
@@ -124,12 +135,15 @@ def _progress(content: Content) -> str:
     )
 
 
-def _teacher(config: Config) -> TeacherRecord:
-    path = teacher_path(config)
+def _teachers(source: TeacherSource) -> tuple[TeacherRecord, ...]:
+    return tuple(_teacher(Path(model)) for model in source.resolved().models)
+
+
+def _teacher(path: Path) -> TeacherRecord:
     log = path.with_suffix(".json")
     facts: dict[str, Any] = json.loads(log.read_text()) if log.is_file() else {}
     return TeacherRecord(
-        file=path.name,
+        name=path.name,
         parameters=facts.get("parameters"),
         validation=facts.get("validation_accuracy"),
         test=facts.get("test_accuracy"),

@@ -65,6 +65,13 @@ def run(
     hours: Annotated[
         float | None, typer.Option(help="Wall-clock limit; search ends early enough to retrain, yet has half of it.")
     ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A .safetensors or .onnx file, torchvision:NAME or module:callable. Repeatable: an ensemble."
+        ),
+    ] = None,
+    weights: Annotated[list[str] | None, typer.Option(help="Weights of each --teacher that is code.")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="key=value, over the preset. Repeatable.")] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -75,6 +82,8 @@ def run(
     """Run a study to its report, or go on with a stopped one."""
     limits = {"search.trials": trials, "search.hours": hours}
     given = [f"{key}={value}" for key, value in limits.items() if value is not None]
+    chosen = {"teacher.models": teacher, "teacher.weights": weights}
+    given += [f"{key}={json.dumps(value)}" for key, value in chosen.items() if value]
     config = configs.read(preset, [*(changes or ()), *given])
     directory = RunDirectory(root=runs, name=name or Path(preset).stem)
     run_study(directory, config, _machine(scheduler, workers, resources, device), Console())

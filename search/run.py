@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from rich.console import Console
 
-from kd import teacher as teachers
 from kd.data import DataSet, load
+from kd.teacher_source import open_teacher
 from kd.views import CLEAN, make_view, missing
 from reports.dashboard import feed
 from reports.page import write_report
@@ -24,7 +24,7 @@ from studies import config as configs
 from studies.config import Config
 from studies.directory import RunDirectory
 from studies.records import chosen, is_done, is_searched, student_records, trial_records
-from studies.store import Store, create, opened, stored_config, teacher_path
+from studies.store import Store, create, opened, stored_config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ def retrain_students(
 
 def _checked_data(config: Config) -> DataSet:
     data = load(config.data)
-    teachers.check(teachers.load(teacher_path(config), torch.device("cpu")), data)
+    open_teacher(config.teacher, data, torch.device("cpu"))
     return data
 
 

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kd.augment import default_policy
 from kd.data import DataSource
 from kd.recipe import Recipe
+from kd.teacher_source import TeacherSource
 from space.budget import Budget
 from space.domain import Domain, size_range
 from space.errors import InputError
@@ -53,9 +54,20 @@ class Retrain:
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=2.0, learning_rate=1e-2)
 
 
+def _named(teacher: Any) -> Any:
+    if isinstance(teacher, str):
+        return {"models": (teacher,)}
+    # behind a function pydantic takes values for Python's, not JSON's, where an array may be a tuple
+    return (
+        {k: tuple(v) if isinstance(v, list) else v for k, v in teacher.items()}
+        if isinstance(teacher, dict)
+        else teacher
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything asked of a study. `teacher` is a shipped teacher's name or a file that `wunderkind teach` wrote.
+    """Everything asked of a study. `teacher` may be written as the name of one model.
 
     Sizes in `space` follow from `budget` unless `parse` is given them.
     What a file leaves out of the recipes' `augmentation` is the default policy of its data set (`kd.augment`).
@@ -64,7 +76,7 @@ class Config:
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     data: DataSource = DataSource()
-    teacher: str = "mnist"
+    teacher: Annotated[TeacherSource, BeforeValidator(_named)] = TeacherSource()
     space: Domain = Domain()
     budget: Budget = Budget()
     search: Search = Search()

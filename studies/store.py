@@ -5,12 +5,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import optuna
 
-from kd import teacher as teachers
-from kd.data import SHIPPED, DataSet, load
+from kd.data import DataSet, load
 from kd.files import write_whole
 from kd.views import ViewSource, view_source
 from space.errors import InputError
@@ -39,14 +37,6 @@ class Store:
         )
         views = self.views.folder.name
         return Training(architecture=architecture, recipe=recipe.digest, views=views, seed=seed)
-
-
-def teacher_path(config: Config) -> Path:
-    """Path of the teacher's file; raises InputError when there is none."""
-    path = teachers.shipped(config.teacher) if config.teacher in SHIPPED else Path(config.teacher)
-    if not path.is_file():
-        raise InputError(f"no teacher at {path}: make one with wunderkind teach, or name a file it wrote")
-    return path.resolve()
 
 
 def database_url(directory: RunDirectory) -> str:
@@ -83,7 +73,7 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
     config = stored_config(directory)
     data = data or load(config.data)
     url = database_url(directory)
-    views = view_source(directory.cache.resolve(), data, teacher_path(config), config.recipe.augmentation)
+    views = view_source(directory.cache.resolve(), data, config.teacher, config.recipe.augmentation)
     ledger = Ledger(url)
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
     try:

@@ -8,6 +8,7 @@ import torch
 from kd import teacher as teachers
 from kd.augment import Augmentation
 from kd.data import ASSETS, DataSet, DataSource, load
+from kd.teacher_source import TeacherSource
 from kd.views import CLEAN, ViewSource, make_view, view_source
 
 hypothesis.settings.register_profile("wunderkind", deadline=None, derandomize=True, max_examples=60)
@@ -49,7 +50,9 @@ def teacher_path() -> Path:
 @pytest.fixture(scope="session")
 def small_views(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet, teacher_path: Path) -> ViewSource:
     """Two augmented views and the clean one of the small data, made once."""
-    source = view_source(tmp_path_factory.mktemp("views"), small_data, teacher_path, Augmentation())
+    source = view_source(
+        tmp_path_factory.mktemp("views"), small_data, TeacherSource(models=(str(teacher_path),)), Augmentation()
+    )
     for index in (CLEAN, *range(VIEWS)):
         make_view(source, index, "cpu")
     return source

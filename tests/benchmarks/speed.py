@@ -26,6 +26,7 @@ from kd import teacher as teachers
 from kd.augment import Augmentation
 from kd.data import DataSet, DataSource, load, per_channel
 from kd.recipe import Recipe
+from kd.teacher_source import TeacherSource
 from kd.train import train_rung
 from kd.views import ViewSource, make_view, view_source
 from search.engine import Engine
@@ -111,7 +112,7 @@ def main() -> None:
     console = Console()
     data = load(DataSource())
     with tempfile.TemporaryDirectory() as folder:
-        views = view_source(Path(folder), data, teachers.shipped("mnist").resolve(), RECIPE.augmentation)
+        views = view_source(Path(folder), data, TeacherSource(), RECIPE.augmentation)
         with Engine() as engine:
             cores = engine.slots
             started = time.perf_counter()

@@ -17,6 +17,7 @@ from kd.data import DataSet, DataSource, load, values
 from kd.export import export_onnx
 from kd.recipe import Recipe
 from kd.student_file import load_student, save_student
+from kd.teacher_source import TeacherSource
 from kd.train import evaluate, normalise, train_rung
 from kd.verify import verify_student
 from kd.views import CLEAN, make_view, open_view, view_source
@@ -46,14 +47,16 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     policy = replace(STILL, jitter=0.05, time_shift=0.05, mixup=0.1)
     recipe = teachers.TeacherRecipe(widths=(16, 32, 32), epochs=6, batch=50, ema=0.9, augmentation=policy)
     teacher, _ = teachers.teach(data, recipe, CPU, lambda row: None)
-    teachers.save(teacher, tmp_path / "teacher", recipe, data)
-    stored = teachers.load(tmp_path / "teacher", CPU)
+    teachers.save(teacher, tmp_path / "teacher.safetensors", recipe, data)
+    stored = teachers.load(tmp_path / "teacher.safetensors", CPU)
     teachers.check(stored, data)
     assert stored.mean.flatten().tolist() == pytest.approx(data.mean)
     assert stored.std.flatten().tolist() == pytest.approx(data.std)
     assert teachers.accuracy(stored, data.test, CPU) > 0.5
 
-    source = view_source(tmp_path / "views", data, tmp_path / "teacher", policy)
+    source = view_source(
+        tmp_path / "views", data, TeacherSource(models=(str(tmp_path / "teacher.safetensors"),)), policy
+    )
     for index in (CLEAN, 0):
         make_view(source, index, "cpu")
     view = open_view(source.folder, 0)

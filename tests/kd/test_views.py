@@ -11,6 +11,7 @@ from kd import teacher as teachers
 from kd.augment import Augmentation, augment
 from kd.data import DataSet, DataSource, load
 from kd.recipe import Recipe
+from kd.teacher_source import TeacherSource
 from kd.views import CLEAN, View, ViewSource, make_view, missing, open_view, view_source
 
 
@@ -38,7 +39,7 @@ def test_the_clean_view_is_the_training_split_shuffled(small_views: ViewSource, 
 def test_logits_are_the_teachers_for_exactly_the_stored_pixels(small_views: ViewSource, index: int) -> None:
     view = opened(small_views, index)
     assert (view.images.dtype, view.labels.dtype, view.logits.dtype) == (torch.uint8, torch.int64, torch.float16)
-    teacher = teachers.load(small_views.teacher, torch.device("cpu"))
+    teacher = teachers.load(Path(small_views.teacher.models[0]), torch.device("cpu"))
     expected = teachers.teacher_logits(teacher, view.images.float() / 255)
     torch.testing.assert_close(view.logits.float(), expected, rtol=2e-3, atol=2e-3)
 
@@ -101,16 +102,18 @@ def test_whatever_decides_over_the_content_decides_over_the_folder(
 ) -> None:
     def folder(
         data: DataSet = small_data,
-        teacher: Path = small_views.teacher,
+        teacher: Path = Path(small_views.teacher.models[0]),
         augmentation: Augmentation = small_views.augmentation,
         seed: int = 0,
     ) -> Path:
-        return view_source(small_views.folder.parent, data, teacher, augmentation, seed).folder
+        return view_source(
+            small_views.folder.parent, data, TeacherSource(models=(str(teacher),)), augmentation, seed
+        ).folder
 
     assert folder() == small_views.folder
     other_teacher, same_teacher = tmp_path / "other.safetensors", tmp_path / "renamed.safetensors"
     other_teacher.write_bytes(b"another teacher")
-    same_teacher.write_bytes(small_views.teacher.read_bytes())
+    same_teacher.write_bytes(Path(small_views.teacher.models[0]).read_bytes())
     assert folder(teacher=same_teacher) == folder()
     others = {
         folder(seed=1),
@@ -129,7 +132,7 @@ def test_another_data_file_of_the_same_name_has_other_views(
 
     def folder() -> Path:
         data = load(replace(small_source, name=str(path)))
-        return view_source(tmp_path, data, teacher_path, Augmentation()).folder
+        return view_source(tmp_path, data, TeacherSource(models=(str(teacher_path),)), Augmentation()).folder
 
     before = folder()
     with np.load(small_source.name) as archive:
@@ -143,7 +146,7 @@ def test_the_teacher_answers_for_mixed_pixels(
     small_data: DataSet, small_views: ViewSource, teacher_path: Path, tmp_path: Path
 ) -> None:
     policy = Augmentation(elastic=0.03, erasing=0.2, mixup=1, cutmix=1)
-    source = view_source(tmp_path, small_data, teacher_path, policy)
+    source = view_source(tmp_path, small_data, TeacherSource(models=(str(teacher_path),)), policy)
     for index in (CLEAN, 0):
         make_view(source, index, "cpu")
     view, clean = opened(source, 0), opened(source, CLEAN)
@@ -163,9 +166,10 @@ def test_the_default_policy_of_mnist_names_and_makes_the_views_it_always_did(
     small_data: DataSet, small_views: ViewSource, teacher_path: Path
 ) -> None:
     assert (
-        view_source(Path("views"), load(DataSource()), teacher_path, Augmentation()).folder.name == "4dc47df1e0e37e67"
+        view_source(Path("views"), load(DataSource()), TeacherSource(), Augmentation()).folder.name
+        == "4dc47df1e0e37e67"
     )
-    assert Recipe().digest == "f0dfdd47ed77"
+    assert Recipe().digest == "d3e894c1e278"
     view = opened(small_views, 0)
     moved = small_data.train.images.clone()
     generator = torch.Generator().manual_seed(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import Trial, TrialState
 
+from kd.teacher_source import TeacherSource
 from kd.train import Epoch
 from space.architecture import FAMILIES, Architecture
 from space.domain import Domain, RandomTrial, suggest
@@ -85,7 +86,7 @@ def empty(tmp_path: Path) -> Iterator[Store]:
     teacher.with_suffix(".json").write_text(json.dumps(log))
     directory = RunDirectory(root=tmp_path / "runs", name="tiny")
     directory.path.mkdir(parents=True)
-    create(directory, Config(teacher=str(teacher), search=Search(trials=7, rungs=RUNGS)))
+    create(directory, Config(teacher=TeacherSource(models=(str(teacher),)), search=Search(trials=7, rungs=RUNGS)))
     with opened(directory) as store:
         yield store
 

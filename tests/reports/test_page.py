@@ -109,7 +109,7 @@ def test_states_the_teacher_and_the_use_of_the_test_set(retrained: Store) -> Non
 
 
 def test_a_teacher_without_a_log_is_named(searched: Store) -> None:
-    Path(searched.config.teacher).with_suffix(".json").unlink()
+    Path(searched.config.teacher.models[0]).with_suffix(".json").unlink()
     assert "tutor.safetensors families" in parsed(write_report(searched)).text
 
 

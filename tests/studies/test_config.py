@@ -120,7 +120,7 @@ def test_a_whole_number_may_stand_for_a_float() -> None:
         ('space.families=["mlp", "cnn"]', lambda c: c.space.families == ("mlp", "cnn")),
         ("retrain.recipe.epochs=3", lambda c: c.retrain.recipe.epochs == 3),
         ("data.name=/data/mine.npz", lambda c: c.data.name == "/data/mine.npz"),
-        ("teacher=my=teacher.safetensors", lambda c: c.teacher == "my=teacher.safetensors"),
+        ("teacher=my=teacher.safetensors", lambda c: c.teacher.models == ("my=teacher.safetensors",)),
     ],
     ids=str,
 )

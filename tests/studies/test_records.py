@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kd.teacher_source import TeacherSource
 from kd.train import Epoch
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
@@ -179,7 +180,7 @@ def test_a_trial_is_told_from_optuna_and_the_ledger(
     outcome: Outcome, limit: int, epochs: int, tmp_path: Path, teacher_path: Path
 ) -> None:
     run = RunDirectory(root=tmp_path, name="mine")
-    create(run, Config(teacher=str(teacher_path)))
+    create(run, Config(teacher=TeacherSource(models=(str(teacher_path),))))
     with opened(run) as store:
         started = store.study.ask()
         assert trial_records(store) == []
@@ -205,7 +206,7 @@ def test_a_trial_is_told_from_optuna_and_the_ledger(
 
 def test_students_are_those_with_a_test_reading(tmp_path: Path, teacher_path: Path) -> None:
     run = RunDirectory(root=tmp_path, name="mine")
-    create(run, Config(teacher=str(teacher_path)))
+    create(run, Config(teacher=TeacherSource(models=(str(teacher_path),))))
     with opened(run) as store:
         for width, seeds in ((5, (0, 10, 2)), (3, (0,)), (4, ())):
             folder = run.student(student(width).digest)
