@@ -80,14 +80,32 @@ class Architecture:
         content = {
             "shape": self.shape,
             "classes": self.classes,
-            "blocks": [asdict(block) for block in self.blocks],
+            "blocks": [_canonical(block, shape) for block, shape in zip(self.blocks, self.shapes(), strict=False)],
         }
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self) | {"blocks": [_said(block) for block in self.blocks]})
+
+
+def _said(block: AnyBlock) -> dict[str, object]:
+    # fields that came after the first release are None unless used: older architectures keep their JSON and digest
+    return {name: value for name, value in asdict(block).items() if value is not None}
+
+
+def _canonical(block: AnyBlock, shape: Shape) -> dict[str, object]:
+    """What the digest is made of: equal for blocks that build the same module on an input of `shape`."""
+    content, longest = _said(block), max(shape[1:])
+    match block:
+        case LiquidScan(cell="cfc"):
+            content["unfolds"] = 1
+        case Patches():
+            content["side"] = min(block.side, longest)
+        case _ if "kernel" in content:
+            content["kernel"] = min(int(str(content["kernel"])), 2 * longest - 1)
+    return content
 
 
 _ADAPTER = TypeAdapter(Architecture)

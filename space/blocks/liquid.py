@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from space.blocks.block import Block, Cost, Kernel, Positive, Repeats, Shape, size
+from space.blocks.convolution import convolve, taps
 
 CellKind = Literal["ltc", "cfc"]
 EPSILON = 1e-8
@@ -160,10 +161,11 @@ class LiquidScan(Block):
 class LiquidMaps(nn.Module):
     """x ← (x + f·A) / (1 + 1/τ + f), f = σ(normᵢ(conv(x))): the fused LTC step (Hasani et al. 2021) on maps."""
 
-    def __init__(self, channels: int, kernel: int, unfolds: int) -> None:
+    def __init__(self, shape: Shape, kernel: int, unfolds: int) -> None:
         """One convolution, a reversal A and a rate 1/τ a channel; `unfolds` steps, a norm of its own each."""
         super().__init__()
-        self.synapse = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
+        channels = shape[0]
+        self.synapse = convolve(shape, channels, kernel)
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(unfolds))
         self.reversal = nn.Parameter(torch.randn(channels, 1, 1))
         self.rate = nn.Parameter(torch.full((channels, 1, 1), -3.0))
@@ -192,11 +194,11 @@ class LiquidConvolution(Block):
     def cost(self, shape: Shape) -> Cost:
         """C²·k² weights once; a norm an unfold, a time constant and a reversal a channel."""
         channels = shape[0]
-        weights = channels**2 * self.kernel**2
+        weights = channels**2 * taps(shape, self.kernel)
         vectors = 2 * channels * self.unfolds + 2 * channels
         macs = weights * shape[1] * shape[2] * self.unfolds
         return Cost.of(weights=weights, trained=vectors, kept=vectors, macs=macs, memory=2 * size(shape))
 
     def build(self, shape: Shape) -> nn.Module:
         """A `LiquidMaps` module."""
-        return LiquidMaps(shape[0], self.kernel, self.unfolds)
+        return LiquidMaps(shape, self.kernel, self.unfolds)

@@ -118,12 +118,13 @@ class Patches(Block):
     width: Positive
 
     def output(self, shape: Shape) -> Shape:
-        """(width, ⌊height/side⌋, ⌊width/side⌋)."""
-        return self.width, shape[1] // self._side(shape), shape[2] // self._side(shape)
+        """(width, ⌊height/side⌋, ⌊width/side⌋), at least 1."""
+        return self.width, max(1, shape[1] // self.side), max(1, shape[2] // self.side)
 
     def cost(self, shape: Shape) -> Cost:
-        """C·side²·W weights."""
-        weights = shape[0] * self._side(shape) ** 2 * self.width
+        """C·side²·W weights; a patch is no larger than the maps."""
+        height, width = self._patch(shape)
+        weights = shape[0] * height * width * self.width
         out = self.output(shape)
         return Cost.of(
             weights=weights,
@@ -135,11 +136,11 @@ class Patches(Block):
 
     def build(self, shape: Shape) -> nn.Module:
         """Conv2d with the stride of its kernel, BatchNorm2d."""
-        side = self._side(shape)
-        return nn.Sequential(nn.Conv2d(shape[0], self.width, side, side, bias=False), nn.BatchNorm2d(self.width))
+        patch = self._patch(shape)
+        return nn.Sequential(nn.Conv2d(shape[0], self.width, patch, patch, bias=False), nn.BatchNorm2d(self.width))
 
-    def _side(self, shape: Shape) -> int:
-        return min(self.side, shape[1], shape[2])
+    def _patch(self, shape: Shape) -> tuple[int, int]:
+        return min(self.side, shape[1]), min(self.side, shape[2])
 
 
 class TiedMixer(nn.Module):
