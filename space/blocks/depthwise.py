@@ -1,8 +1,9 @@
-"""Depthwise-separable blocks, plain and weight-tied (Howard et al. 2017; Sandler et al. 2018)."""
+"""Depthwise-separable blocks, plain and weight-tied (Howard et al. 2017; Sandler et al. 2018), squeeze-excite."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from space.blocks.block import (
@@ -149,3 +150,48 @@ class InvertedResidual(Block):
     def build(self, shape: Shape) -> nn.Module:
         """A `TiedInverted` block."""
         return TiedInverted(shape, self.expansion, self.kernel, self.repeats, self.activation)
+
+
+class Gates(nn.Module):
+    """x·σ(W₂·act(W₁·mean(x) + b₁) + b₂), one gate a channel."""
+
+    def __init__(self, channels: int, width: int, activation: Activation) -> None:
+        """Gates of `channels` through a bottleneck of `width`."""
+        super().__init__()
+        self.squeeze = nn.Linear(channels, width)
+        self.activation = activate(activation, width)
+        self.excite = nn.Linear(width, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to the same."""
+        gates = torch.sigmoid(self.excite(self.activation(self.squeeze(x.mean((2, 3))))))
+        return x * gates[:, :, None, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqueezeExcite(Block):
+    """Scales every channel by a gate that sees the mean of all channels (Hu et al. 2018, eqs. 2 to 4)."""
+
+    kind: Literal["squeeze_excite"] = "squeeze_excite"
+    width: Positive
+    activation: Activation = "relu"
+
+    def output(self, shape: Shape) -> Shape:
+        """The input's shape."""
+        return shape
+
+    def cost(self, shape: Shape) -> Cost:
+        """2·C·W weights and their biases; scaling the maps is elementwise, so not among the MACs."""
+        weights = 2 * shape[0] * self.width
+        vectors = self.width + shape[0] + slopes(self.activation, self.width)
+        return Cost.of(
+            weights=weights,
+            trained=vectors,
+            kept=vectors,
+            macs=weights,
+            memory=2 * size(shape) + shape[0],
+        )
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A `Gates` module."""
+        return Gates(shape[0], self.width, self.activation)
