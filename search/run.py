@@ -20,6 +20,7 @@ from search.sampler import ReproducibleSampler
 from space.architecture import Architecture
 from space.domain import check_feasible
 from space.errors import InputError
+from space.families import unfit
 from studies.config import Config
 from studies.directory import RunDirectory
 from studies.records import front, spread, trial_records
@@ -49,6 +50,9 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
     data = load(config.data)
     teachers.check(teachers.load(teacher_path(config), torch.device("cpu")), data)
     check_feasible(config.space, config.budget, data.shape, data.classes)
+    for family in config.space.families:
+        if reason := unfit(family, data.shape):
+            console.print(f"left out: {reason}", soft_wrap=True)
     with directory.locked():
         create(directory, config)
         with opened(directory) as store:

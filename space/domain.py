@@ -9,10 +9,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from space.architecture import FAMILIES, Architecture, Family
-from space.blocks.block import Shape
 from space.budget import Budget
 from space.errors import InputError
-from space.families import PLANS, Trial
+from space.families import Trial, draw, unfit
 
 WIDEST = 128.0
 
@@ -29,15 +28,24 @@ class Domain:
     largest: Annotated[int, Field(ge=1)] = 12_000
 
 
-def suggest(trial: Trial, domain: Domain, shape: Shape, classes: int) -> Architecture:
-    """Draw one architecture.
+def fitting(domain: Domain, shape: tuple[int, ...]) -> tuple[Family, ...]:
+    """Families of the domain that can take inputs of `shape`; raises InputError when none can."""
+    families = tuple(family for family in domain.families if unfit(family, shape) is None)
+    if not families:
+        reasons = "; ".join(str(unfit(family, shape)) for family in domain.families)
+        raise InputError(f"no family of the space can take the inputs ({reasons}): add mlp, which takes any")
+    return families
+
+
+def suggest(trial: Trial, domain: Domain, shape: tuple[int, ...], classes: int) -> Architecture:
+    """Draw one architecture for inputs of `shape`: (channels, height, width) or (time, features).
 
     The trial is asked for family, size and structure; widths follow in closed form: the widest network of that
     structure with at most `size` parameters, or the narrowest there is.
     """
-    family: Family = trial.suggest_categorical("family", domain.families)
+    family: Family = trial.suggest_categorical("family", fitting(domain, shape))
     size = trial.suggest_float("size", domain.smallest, domain.largest, log=True)
-    plan = PLANS[family](trial)
+    plan = draw(trial, family, shape)
     return fit(lambda scale: Architecture(family=family, shape=shape, classes=classes, blocks=plan(scale)), size)
 
 
@@ -82,8 +90,8 @@ class RandomTrial:
         return self.params.setdefault(name, self.generator.choice(choices))
 
 
-def check_feasible(domain: Domain, budget: Budget, shape: Shape, classes: int, draws: int = 2_000) -> None:
-    """Raise InputError when not one of `draws` random students, drawn small, is within the budget."""
+def check_feasible(domain: Domain, budget: Budget, shape: tuple[int, ...], classes: int, draws: int = 2_000) -> None:
+    """Raise InputError when no family fits, or none of `draws` random students, drawn small, is within the budget."""
     generator = random.Random(0)
     nearest, worst = "", math.inf
     for _ in range(draws):
@@ -95,5 +103,5 @@ def check_feasible(domain: Domain, budget: Budget, shape: Shape, classes: int, d
         if excess < worst:
             nearest, worst = budget.objection(architecture) or "", excess
     raise InputError(
-        f"no architecture of {', '.join(domain.families)} meets the budget; the nearest has {nearest}: raise it"
+        f"no architecture of {', '.join(fitting(domain, shape))} meets the budget; the nearest has {nearest}: raise it"
     )
