@@ -72,6 +72,13 @@ def test_a_student_learns_with_all_its_weights(architecture: Architecture) -> No
         assert parameter.grad.isfinite().all(), name
 
 
+@given(of_any_shape)
+def test_a_batch_of_one_gets_the_logits_it_gets_in_company(architecture: Architecture) -> None:
+    module, x = build(architecture).eval(), torch.randn(3, *architecture.shape)
+    with torch.no_grad():
+        torch.testing.assert_close(module(x[1:2]), module(x)[1:2], rtol=1e-4, atol=1e-4)
+
+
 @settings(max_examples=200)
 @given(of_any_shape)
 def test_json_gives_the_same_architecture_back(architecture: Architecture) -> None:
