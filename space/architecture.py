@@ -80,7 +80,11 @@ class Architecture:
 
     @cached_property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that name the network, the same in every process and release."""
+        """Twelve hexadecimal digits that name the network, the same in every process and release.
+
+        They are of the shape, the classes and the blocks in their one canonical form: a field that is None is left out,
+        a number that says more than the input's shape allows is brought down to it, one without effect is 1.
+        """
         content = {
             "shape": self.shape,
             "classes": self.classes,
@@ -112,8 +116,10 @@ def _canonical(block: AnyBlock, shape: Shape) -> dict[str, object]:
             content.pop("heads")
         case Patches():
             content["side"] = min(block.side, longest)
-        case _ if "kernel" in content:
-            content["kernel"] = min(int(str(content["kernel"])), 2 * longest - 1)
+        case Convolution() | ResidualConvolution() | Separable() | ResidualSeparable():
+            content["kernel"] = min(block.kernel, 2 * longest - 1)
+        case InvertedResidual() | LiquidConvolution():
+            content["kernel"] = min(block.kernel, 2 * longest - 1)
     return content
 
 

@@ -125,8 +125,9 @@ class Bilinear(Block):
         )
 
     def build(self, shape: Shape) -> nn.Module:
-        """A `RowColumn` layer."""
-        return RowColumn(shape, self.rows, self.columns, self.heads, self.activation)
+        """A `RowColumn` layer; one pair for the only channel is one pair for all."""
+        heads = None if self.heads == shape[0] == 1 else self.heads
+        return RowColumn(shape, self.rows, self.columns, heads, self.activation)
 
 
 class PositionsAsRows(nn.Module):

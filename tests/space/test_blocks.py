@@ -169,6 +169,8 @@ def test_one_head_on_one_map_is_the_layer_without_heads() -> None:
     assert plain.cost(shape) == headed.cost(shape)
     digests = [Architecture(family="mlp", shape=shape, classes=3, blocks=(block,)).digest for block in (plain, headed)]
     assert digests[0] == digests[1]
+    weights = [[p.shape for p in block.build(shape).parameters()] for block in (plain, headed)]
+    assert weights[0] == weights[1]
 
 
 def test_squeeze_excite_with_closed_gates_halves_every_channel() -> None:
