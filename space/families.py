@@ -233,7 +233,8 @@ def mlp(draft: Draft) -> None:
 
 
 def _patches(draft: Draft, ratio: float) -> None:
-    side: int = draft.choice("patch", (4, 7))
+    """Patches of a side that leaves at least two of them, 2 on the smallest inputs."""
+    side: int = draft.choice("patch", tuple(side for side in (4, 7) if 2 * side <= max(draft.shape[1:])) or (2,))
     draft.add(lambda scale: Patches(side=side, width=width(scale, ratio)))
 
 

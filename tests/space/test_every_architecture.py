@@ -119,7 +119,8 @@ def test_a_family_draws_many_structures(family: Family) -> None:
     assert len({draw(family, seed).digest for seed in range(100)}) >= 95
 
 
-def test_a_name_always_means_the_same_choice() -> None:
+@pytest.mark.parametrize("shape", [MNIST, (40, 3), (2, 6, 7)], ids=str)
+def test_a_name_always_means_the_same_choice(shape: tuple[int, ...]) -> None:
     # a study refuses a parameter that changes its distribution between trials
     drawn: dict[str, object] = {}
 
@@ -138,5 +139,5 @@ def test_a_name_always_means_the_same_choice() -> None:
 
     generator = random.Random(0)
     for _ in range(1_000):
-        suggest(Recorder(generator), Domain(), (1, 28, 28), 10)
+        suggest(Recorder(generator), Domain(), shape, 10)
     assert len(drawn) > 50

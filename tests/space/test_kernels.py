@@ -96,7 +96,7 @@ def test_every_weight_of_a_convolution_is_used(block: Block, shape: tuple[int, i
 @given(
     st.sampled_from(FAMILIES),
     st.integers(0, 2**32 - 1),
-    st.sampled_from(((1, 28, 28), (3, 32, 32), (2, 9, 20), (1, 4, 3), (2, 1, 7), (40, 3), (7, 1))),
+    st.sampled_from(((1, 28, 28), (3, 32, 32), (2, 9, 20), (1, 4, 3), (2, 1, 7), (3, 5, 5), (40, 3), (7, 1))),
 )
 def test_every_weight_of_a_draw_is_used(family: Family, seed: int, shape: tuple[int, ...]) -> None:
     trial = RandomTrial(random.Random(seed), {"family": family, "size": 1_500.0})
