@@ -13,21 +13,28 @@ from kd.augment import Augmentation
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+SoftLoss = Literal["kl", "mse", "dkd", "dist"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """How a student is trained.
 
-    `loss` is "distillation" (Hinton 2015) or "hard" (labels only). `epochs` is the length of a "cosine" schedule; on a
-    "constant" schedule training may stop anywhere, which is what rungs need. The first `warmup` epochs raise the rate
-    linearly, the last `clean_epochs` see unaugmented images. `views` augmented passes are prepared and used in turn.
-    `ema` is the ceiling of the decay of the averaged weights, which are the ones evaluated and kept.
+    `loss` is "hard" (labels only) or a soft loss of `kd.loss`, at `temperature`, with labels weighing `hard_weight`;
+    `standardise` normalises logits first, `dkd_alpha` and `dkd_beta` weigh the two parts of "dkd". `epochs` is the
+    length of a "cosine" schedule; on a "constant" one training may stop anywhere, which is what rungs need. The first
+    `warmup` epochs raise the rate linearly, the last `clean_epochs` see unaugmented images. `views` augmented passes
+    are prepared and used in turn. `ema` is the ceiling of the decay of the averaged weights, which are the ones
+    evaluated and kept.
     """
 
-    loss: Literal["distillation", "hard"] = "distillation"
+    loss: SoftLoss | Literal["hard"] = "kl"
     temperature: PositiveFloat = 2.0
     hard_weight: Share = 0.1
+    standardise: bool = False
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dkd_alpha: Annotated[float, Field(ge=0)] = 1.0
+    dkd_beta: Annotated[float, Field(ge=0)] = 8.0
     schedule: Literal["constant", "cosine"] = "constant"
     epochs: PositiveInt = 9
     warmup: Annotated[float, Field(ge=0)] = 0.3

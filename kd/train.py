@@ -14,8 +14,8 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from kd import checkpoint as checkpoints
+from kd import loss as losses
 from kd.data import DataSet, DataSource, Split, load
-from kd.loss import distillation
 from kd.recipe import Recipe
 from kd.views import CLEAN, View, ViewSource, open_view
 from space.architecture import Architecture
@@ -170,7 +170,7 @@ def _train_stretch(
             group["lr"] = recipe.rate(epoch + (step + 1) / batches)
         output = model(normalise(view.images[part], data, device))
         logits, labels = view.logits[part].to(device).float(), view.labels[part].to(device)
-        loss = distillation(output, logits, labels, recipe)
+        loss = losses.total(output, logits, labels, recipe)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

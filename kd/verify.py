@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from kd.data import DataSet, DataSource, load
+from kd.data import DataSet
 from kd.export import compare
 from kd.student_file import TrainedStudent, load_student
 from kd.train import evaluate
@@ -54,23 +54,22 @@ class Claims:
 _CLAIMS = TypeAdapter(Claims)
 
 
-def verify_student(folder: Path, source: DataSource, budget: Budget) -> list[Check]:
+def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
     """Check one retrained student against its own records.
 
     Args:
         folder: `students/<digest>/` with `architecture.json`, `results.json`, `seed-<n>.safetensors`, `student.onnx`.
-        source: the data it was trained on.
+        data: what it was trained on.
         budget: the limits it must stay under.
 
     Returns:
         Every check made; the folder is sound when all are ok. A damaged file is a failed check.
 
     Raises:
-        InputError: when there is no such folder or the data cannot be loaded.
+        InputError: when there is no such folder.
     """
     if not folder.is_dir():
         raise InputError(f"no retrained student at {folder}: check the path, or retrain one")
-    data = load(source)
     try:
         architecture = read(folder / "architecture.json")
         claims = _claims(folder / "results.json")

@@ -12,7 +12,7 @@ from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_ve
 
 from reports.content import Content, gather, headline
 from reports.figures import TITLES, figures
-from reports.formats import count, counted, mean_test, percent
+from reports.formats import costs, count, counted, mean_test, percent
 from reports.picture import curve_svg
 from space.architecture import layers
 from studies.records import TrialRecord
@@ -79,12 +79,10 @@ def _study_note(content: Content) -> str:
 
 
 def _trial_note(trial: TrialRecord) -> str:
-    cost = trial.cost
     facts = [
         f"**{trial.outcome}**" + (f": {trial.reason}" if trial.reason else ""),
         f"{trial.architecture.family} `{trial.architecture.digest}`: {layers(trial.architecture)}",
-        f"{count(cost.parameters)} parameters ({count(cost.deployed_parameters)} deployed), "
-        f"{count(cost.macs)} MACs, {count(cost.memory_bytes)} B memory, {count(cost.int8_bytes)} B int8",
+        costs(trial.cost),
     ]
     if trial.trained:
         facts.append(f"{percent(trial.accuracy)} validation after {counted(trial.epochs, 'epoch')}")

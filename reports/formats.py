@@ -2,6 +2,7 @@
 
 import math
 
+from space.blocks.block import Cost, Shape
 from studies.records import StudentRecord
 
 
@@ -20,12 +21,31 @@ def counted(number: float, noun: str) -> str:
     return f"{number:,g} {noun}" if number == 1 else f"{number:,g} {noun}s"
 
 
+def dimensions(shape: Shape) -> str:
+    """Write a shape as channels×height×width, a vector as its length."""
+    return count(shape[0]) if shape[1:] == (1, 1) else "×".join(map(str, shape))
+
+
+def costs(cost: Cost) -> str:
+    """Write everything that running a student takes."""
+    return (
+        f"{count(cost.parameters)} parameters ({count(cost.deployed_parameters)} deployed), {count(cost.macs)} MACs, "
+        f"{count(cost.memory_bytes)} B memory, {count(cost.int8_bytes)} B int8"
+    )
+
+
 def mean_test(student: StudentRecord) -> str:
     """Write a student's test accuracy as mean ± sample standard deviation with n; no deviation for one seed."""
     mean, seeds = 100 * student.test, len(student.seeds)
     if math.isnan(student.test_deviation):
         return f"{mean:.2f} % (n = {seeds})"
     return f"{mean:.2f} ± {100 * student.test_deviation:.2f} % (n = {seeds})"
+
+
+def command(student: StudentRecord, study: str) -> str:
+    """Write the command that retrains a student of a study."""
+    which = f"--student {student.architecture.digest}" if student.trial is None else f"--trial {student.trial}"
+    return f"wunderkind retrain {study} {which}"
 
 
 def duration(seconds: float) -> str:

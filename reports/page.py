@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
-from reports import fates, formats, pareto
+from kd.files import write_whole
+from reports import fates, pareto
+from reports.anatomy import anatomy
 from reports.content import Content, gather, headline
+from reports.drawing import draw
 from reports.figures import TITLES, figures
 from reports.look import COLOURS
-from space.architecture import layers
+from reports.render import render
 from studies.store import Store
 
-TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
     "front": "Each circle is a trained trial at its last rung, on the validation split; "
     "the grey line is the search front. Diamonds are retrained students on the test set. "
@@ -30,36 +31,23 @@ def write_report(store: Store) -> Path:
     content = gather(store)
     points = pareto.rows(content)
     folder = store.directory.report
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / "pareto.csv", pareto.to_csv(points))
-    _replace(folder / "pareto.json", pareto.to_json(points))
-    _replace(folder / "report.md", _rendered("report.md", content, {}))
-    page = folder / "index.html"
-    _replace(page, _rendered("report.html", content, _drawn(content)))
+    write_whole(folder / "pareto.csv", pareto.to_csv(points))
+    write_whole(folder / "pareto.json", pareto.to_json(points))
+    write_whole(folder / "report.md", _rendered("report.md", content, {}))
+    page = store.directory.page
+    write_whole(page, _rendered("report.html", content, _drawn(content)))
     return page
 
 
 def _rendered(template: str, content: Content, drawn: Mapping[str, str]) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "percent": formats.percent,
-        "count": formats.count,
-        "duration": formats.duration,
-        "mean_test": formats.mean_test,
-        "layers": layers,
-    }
-    return environment.get_template(template).render(
+    return render(
+        template,
         content=content,
         headline=headline(content),
         fates=fates.tally(content),
         figures=drawn,
+        anatomies={s.architecture.digest: anatomy(s.architecture) for s in content.students},
+        drawings={s.architecture.digest: draw(s.architecture, standalone=False) for s in content.students},
         titles=TITLES,
         captions=CAPTIONS,
         colours=COLOURS,
@@ -78,10 +66,3 @@ def _drawn(content: Content) -> dict[str, str]:
         )
         for name, drawn in figures(content).items()
     }
-
-
-def _replace(path: Path, text: str) -> None:
-    # a reader, or a kill, meets the old file or the new one, never a half
-    draft = path.with_name(f"{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

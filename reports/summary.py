@@ -9,7 +9,7 @@ from reports.content import Content, gather, headline
 from reports.formats import count, mean_test, percent
 from space.architecture import layers
 from studies.config import presets
-from studies.records import spread
+from studies.records import is_done
 from studies.store import Store
 
 
@@ -27,22 +27,13 @@ def status(store: Store) -> RenderableType:
 def next_steps(content: Content) -> list[str]:
     """Commands that make sense now, with what they do."""
     name = content.name
-    if unfinished(content):
+    if not is_done(content.trials, content.students, content.config):
         preset = name if name in presets() else f"PRESET --name {name}"
         return [f"wunderkind run {preset}   goes on where the study stopped"]
     return [
         f"wunderkind report {name}   writes the report",
         f"wunderkind verify {name}   counts and evaluates the saved students again",
     ]
-
-
-def unfinished(content: Content) -> bool:
-    """Whether students are still to be trained or retrained."""
-    search, retrain = content.config.search, content.config.retrain
-    done = sum(trial.outcome != "running" for trial in content.trained)
-    seeds = {student.architecture.digest: len(student.seeds) for student in content.students}
-    chosen = (trial.architecture.digest for trial in spread(content.front, retrain.points))
-    return done < search.trials or any(seeds.get(digest, 0) < retrain.seeds for digest in chosen)
 
 
 def _trials(content: Content) -> RenderableType:

@@ -30,7 +30,7 @@ class Candidate:
 
 def training_of(store: Store, candidate: Candidate) -> Training:
     """Ledger key of a candidate's training."""
-    return store.search_training(candidate.architecture.digest)
+    return store.training(candidate.architecture.digest)
 
 
 def next_candidate(store: Store, note: Note) -> Candidate | None:
@@ -53,7 +53,7 @@ def next_candidate(store: Store, note: Note) -> Candidate | None:
             return candidate
 
 
-def unfinished(store: Store, note: Note) -> Iterator[Candidate]:
+def interrupted(store: Store, note: Note) -> Iterator[Candidate]:
     """Trials that a stopped run left RUNNING, at the last rung they finished: its decision may not have been taken."""
     for frozen in store.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         trial = Trial(store.study, frozen._trial_id)

@@ -21,15 +21,17 @@ from kd.data import DataSource, load
 from kd.device import pick
 from kd.files import write_whole
 from kd.verify import verify_student
+from reports.anatomy import layer_table, shipped_table
 from reports.dashboard import feed, serve
+from reports.drawing import draw
 from reports.page import write_report
 from reports.summary import status as summary
 from search.run import Machine, retrain_study, run_study
-from space.architecture import Architecture
+from search.students import meant, named
 from space.errors import InputError
 from studies import config as configs
 from studies.directory import RunDirectory
-from studies.records import TrialRecord, front, student_records, trial_records
+from studies.records import student_records
 from studies.store import opened
 
 app = typer.Typer(
@@ -73,12 +75,7 @@ def run(
     given = [f"{key}={value}" for key, value in limits.items() if value is not None]
     config = configs.read(preset, [*(changes or ()), *given])
     directory = RunDirectory(root=runs, name=name or Path(preset).stem)
-    machine = Machine(scheduler=scheduler, workers=workers, resources=_resources(resources), device=pick(device))
-    console = Console()
-    page = run_study(directory, config, machine, console)
-    with opened(directory) as store:
-        console.print(summary(store))
-    console.print(f"report: {page}", soft_wrap=True)
+    run_study(directory, config, _machine(scheduler, workers, resources, device), Console())
 
 
 @app.command(epilog="Example: wunderkind status mine")
@@ -95,10 +92,43 @@ def report(name: Name, runs: Root = RUNS) -> None:
         Console().print(f"report: {write_report(store)}", soft_wrap=True)
 
 
+@app.command(epilog="Example: wunderkind show mine --trial 17 --svg student.svg")
+def show(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="A shipped architecture's name, the path of an architecture's .json file, or a study's name with "
+            "--trial or --student; default: list the shipped ones.",
+            show_default=False,
+        ),
+    ] = None,
+    trial: Annotated[int | None, typer.Option(help="Trial of the study.")] = None,
+    student: Annotated[str | None, typer.Option(help="Digest of a retrained student of the study.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="File to write a drawing to.")] = None,
+    runs: Root = RUNS,
+) -> None:
+    """Show a student layer by layer: shapes, parameters, MACs, memory."""
+    if target is None:
+        if trial is not None or student is not None or svg is not None:
+            raise InputError("--trial, --student and --svg need a target: name a study or an architecture")
+        Console().print(shipped_table())
+        return
+    architecture = meant(runs, target, trial, student)
+    Console().print(layer_table(architecture))
+    if svg is not None:
+        write_whole(svg, draw(architecture, standalone=True))
+
+
 @app.command(epilog="Example: wunderkind retrain mine --trial 17 --seeds 5")
 def retrain(
-    name: Name,
-    trial: Annotated[list[int] | None, typer.Option(help="Trial to retrain; default: the whole front.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the study, or with --student of a preset.", show_default=False)],
+    trial: Annotated[
+        list[int] | None, typer.Option(help="Trial to retrain; default: the whole front. Repeatable.")
+    ] = None,
+    student: Annotated[
+        list[str] | None,
+        typer.Option(help="Another student: a shipped architecture's name, a .json file, a digest. Repeatable."),
+    ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds; default: the study's.")] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -107,16 +137,10 @@ def retrain(
     runs: Root = RUNS,
 ) -> None:
     """Retrain students with the full recipe and read the test split once a seed."""
-    directory = _existing(name, runs)
-    with opened(directory) as store:
-        students = _students(trial_records(store), store.config.search.floor, trial)
-        seeds = seeds or store.config.retrain.seeds
-    machine = Machine(scheduler=scheduler, workers=workers, resources=_resources(resources), device=pick(device))
-    console = Console()
-    page = retrain_study(directory, students, seeds, machine, console)
-    with opened(directory) as store:
-        console.print(summary(store))
-    console.print(f"report: {page}", soft_wrap=True)
+    machine = _machine(scheduler, workers, resources, device)
+    directory = RunDirectory(root=runs, name=name)
+    others = [named(directory, text) for text in student or ()]
+    retrain_study(directory, trial or (), others, seeds, machine, Console())
 
 
 @app.command(epilog="Example: wunderkind verify mine")
@@ -131,7 +155,7 @@ def verify(name: Name, runs: Root = RUNS) -> None:
             raise InputError(f"study '{name}' has no retrained student yet: wunderkind retrain {name}")
         for student in students:
             folder = directory.student(student.architecture.digest)
-            for check in verify_student(folder, store.config.data, store.config.budget):
+            for check in verify_student(folder, store.data, store.config.budget):
                 checked += 1
                 failed += not check.ok
                 mark = "[green]ok[/]    " if check.ok else "[red]FAILED[/]"
@@ -245,22 +269,9 @@ def _existing(name: str, runs: Path) -> RunDirectory:
     return directory
 
 
-def _resources(pairs: list[str] | None) -> dict[str, float] | None:
+def _machine(scheduler: str | None, workers: int | None, resources: list[str] | None, device: str) -> Machine:
     try:
-        return {name: float(amount) for name, amount in (pair.split("=") for pair in pairs or [])} or None
+        amounts = {name: float(amount) for name, amount in (pair.split("=") for pair in resources or [])} or None
     except ValueError as error:
-        raise InputError(f"--resources {' '.join(pairs or [])}: write NAME=NUMBER, like GPU=1") from error
-
-
-def _students(records: list[TrialRecord], floor: float, numbers: list[int] | None) -> list[Architecture]:
-    """Architectures of the given trials, or of the front."""
-    if numbers is None:
-        students = [record.architecture for record in front(records, floor)]
-        if not students:
-            raise InputError("the study has no complete trial yet: go on with wunderkind run")
-        return students
-    known = {record.number: record.architecture for record in records}
-    unknown = [number for number in numbers if number not in known]
-    if unknown:
-        raise InputError(f"no trial {unknown[0]}: the study has trials 0 to {max(known, default=-1)}")
-    return [known[number] for number in numbers]
+        raise InputError(f"--resources {' '.join(resources or [])}: write NAME=NUMBER, like GPU=1") from error
+    return Machine(scheduler=scheduler, workers=workers, resources=amounts, device=pick(device))

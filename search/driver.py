@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kd.train import RungResult, train_rung
-from search.candidates import Candidate, Note, conclude, next_candidate, training_of, unfinished
+from search.candidates import Candidate, Note, conclude, interrupted, next_candidate, training_of
 from search.engine import Engine
 from search.pruning import Standing, is_weak
 from search.rungs import finished_rung, record_rung, state_before
 from space.errors import InputError
 from studies.ledger import Rung
-from studies.records import front, spread, trial_records
+from studies.records import chosen, trial_records
 from studies.store import Store
 
 FAILURES = 5
@@ -40,7 +40,7 @@ def search(store: Store, engine: Engine, device: str, note: Note, tick: Callable
         InputError: after `FAILURES` failed trials in a row.
     """
     rungs, started = store.config.search.rungs, time.monotonic()
-    waiting = deque(unfinished(store, note))
+    waiting = deque(interrupted(store, note))
     standings = _standings(store)
     failures = 0
     while True:
@@ -77,7 +77,7 @@ def search(store: Store, engine: Engine, device: str, note: Note, tick: Callable
 def retraining_seconds(store: Store, slots: int) -> float:
     """Estimate of what retraining the present front takes, from the seconds its students took an epoch."""
     settings = store.config.retrain
-    points = spread(front(trial_records(store), store.config.search.floor), settings.points)
+    points = chosen(trial_records(store), store.config)
     epochs = settings.seeds * settings.recipe.epochs
     return sum(point.seconds / point.epochs * epochs for point in points if point.epochs) / slots
 

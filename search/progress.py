@@ -13,9 +13,8 @@ from rich.text import Text
 from search.candidates import Candidate
 from search.driver import retraining_seconds
 from search.engine import Engine
-from search.retraining import Retraining
 from space.architecture import layers
-from studies.records import OUTCOMES, TrialRecord, front, trial_records
+from studies.records import OUTCOMES, Retraining, TrialRecord, front, trial_records
 from studies.store import Store
 
 
@@ -67,8 +66,11 @@ class Progress:
         running = Table.grid(padding=(0, 2))
         for ticket in engine.tickets:
             running.add_row("running", *self._describe(ticket))
+        leading = front(records, self._store.config.search.floor)[-8:]
+        if not leading:
+            return Group(head, running)
         points = Table("parameters", "validation", "family", "layers", title="front", title_justify="left")
-        for record in front(records, self._store.config.search.floor)[-8:]:
+        for record in leading:
             accuracy = f"{100 * (record.accuracy or 0):.2f} %"
             family = record.architecture.family
             points.add_row(f"{record.cost.parameters:,}", accuracy, family, layers(record.architecture))

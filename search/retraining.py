@@ -4,7 +4,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -20,31 +20,11 @@ from search.engine import Engine
 from search.rungs import record_rung, state_at, state_before
 from space.architecture import Architecture
 from space.errors import InputError
-from studies.records import StudentRecord, student_records
+from studies.records import Retraining, StudentRecord, student_records, unfinished
 from studies.store import Store
 
 SEGMENT = 5
 """Epochs between two saved states of a retraining: what a crash can cost at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retraining:
-    """One student and one seed to retrain."""
-
-    architecture: Architecture
-    seed: int
-
-
-def unfinished(store: Store, students: Sequence[Architecture], seeds: int) -> list[Retraining]:
-    """What is still to be retrained, the most expensive students first."""
-    wanted = [Retraining(architecture=a, seed=seed) for a in students for seed in range(seeds)]
-    left = [
-        r
-        for r in wanted
-        if store.ledger.test_accuracy(store.retraining(r.architecture.digest, r.seed)) is None
-        or not weights_path(store, r).is_file()
-    ]
-    return sorted(left, key=lambda r: -r.architecture.cost().macs)
 
 
 def retrain(
@@ -57,7 +37,8 @@ def retrain(
     tick: Callable[[], None],
 ) -> None:
     """Retrain students with seeds 0..seeds-1 as far as the ledger does not have them, then write their folders."""
-    waiting = deque(unfinished(store, students, seeds))
+    left = unfinished(students, seeds, student_records(store))
+    waiting = deque(sorted(left, key=lambda r: -r.architecture.cost().macs))  # the longest first
     while waiting or engine.tickets:
         while waiting and engine.free > 0:
             _submit(store, engine, waiting.popleft(), device)
@@ -72,8 +53,10 @@ def retrain(
             else:
                 reason = result.failure if isinstance(result, RungResult) else result
                 raise InputError(f"retraining {ticket.architecture.digest} with seed {ticket.seed} failed: {reason}")
-    for architecture in students:
-        write_student(store, architecture)
+    asked = {architecture.digest for architecture in students}
+    for record in student_records(store):
+        if record.architecture.digest in asked:
+            write_student(store, record)
 
 
 def weights_path(store: Store, retraining: Retraining) -> Path:
@@ -90,7 +73,7 @@ def measure_test(weights: str, source: DataSource) -> float:
 
 def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -> None:
     recipe = store.config.retrain.recipe
-    training = store.retraining(retraining.architecture.digest, retraining.seed)
+    training = store.training(retraining.architecture.digest, retraining.seed)
     final = state_at(store, training, recipe.epochs)
     if final is not None:
         path = weights_path(store, retraining)
@@ -116,7 +99,7 @@ def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -
 
 def _record(store: Store, retraining: Retraining, result: RungResult, note: Note) -> None:
     last = result.curve[-1]
-    record_rung(store, store.retraining(retraining.architecture.digest, retraining.seed), last.epoch, result)
+    record_rung(store, store.training(retraining.architecture.digest, retraining.seed), last.epoch, result)
     note(
         f"retraining {retraining.architecture.digest} seed {retraining.seed}: epoch {last.epoch:g} of "
         f"{store.config.retrain.recipe.epochs}, validation {100 * last.validation_accuracy:.2f} %"
@@ -125,25 +108,25 @@ def _record(store: Store, retraining: Retraining, result: RungResult, note: Note
 
 def _finish(store: Store, retraining: Retraining, accuracy: float, note: Note) -> None:
     path = weights_path(store, retraining)
-    store.ledger.record_test(store.retraining(retraining.architecture.digest, retraining.seed), accuracy, str(path))
+    store.ledger.record_test(store.training(retraining.architecture.digest, retraining.seed), accuracy, str(path))
     note(f"retrained {retraining.architecture.digest} seed {retraining.seed}: test {100 * accuracy:.2f} %")
 
 
-def write_student(store: Store, architecture: Architecture) -> None:
-    """Write `results.json` and `student.onnx` of a retrained student; ONNX holds the best seed on validation."""
-    folder = store.directory.student(architecture.digest)
-    record = next((s for s in student_records(store) if s.architecture.digest == architecture.digest), None)
-    if record is None:
+def write_student(store: Store, student: StudentRecord) -> None:
+    """Write `student.onnx` (the best seed on validation) and `results.json`, unless those there tell the same."""
+    folder = store.directory.student(student.architecture.digest)
+    path, export, told = folder / "results.json", folder / "student.onnx", json.dumps(results(student), indent=2) + "\n"
+    if export.is_file() and path.is_file() and path.read_bytes() == told.encode():
         return
-    write_whole(folder / "results.json", json.dumps(results(record), indent=2) + "\n")
-    best = max(record.seeds, key=lambda seed: (seed.validation, -seed.seed))
-    export_onnx(folder / f"seed-{best.seed}.safetensors", folder / "student.onnx", store.data.test.images[:64])
+    best = max(student.seeds, key=lambda seed: (seed.validation, -seed.seed))
+    export_onnx(folder / f"seed-{best.seed}.safetensors", export, store.data.test.images[:64])
+    write_whole(path, told)  # last, so that it never tells of seeds that the export was not chosen from
 
 
 def results(student: StudentRecord) -> dict[str, object]:
     """A retrained student's numbers, for `results.json`."""
     return {
-        "architecture": asdict(student.architecture),
+        "architecture": student.architecture.to_dict(),
         "digest": student.architecture.digest,
         "family": student.architecture.family,
         "cost": asdict(student.cost),

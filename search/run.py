@@ -2,29 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from kd import teacher as teachers
-from kd.data import load
+from kd.data import DataSet, load
 from kd.views import CLEAN, make_view, missing
 from reports.dashboard import feed
 from reports.page import write_report
+from reports.summary import status
 from search.driver import search
 from search.engine import Engine
 from search.progress import Progress
-from search.retraining import retrain, unfinished
+from search.retraining import retrain
 from search.sampler import ReproducibleSampler
+from search.students import check_student, of_front, of_trials
 from space.architecture import Architecture
 from space.domain import check_feasible
-from space.errors import InputError
-from space.families import unfit
+from studies import config as configs
 from studies.config import Config
 from studies.directory import RunDirectory
-from studies.records import front, spread, trial_records
-from studies.store import Store, create, opened, teacher_path
+from studies.records import chosen, is_done, is_searched, student_records, trial_records
+from studies.store import Store, create, opened, stored_config, teacher_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,71 +41,72 @@ class Machine:
         return Engine(self.scheduler, self.workers, self.resources)
 
 
-def run_study(directory: RunDirectory, config: Config, machine: Machine, console: Console) -> Path:
-    """Run a study to its end, or go on with it; returns the report's page.
+def run_study(directory: RunDirectory, config: Config, machine: Machine, console: Console) -> None:
+    """Run a study to its report, or go on with it, and print how it stands.
 
     Raises:
         InputError: for what the user asked; nothing is lost or half-written then.
     """
-    data = load(config.data)
-    teachers.check(teachers.load(teacher_path(config), torch.device("cpu")), data)
-    check_feasible(config.space, config.budget, data.shape, data.classes)
-    for family in config.space.families:
-        if reason := unfit(family, data.shape):
-            console.print(f"left out: {reason}", soft_wrap=True)
+    data = _checked_data(config)
+    infeasible = check_feasible(config.space, config.budget, data.shape, data.classes)
     with directory.locked():
         create(directory, config)
-        with opened(directory) as store:
-            page = directory.report / "index.html"
-            if is_done(store) and page.is_file():
-                console.print(f"study '{directory.name}' is done; its report: {page}", soft_wrap=True)
-                return page
-            store.study.sampler = ReproducibleSampler(config.search.seed, config.search.startup)
+        with opened(directory, data) as store:
+            if directory.page.is_file() and is_done(trial_records(store), student_records(store), config):
+                console.print(f"study '{directory.name}' is done", soft_wrap=True)
+                _tell(store, console)
+                return
+            store.study.sampler = ReproducibleSampler(config.search, config.space, data.shape, data.classes)
             with Progress(console, store) as progress, machine.start() as engine:
                 make_views(store, engine, machine.device, progress)
-                if not is_searched(store):
+                if not is_searched(trial_records(store), config):
                     progress.phase("searching")
+                    for line in infeasible:
+                        progress.note(line)
                     search(store, engine, machine.device, progress.note, lambda: progress.tick(engine))
-                retrain_students(store, engine, chosen(store), config.retrain.seeds, machine.device, progress)
+                students = [trial.architecture for trial in chosen(trial_records(store), config)]
+                retrain_students(store, engine, students, config.retrain.seeds, machine.device, progress)
                 progress.phase("reporting")
-            feed(store)
-            return write_report(store)
+            _publish(store, console)
 
 
 def retrain_study(
-    directory: RunDirectory, students: Sequence[Architecture], seeds: int, machine: Machine, console: Console
-) -> Path:
-    """Retrain given students of a study and write its report anew; returns the report's page."""
-    with directory.locked(), opened(directory) as store:
-        for architecture in students:
-            objection = store.config.budget.objection(architecture)
-            if objection:
-                raise InputError(
-                    f"{architecture.digest} breaks the study's budget ({objection}): choose a smaller student"
-                )
-        with Progress(console, store) as progress, machine.start() as engine:
-            make_views(store, engine, machine.device, progress)
-            retrain_students(store, engine, students, seeds, machine.device, progress)
-        feed(store)
-        return write_report(store)
+    directory: RunDirectory,
+    trials: Sequence[int],
+    others: Sequence[Architecture],
+    seeds: int | None,
+    machine: Machine,
+    console: Console,
+) -> None:
+    """Retrain students of a study, write its report anew and print how it stands.
 
+    Args:
+        directory: the study's. When it is not there, `others` are given and it has the name of a preset, it is made.
+        trials: numbers of trials to retrain.
+        others: students to retrain that need not come from a trial; without them and trials, the whole search front.
+        seeds: how often; None for as often as the study says.
+        machine: where.
+        console: is told of every event.
 
-def chosen(store: Store) -> list[Architecture]:
-    """Students of the front that are to be retrained."""
-    points = spread(front(trial_records(store), store.config.search.floor), store.config.retrain.points)
-    return [point.architecture for point in points]
-
-
-def is_searched(store: Store) -> bool:
-    """Whether the study has its number of trials, all of them concluded."""
-    records = trial_records(store)
-    begun = [r for r in records if r.outcome not in ("rejected", "duplicate")]
-    return len(begun) >= store.config.search.trials and all(r.outcome != "running" for r in records)
-
-
-def is_done(store: Store) -> bool:
-    """Whether search and retraining are over."""
-    return is_searched(store) and not unfinished(store, chosen(store), store.config.retrain.seeds)
+    Raises:
+        InputError: when there is no such study or trial, or a student breaks the budget or does not fit the data.
+    """
+    new = not directory.config.is_file() and directory.name in configs.presets() and others and not trials
+    config = configs.read(directory.name) if new else stored_config(directory)
+    data = _checked_data(config)
+    for architecture in others:
+        check_student(architecture, data, config.budget)
+    with directory.locked():
+        create(directory, config)
+        with opened(directory, data) as store:
+            found = of_trials(store, trials) if trials or others else of_front(store)
+            for architecture in found:
+                check_student(architecture, data, config.budget)
+            students = list({architecture.digest: architecture for architecture in (*found, *others)}.values())
+            with Progress(console, store) as progress, machine.start() as engine:
+                make_views(store, engine, machine.device, progress)
+                retrain_students(store, engine, students, seeds or config.retrain.seeds, machine.device, progress)
+            _publish(store, console)
 
 
 def make_views(store: Store, engine: Engine, device: str, progress: Progress) -> None:
@@ -138,3 +139,20 @@ def retrain_students(
     """Retrain students that lack seeds."""
     progress.phase(f"retraining {len(students)} students, {seeds} seeds each")
     retrain(store, engine, students, seeds, device, progress.note, lambda: progress.tick(engine))
+
+
+def _checked_data(config: Config) -> DataSet:
+    data = load(config.data)
+    teachers.check(teachers.load(teacher_path(config), torch.device("cpu")), data)
+    return data
+
+
+def _publish(store: Store, console: Console) -> None:
+    feed(store)
+    write_report(store)
+    _tell(store, console)
+
+
+def _tell(store: Store, console: Console) -> None:
+    console.print(status(store))
+    console.print(f"report: {store.directory.page}", soft_wrap=True)

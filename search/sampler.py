@@ -1,4 +1,4 @@
-"""The sampler: multivariate TPE whose every draw depends on the seed and the history alone."""
+"""Samplers whose every draw depends on the seed and the history alone: TPE, evolution, random."""
 
 import hashlib
 import math
@@ -10,24 +10,32 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from search.evolution import EvolutionSampler
+from space.domain import Domain
+from studies.config import Search
+
 WASTE = 10
 """Consecutive rejected or duplicate suggestions after which suggestions are random until one is new and feasible."""
 
 
 class ReproducibleSampler(BaseSampler):
-    """TPE (Bergstra et al. 2011; multivariate and grouped: Falkner et al. 2018), random for the first `startup` trials.
+    """A sampler by name, random for the first `startup` trials.
+
+    - "tpe" (Bergstra et al. 2011; multivariate and grouped: Falkner et al. 2018);
+    - "evolution": mutations of the front (`search.evolution`);
+    - "random".
 
     Optuna's samplers keep the state of their random generator in memory, so a resumed study draws other trials than
     an undisturbed one. Here every draw comes from a fresh sampler, seeded by the study's seed, the trial's number and
     the parameter's name: a killed study goes on as if nothing had happened, even in the middle of a suggestion.
 
-    TPE is shown log₁₀ of the error and of the parameters. It splits trials by hypervolume, and on the raw scales nearly
-    all of that lies in the parameters: from 95 to 98 % counts as little as 300 of 10,000 parameters.
+    They are shown log₁₀ of the error and of the parameters. TPE splits trials by hypervolume, and on the raw scales
+    nearly all of that lies in the parameters: from 95 to 98 % counts as little as 300 of 10,000 parameters.
     """
 
-    def __init__(self, seed: int, startup: int) -> None:
-        """Make a sampler; `startup` counts suggestions, whatever became of them."""
-        self._seed, self._startup = seed, startup
+    def __init__(self, settings: Search, domain: Domain, shape: tuple[int, ...], classes: int) -> None:
+        """Make the sampler of a study; `settings.startup` counts suggestions, whatever became of them."""
+        self._settings, self._space = settings, (domain, shape, classes)
         self._relative: tuple[int, BaseSampler] | None = None
         self._shown: tuple[int, optuna.Study] | None = None
 
@@ -68,13 +76,19 @@ class ReproducibleSampler(BaseSampler):
         return self._shown[1], self._shown[1].get_trials(deepcopy=False)[-1]
 
     def _make(self, study: optuna.Study, trial: FrozenTrial, name: str) -> BaseSampler:
-        digest = hashlib.sha256(f"{self._seed} {trial.number} {name}".encode()).digest()
+        digest = hashlib.sha256(f"{self._settings.seed} {trial.number} {name}".encode()).digest()
         seed = int.from_bytes(digest[:4], "big")
-        if trial.number < self._startup or wasted(study, trial.number) >= WASTE:
+        if trial.number < self._settings.startup or wasted(study, trial.number) >= WASTE:
             return RandomSampler(seed=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return TPESampler(seed=seed, n_startup_trials=0, multivariate=True, group=True)
+        match self._settings.sampler:
+            case "tpe":
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    return TPESampler(seed=seed, n_startup_trials=0, multivariate=True, group=True)
+            case "evolution":
+                return EvolutionSampler(seed, *self._space)
+            case "random":
+                return RandomSampler(seed=seed)
 
 
 def wasted(study: optuna.Study, before: int) -> int:

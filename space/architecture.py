@@ -93,9 +93,13 @@ class Architecture:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    def to_dict(self) -> dict[str, object]:
+        """What JSON says of the architecture; fields that are None are left out."""
+        return asdict(self) | {"blocks": [_said(block) for block in self.blocks]}
+
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""
-        return json.dumps(asdict(self) | {"blocks": [_said(block) for block in self.blocks]})
+        return json.dumps(self.to_dict())
 
 
 def _said(block: AnyBlock) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -12,20 +12,43 @@ from space.architecture import FAMILIES, Architecture, Family
 from space.budget import Budget
 from space.errors import InputError
 from space.families import Trial, draw, unfit
+from space.questions import Categorical, Integer, Question, Real
+
+Params = dict[str, Any]
+"""A draw's answers by the parameters' names: the genotype of an architecture."""
+
+ATTEMPTS = 1_000
+"""Mutations after which a draw is taken to have no other network beside it."""
 
 WIDEST = 128.0
+RESOLUTION = 0.002
+"""How finely a scale is found, in its natural logarithm: 0.2 %."""
+
+POWER = 1.3
+"""First guess of the power of the scale that parameters grow like: between 1 (one wide layer) and 2 (convolutions)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """What may be drawn: families, and the range of sizes (parameters) that widths are scaled to.
 
-    Sizes are drawn evenly on a log scale, so that small students are searched as well as large ones.
+    Sizes are drawn evenly on a log scale, so that small students are searched as well as large ones. The defaults are
+    the `size_range` of the default budget.
     """
 
     families: Annotated[tuple[Family, ...], Field(min_length=1)] = FAMILIES
     smallest: Annotated[int, Field(ge=1)] = 250
-    largest: Annotated[int, Field(ge=1)] = 12_000
+    largest: Annotated[int, Field(ge=1)] = 9_999
+
+
+def size_range(budget: Budget) -> tuple[int, int]:
+    """A domain's `smallest` and `largest` under a budget: nothing larger could meet it.
+
+    Every parameter takes a byte or more of the deployed size. MACs and memory limit no number of parameters.
+    """
+    limits = [limit for limit in (budget.parameters, budget.int8_bytes) if limit is not None]
+    largest = max(2, min(limits) - 1) if limits else Domain().largest
+    return min(Domain().smallest, largest // 2), largest
 
 
 def fitting(domain: Domain, shape: tuple[int, ...]) -> tuple[Family, ...]:
@@ -50,58 +73,163 @@ def suggest(trial: Trial, domain: Domain, shape: tuple[int, ...], classes: int) 
 
 
 def fit(make: Callable[[float], Architecture], size: float) -> Architecture:
-    """The architecture of the largest scale in 1..128 with at most `size` parameters, else that of scale 1."""
+    """The architecture of the largest scale in 1..128 with at most `size` parameters, else that of scale 1.
+
+    The scale is found to `RESOLUTION`: false position comes close, since parameters grow about like a power of the
+    scale; halving does the rest, where most scales give a network known already. `make` must not shrink with its scale.
+    """
+    best, over = make(1.0), None
     low, high = 0.0, math.log(WIDEST)
-    best = make(1.0)
-    for _ in range(12):
-        middle = (low + high) / 2
-        candidate = make(math.exp(middle))
-        if candidate.cost().parameters <= size:
-            low, best = middle, candidate
+    room, excess = math.log(size / best.cost().parameters), math.nan
+    step = 0
+    while room >= 0 and high - low > RESOLUTION:
+        if step >= 5:
+            guess = (low + high) / 2
+        elif over is None:
+            guess = low + room / POWER
         else:
-            high = middle
+            guess = low + (high - low) * room / (room + excess)
+        scale = min(max(guess, low + RESOLUTION / 2), high - RESOLUTION / 2)
+        candidate = make(math.exp(scale))
+        step += 1
+        if candidate == best:
+            low = scale
+        elif candidate == over:
+            high = scale
+        elif (spent := candidate.cost().parameters) <= size:
+            low, best, room = scale, candidate, math.log(size / spent)
+        else:
+            high, over, excess = scale, candidate, math.log(spent / size)
     return best
 
 
 @dataclass(slots=True)
 class RandomTrial:
-    """Draws at random, without a study; answers in `params` are given back instead of drawn."""
+    """Draws at random, without a study; answers that are `given` are taken instead of drawn.
+
+    `params` and `asked` hold what was answered and asked so far.
+    """
 
     generator: random.Random
-    params: dict[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    params: Params = field(default_factory=dict)
+    asked: dict[str, Question] = field(default_factory=dict)
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
         """Draw an integer in low..high."""
-        value: int = self.params.setdefault(name, self.generator.randint(low, high))
+        value: int = self._answer(name, Integer(low, high))
         return value
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """Draw a number in low..high, evenly or evenly in its logarithm."""
-        draw = (
-            math.exp(self.generator.uniform(math.log(low), math.log(high)))
-            if log
-            else self.generator.uniform(low, high)
-        )
-        value: float = self.params.setdefault(name, draw)
+        value: float = self._answer(name, Real(low, high, log))
         return value
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Draw one of the choices."""
-        return self.params.setdefault(name, self.generator.choice(choices))
+        return self._answer(name, Categorical(tuple(choices)))
+
+    def _answer(self, name: str, question: Question) -> Any:
+        if name not in self.params:
+            self.asked[name] = question
+            self.params[name] = self.given[name] if name in self.given else question.draw(self.generator)
+        return self.params[name]
 
 
-def check_feasible(domain: Domain, budget: Budget, shape: tuple[int, ...], classes: int, draws: int = 2_000) -> None:
-    """Raise InputError when no family fits, or none of `draws` random students, drawn small, is within the budget."""
+def mutate(
+    params: Mapping[str, Any], domain: Domain, shape: tuple[int, ...], classes: int, generator: random.Random
+) -> tuple[Params, Architecture]:
+    """Change one answer of a draw, so that another network comes out.
+
+    A number takes a step, a categorical another choice. Every other answer that is still asked for is kept, what is
+    newly asked for is drawn. Repeated until the digest differs.
+
+    Args:
+        params: answers of a draw from this domain: `params` of a `RandomTrial` or an Optuna trial.
+        domain: what may be drawn.
+        shape: input of the networks.
+        classes: their outputs.
+        generator: chooses the change and draws.
+
+    Returns:
+        The answers of the new draw, just those it was asked for, and its architecture.
+
+    Raises:
+        InputError: when `params` are no draw from this domain, or no change gives another network.
+    """
+    replay = _Replay(generator, params)
+    parent, asked = suggest(replay, domain, shape, classes), replay.asked
+    names = [name for name, question in asked.items() if question.others(params[name])]
+    for _ in range(ATTEMPTS if names else 0):
+        name = generator.choice(names)
+        trial = RandomTrial(generator, {**params, name: asked[name].step(params[name], generator)})
+        child = suggest(trial, domain, shape, classes)
+        if child.digest != parent.digest:
+            return trial.params, child
+    raise InputError(f"none of {ATTEMPTS} mutations of {parent.digest} gives another network: widen the domain")
+
+
+def neighbours(
+    params: Mapping[str, Any], domain: Domain, shape: tuple[int, ...], classes: int, generator: random.Random
+) -> Iterator[tuple[Params, Architecture]]:
+    """All other networks that are one change of an answer away, each once.
+
+    Changes are every other choice of a categorical, one less and one more of an integer, and a tenth of the range down
+    and up for other numbers. Arguments, what is yielded and errors are those of `mutate`.
+    """
+    replay = _Replay(generator, params)
+    seen = {suggest(replay, domain, shape, classes).digest}
+    for name, question in replay.asked.items():
+        for value in question.others(params[name]):
+            trial = RandomTrial(generator, {**params, name: value})
+            neighbour = suggest(trial, domain, shape, classes)
+            if neighbour.digest not in seen:
+                seen.add(neighbour.digest)
+                yield trial.params, neighbour
+
+
+class _Replay(RandomTrial):
+    """Takes every answer from those given; raises InputError where there is none or it is not possible."""
+
+    def _answer(self, name: str, question: Question) -> Any:
+        answer = self.given.get(name)
+        if not question.allows(answer):
+            raise InputError(f"{name} = {answer!r}: must be {question}; give the parameters of a draw from this domain")
+        return super()._answer(name, question)
+
+
+def check_feasible(
+    domain: Domain, budget: Budget, shape: tuple[int, ...], classes: int, draws: int = 1_000
+) -> list[str]:
+    """Look for a student of every family within the budget, among `draws` random ones of the smallest size.
+
+    Returns:
+        One line for every family without, or that cannot take inputs of `shape`.
+
+    Raises:
+        InputError: when no family has one.
+    """
     generator = random.Random(0)
-    nearest, worst = "", math.inf
-    for _ in range(draws):
-        trial = RandomTrial(generator, {"size": float(domain.smallest)})
-        architecture = suggest(trial, domain, shape, classes)
-        excess = max(budget.violations(architecture).values(), default=0.0)
-        if excess <= 0:
-            return
-        if excess < worst:
-            nearest, worst = budget.objection(architecture) or "", excess
-    raise InputError(
-        f"no architecture of {', '.join(fitting(domain, shape))} meets the budget; the nearest has {nearest}: raise it"
-    )
+    families = fitting(domain, shape)
+    lines, least, nearest = [], math.inf, ""
+    for family in families:
+        worst = math.inf
+        for _ in range(draws):
+            trial = RandomTrial(generator, {"family": family, "size": float(domain.smallest)})
+            architecture = suggest(trial, domain, shape, classes)
+            excess = max(budget.violations(architecture).values(), default=0.0)
+            if excess < worst:
+                closest, worst = architecture, excess
+            if excess <= 0:
+                break
+        else:
+            objection = budget.objection(closest) or ""
+            lines.append(f"no {family} meets the budget, the nearest has {objection}: leave it out of space.families")
+            if worst < least:
+                least, nearest = worst, objection
+    if len(lines) == len(families):
+        raise InputError(
+            f"no architecture of {', '.join(families)} meets the budget; the nearest has {nearest}: raise it"
+        )
+    left_out = (reason for family in domain.families if (reason := unfit(family, shape)))
+    return [*(f"left out: {reason}" for reason in left_out), *lines]

@@ -241,8 +241,7 @@ def _patches(draft: Draft, ratio: float) -> None:
 def _rows_and_columns(draft: Draft, activation: Activation) -> None:
     """[strided convolution,] one to three row–column layers, [hidden layer]; a sequence is one matrix."""
     if draft.choice("stem", (False, True)):
-        channels, stride = draft.count("stem.width", 2, 8), 2 if draft.roomy else 1
-        draft.add(Convolution(width=channels, kernel=5, stride=stride, activation=activation))
+        _convolution(draft, draft.ratio("stem.width", 0.1, 0.6), 5, activation, halve=True)
     if 1 in draft.shape[1:]:
         draft.add(Matrix())
     heads = draft.count("heads", 1, 4)

@@ -4,16 +4,16 @@ import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from kd.data import DataSource
 from kd.recipe import Recipe
 from space.budget import Budget
-from space.domain import Domain
+from space.domain import Domain, size_range
 from space.errors import InputError
 
 PRESETS = Path(__file__).parent / "presets"
@@ -29,7 +29,7 @@ class Search:
     stops at each of `rungs` (epochs, fractions allowed); it is weak there when at least `peers` others with at most
     `slack` times its parameters did at least as well. A student whose validation accuracy (share) ends below `floor` is
     no use: the sampler takes it for infeasible and the front leaves it out. The first `startup` suggestions are random,
-    the families taking turns.
+    the families taking turns; `sampler` makes the others.
     """
 
     trials: Natural = 40
@@ -40,6 +40,7 @@ class Search:
     slack: Annotated[float, Field(ge=1)] = 1.1
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
     seed: Annotated[int, Field(ge=0)] = 0
+    sampler: Literal["tpe", "evolution", "random"] = "tpe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,10 @@ class Retrain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything asked of a study. `teacher` is a shipped teacher's name or a file that `wunderkind teach` wrote."""
+    """Everything asked of a study. `teacher` is a shipped teacher's name or a file that `wunderkind teach` wrote.
+
+    Sizes in `space` follow from `budget` unless `parse` is given them.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
@@ -105,6 +109,11 @@ def parse(settings: Mapping[str, Any]) -> Config:
     for key, value in _flat(asdict(config)).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{key} = {value}: must be a finite number")
+    given, (smallest, largest) = settings.get("space", {}), size_range(config.budget)
+    if "smallest" not in given:
+        config = replace(config, space=replace(config.space, smallest=smallest))
+    if "largest" not in given:
+        config = replace(config, space=replace(config.space, largest=largest))
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
         raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")

@@ -60,6 +60,11 @@ class RunDirectory:
         return self.path / "report"
 
     @property
+    def page(self) -> Path:
+        """The report's page."""
+        return self.report / "index.html"
+
+    @property
     def students(self) -> Path:
         """One folder a retrained student."""
         return self.path / "students"

@@ -12,6 +12,7 @@ import pandas as pd
 from kd.train import Epoch
 from space.architecture import Architecture, from_json
 from space.blocks.block import Cost
+from studies.config import Config
 from studies.store import Store
 
 Outcome = Literal["rejected", "duplicate", "pruned", "complete", "failed", "running"]
@@ -75,6 +76,14 @@ class StudentRecord:
         return statistics.stdev(seed.test for seed in self.seeds) if len(self.seeds) > 1 else math.nan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retraining:
+    """One student and one seed to retrain."""
+
+    architecture: Architecture
+    seed: int
+
+
 def trial_records(store: Store) -> list[TrialRecord]:
     """All trials with a complete suggestion, by number."""
     trials = (t for t in store.study.get_trials(deepcopy=False) if "architecture" in t.user_attrs)
@@ -106,7 +115,7 @@ def student_records(store: Store) -> list[StudentRecord]:
 
 def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     """One retraining from the ledger, None until its test accuracy is there."""
-    training = store.retraining(digest, seed)
+    training = store.training(digest, seed)
     test = store.ledger.test_accuracy(training)
     if test is None:
         return None
@@ -158,6 +167,32 @@ def spread(points: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
     return [points[index] for index in sorted(chosen)]
 
 
+def chosen(trials: Sequence[TrialRecord], config: Config) -> list[TrialRecord]:
+    """Trials of the search front that a study retrains."""
+    return spread(front(trials, config.search.floor), config.retrain.points)
+
+
+def unfinished(
+    architectures: Sequence[Architecture], seeds: int, students: Sequence[StudentRecord]
+) -> list[Retraining]:
+    """What is still to be retrained so that every architecture has seeds 0..seeds-1."""
+    finished = {(student.architecture.digest, record.seed) for student in students for record in student.seeds}
+    wanted = (Retraining(architecture=a, seed=seed) for a in architectures for seed in range(seeds))
+    return [r for r in wanted if (r.architecture.digest, r.seed) not in finished]
+
+
+def is_searched(trials: Sequence[TrialRecord], config: Config) -> bool:
+    """Whether the study has its number of trials, all of them concluded."""
+    begun = [trial for trial in trials if trial.outcome not in ("rejected", "duplicate")]
+    return len(begun) >= config.search.trials and all(trial.outcome != "running" for trial in trials)
+
+
+def is_done(trials: Sequence[TrialRecord], students: Sequence[StudentRecord], config: Config) -> bool:
+    """Whether search and retraining are over."""
+    points = [trial.architecture for trial in chosen(trials, config)]
+    return is_searched(trials, config) and not unfinished(points, config.retrain.seeds, students)
+
+
 def frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
     """Trials as a table, one row a trial."""
     rows = [
@@ -184,7 +219,7 @@ def _trial_record(store: Store, trial: optuna.trial.FrozenTrial) -> TrialRecord:
     outcome: Outcome = attributes.get("outcome", "running")
     trained = outcome not in ("rejected", "duplicate")
     limit = attributes.get("epochs", max(store.config.search.rungs))
-    rungs = store.ledger.rungs(store.search_training(architecture.digest)) if trained else []
+    rungs = store.ledger.rungs(store.training(architecture.digest)) if trained else []
     rungs = [rung for rung in rungs if rung.epochs <= limit]
     curve = tuple(epoch for rung in rungs for epoch in rung.curve)
     return TrialRecord(

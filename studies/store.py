@@ -32,23 +32,13 @@ class Store:
     data: DataSet
     views: ViewSource
 
-    def search_training(self, architecture: str) -> Training:
-        """Key of a candidate's training during the search."""
-        return Training(
-            architecture=architecture,
-            recipe=self.config.recipe.digest,
-            views=self.views.folder.name,
-            seed=self.config.search.seed,
+    def training(self, architecture: str, seed: int | None = None) -> Training:
+        """Ledger key of an architecture (digest): of its retraining with `seed`, without one of its search."""
+        recipe, seed = (
+            (self.config.recipe, self.config.search.seed) if seed is None else (self.config.retrain.recipe, seed)
         )
-
-    def retraining(self, architecture: str, seed: int) -> Training:
-        """Key of one retraining of a student."""
-        return Training(
-            architecture=architecture,
-            recipe=self.config.retrain.recipe.digest,
-            views=self.views.folder.name,
-            seed=seed,
-        )
+        views = self.views.folder.name
+        return Training(architecture=architecture, recipe=recipe.digest, views=views, seed=seed)
 
 
 def teacher_path(config: Config) -> Path:
@@ -88,10 +78,10 @@ def stored_config(directory: RunDirectory) -> Config:
 
 
 @contextmanager
-def opened(directory: RunDirectory) -> Iterator[Store]:
-    """Open a study that `create` made; makes its database at the first call."""
+def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Store]:
+    """Open a study that `create` made, with its `data` if they are loaded; makes its database at the first call."""
     config = stored_config(directory)
-    data = load(config.data)
+    data = data or load(config.data)
     url = database_url(directory)
     views = view_source(directory.cache.resolve(), data, teacher_path(config), config.recipe.augmentation)
     ledger = Ledger(url)

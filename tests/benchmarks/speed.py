@@ -21,10 +21,10 @@ from students import STUDENTS
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from kd import loss as losses
 from kd import teacher as teachers
 from kd.augment import Augmentation
 from kd.data import DataSet, DataSource, load
-from kd.loss import distillation
 from kd.recipe import Recipe
 from kd.train import train_rung
 from kd.views import ViewSource, make_view, view_source
@@ -72,7 +72,7 @@ def by_hand(architecture: Architecture, data: DataSet) -> float:
     for pixels, labels in loader:
         with torch.no_grad():
             answers = teacher(pixels)
-        loss = distillation(student((pixels - data.mean) / data.std), answers, labels, RECIPE)
+        loss = losses.total(student((pixels - data.mean) / data.std), answers, labels, RECIPE)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -99,7 +99,7 @@ def teacher_cost(architecture: Architecture, views: ViewSource, repeats: int = 3
     ratios = []
     for _ in range(repeats):
         seconds = []
-        for loss in ("distillation", "hard"):
+        for loss in ("kl", "hard"):
             recipe = Recipe(views=1, loss=loss)
             seconds.append(train_rung(architecture, recipe, 0, 0, 0.2, None, views).seconds)
         ratios.append(seconds[0] / seconds[1])

@@ -33,7 +33,7 @@ BLOCKS: dict[Family, tuple[AnyBlock, ...]] = {
         Convolution(width=8, kernel=5, stride=2),
         ResidualConvolution(repeats=2),
         Pool(),
-        Separable(width=24),
+        Separable(width=16),
         LiquidScan(cell="cfc", hidden=16, axis="columns"),
     ),
 }

@@ -63,7 +63,7 @@ def test_training_leaves_the_random_state_of_its_process_alone(small_views: View
 @pytest.mark.parametrize("change", [{"seed": 4}, {"hard": True}, {"temperature": 4.0}], ids=str)
 def test_seed_and_recipe_matter(change: dict[str, object], small_views: ViewSource) -> None:
     def trained(seed: int = 3, hard: bool = False, temperature: float = 2.0) -> bytes:
-        recipe = replace(RECIPE, loss="hard" if hard else "distillation", temperature=temperature)
+        recipe = replace(RECIPE, loss="hard" if hard else "kl", temperature=temperature)
         return train_rung(student("cnn"), recipe, seed, 0, 1, None, small_views).checkpoint
 
     assert trained() != trained(**change)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kd.checkpoint import averaged_weights
-from kd.data import DataSet, DataSource
+from kd.data import DataSet
 from kd.export import export_onnx
 from kd.recipe import Recipe
 from kd.student_file import load_student, save_student
@@ -61,12 +61,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory, small_views: ViewSource, sma
     return folder
 
 
-def failed(folder: Path, source: DataSource, budget: Budget | None = None) -> set[str]:
-    return {check.name for check in verify_student(folder, source, budget or Budget()) if not check.ok}
+def failed(folder: Path, data: DataSet, budget: Budget | None = None) -> set[str]:
+    return {check.name for check in verify_student(folder, data, budget or Budget()) if not check.ok}
 
 
-def test_a_sound_folder_passes_every_check(sound: Path, small_source: DataSource) -> None:
-    checks = verify_student(sound, small_source, Budget())
+def test_a_sound_folder_passes_every_check(sound: Path, small_data: DataSet) -> None:
+    checks = verify_student(sound, small_data, Budget())
     assert [check for check in checks if not check.ok] == []
     assert [check.name for check in checks] == [
         "digest",
@@ -88,10 +88,10 @@ def test_a_sound_folder_passes_every_check(sound: Path, small_source: DataSource
     assert all("\n" not in check.detail for check in checks)
 
 
-def test_a_broken_budget_is_seen(sound: Path, small_source: DataSource) -> None:
+def test_a_broken_budget_is_seen(sound: Path, small_data: DataSet) -> None:
     parameters = STUDENT.cost().parameters
-    assert failed(sound, small_source, Budget(parameters=parameters)) == {"budget"}
-    assert failed(sound, small_source, Budget(parameters=parameters + 1)) == set()
+    assert failed(sound, small_data, Budget(parameters=parameters)) == {"budget"}
+    assert failed(sound, small_data, Budget(parameters=parameters + 1)) == set()
 
 
 def other_weights(folder: Path, data: DataSet) -> None:
@@ -170,45 +170,44 @@ def test_tampering_is_seen(
     broken: set[str],
     sound: Path,
     tmp_path: Path,
-    small_source: DataSource,
     small_data: DataSet,
 ) -> None:
     folder = tmp_path / STUDENT.digest
     shutil.copytree(sound, folder)
     tamper(folder, small_data)
     # what disagrees with a seed may disagree with more: its accuracy, and the export if that seed is the best
-    assert broken <= failed(folder, small_source)
+    assert broken <= failed(folder, small_data)
     if tamper is not other_network:
-        assert failed(folder, small_source) == broken
+        assert failed(folder, small_data) == broken
 
 
-def test_other_weights_are_seen(sound: Path, tmp_path: Path, small_source: DataSource, small_data: DataSet) -> None:
+def test_other_weights_are_seen(sound: Path, tmp_path: Path, small_data: DataSet) -> None:
     folder = tmp_path / STUDENT.digest
     shutil.copytree(sound, folder)
     other_weights(folder, small_data)
-    assert "seed 1 test" in failed(folder, small_source)
+    assert "seed 1 test" in failed(folder, small_data)
 
 
-def test_missing_weights_are_seen(sound: Path, tmp_path: Path, small_source: DataSource) -> None:
+def test_missing_weights_are_seen(sound: Path, tmp_path: Path, small_data: DataSet) -> None:
     folder = tmp_path / STUDENT.digest
     shutil.copytree(sound, folder)
     for seed in (0, 1):
         (folder / f"seed-{seed}.safetensors").unlink()
-    assert failed(folder, small_source) == {"seeds", "student.onnx"}
+    assert failed(folder, small_data) == {"seeds", "student.onnx"}
 
 
-def test_a_damaged_weights_file_is_seen(sound: Path, tmp_path: Path, small_source: DataSource) -> None:
+def test_a_damaged_weights_file_is_seen(sound: Path, tmp_path: Path, small_data: DataSet) -> None:
     folder = tmp_path / STUDENT.digest
     shutil.copytree(sound, folder)
     (folder / "seed-0.safetensors").write_bytes(b"hello")
-    assert "seed 0" in failed(folder, small_source)
+    assert "seed 0" in failed(folder, small_data)
 
 
-def test_a_folder_of_another_name_is_seen(sound: Path, tmp_path: Path, small_source: DataSource) -> None:
+def test_a_folder_of_another_name_is_seen(sound: Path, tmp_path: Path, small_data: DataSet) -> None:
     shutil.copytree(sound, tmp_path / "renamed")
-    assert failed(tmp_path / "renamed", small_source) == {"digest"}
+    assert failed(tmp_path / "renamed", small_data) == {"digest"}
 
 
-def test_no_folder_is_refused(tmp_path: Path, small_source: DataSource) -> None:
+def test_no_folder_is_refused(tmp_path: Path, small_data: DataSet) -> None:
     with pytest.raises(InputError, match="no retrained student"):
-        verify_student(tmp_path / "none", small_source, Budget())
+        verify_student(tmp_path / "none", small_data, Budget())

@@ -4,8 +4,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import optuna
 import pytest
+from optuna.trial import Trial, TrialState
 
 from kd.train import Epoch
 from space.architecture import FAMILIES, Architecture
@@ -53,14 +53,14 @@ def tell(store: Store, architecture: Architecture, outcome: Outcome, epochs: int
     for rung in RUNGS:
         if rung <= epochs:
             part = Rung(epochs=rung, curve=curve[done:rung], seconds=2.0 * (rung - done), checkpoint="")
-            store.ledger.record_rung(store.search_training(architecture.digest), part)
+            store.ledger.record_rung(store.training(architecture.digest), part)
             done = rung
     if outcome == "complete":
         store.study.tell(trial, [curve[-1].validation_accuracy, parameters])
     elif outcome == "failed":
-        store.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        store.study.tell(trial, state=TrialState.FAIL)
     elif outcome != "running":
-        store.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        store.study.tell(trial, state=TrialState.PRUNED)
 
 
 def retrain(store: Store, architecture: Architecture, tests: tuple[float, ...]) -> None:
@@ -70,7 +70,7 @@ def retrain(store: Store, architecture: Architecture, tests: tuple[float, ...]) 
     (folder / "architecture.json").write_text(architecture.to_json())
     for seed, test in enumerate(tests):
         curve = learning(seed + 7, 4 * architecture.cost().parameters, 40)
-        training = store.retraining(architecture.digest, seed)
+        training = store.training(architecture.digest, seed)
         store.ledger.record_rung(training, Rung(epochs=40, curve=curve, seconds=80.0, checkpoint=""))
         store.ledger.record_test(training, test, f"seed-{seed}.safetensors")
         (folder / f"seed-{seed}.safetensors").touch()
@@ -136,7 +136,10 @@ def weak(searched: Store) -> Store:
 
 @pytest.fixture
 def finished(searched: Store) -> Store:
-    """A study in which everything asked for is done: seven trials trained, the whole front retrained."""
+    """A study in which everything asked for is done: eight trials concluded, the whole front retrained."""
+    for trial in searched.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        Trial(searched.study, trial._trial_id).set_user_attr("outcome", "pruned")
+        searched.study.tell(trial.number, state=TrialState.PRUNED)
     for point in front(trial_records(searched), 0):
         retrain(searched, point.architecture, (0.991, 0.992, 0.993))
     return searched

@@ -156,7 +156,7 @@ def test_leaves_the_old_report_when_it_cannot_write(retrained: Store, monkeypatc
     def full(*_: object, **__: object) -> int:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
         write_report(retrained)
     assert page.read_bytes() == before

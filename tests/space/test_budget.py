@@ -1,15 +1,17 @@
+import math
 import random
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from space.architecture import FAMILIES, Architecture, Family
 from space.blocks.mlp import Dense
 from space.budget import Budget
-from space.domain import Domain, RandomTrial, check_feasible, fit, suggest
+from space.domain import RESOLUTION, WIDEST, Domain, RandomTrial, check_feasible, fit, size_range, suggest
 from space.errors import InputError
+from space.families import draw as draw_plan
 
 
 def draw(family: Family, seed: int) -> Architecture:
@@ -50,15 +52,68 @@ def test_every_broken_limit_is_named() -> None:
     assert all(name in objection for name in LIMITS)
 
 
+def within(budget: Budget, *families: Family) -> Domain:
+    smallest, largest = size_range(budget)
+    return Domain(families=families, smallest=smallest, largest=largest)
+
+
 def test_an_impossible_budget_is_refused_with_the_nearest_miss() -> None:
     with pytest.raises(InputError, match=r"no architecture of cnn, mlp meets .* parameters .* ≥ 20") as caught:
         check_feasible(Domain(families=("cnn", "mlp")), Budget(parameters=20), (1, 28, 28), 10, draws=200)
     assert "\n" not in str(caught.value)
 
 
+TIGHT = [Budget(parameters=300), Budget(macs=50_000), Budget(memory_bytes=1_500), Budget(int8_bytes=2_000)]
+
+
+@pytest.mark.parametrize("budget", TIGHT, ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_possible_budget_is_accepted(family: Family) -> None:
-    check_feasible(Domain(families=(family,)), Budget(parameters=500), (1, 28, 28), 10)
+def test_a_tight_budget_is_met_by_every_family_and_not_only_now_and_then(family: Family, budget: Budget) -> None:
+    domain, generator = within(budget, family), random.Random(0)
+    assert check_feasible(domain, budget, (1, 28, 28), 10) == []
+    draws = [suggest(RandomTrial(generator), domain, (1, 28, 28), 10) for _ in range(400)]
+    assert sum(budget.objection(architecture) is None for architecture in draws) >= 0.05 * len(draws)
+
+
+def test_a_family_that_cannot_meet_the_budget_is_named_in_one_line() -> None:
+    # 28 · 28 pixels and the same halved before the stem are 980 bytes
+    budget = Budget(memory_bytes=900)
+    (line,) = check_feasible(within(budget, "cnn", "mlp"), budget, (1, 28, 28), 10)
+    assert line.startswith("no cnn meets the budget, the nearest has memory_bytes 980 ≥ 900: leave it out of")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("budget", "smallest", "largest"),
+    [
+        (Budget(), Domain().smallest, Domain().largest),
+        (Budget(parameters=5_000), 250, 4_999),
+        (Budget(parameters=300), 149, 299),
+        (Budget(parameters=1), 1, 2),
+        (Budget(parameters=20_000), 250, 19_999),
+        (Budget(parameters=20_000, int8_bytes=2_000), 250, 1_999),
+        (Budget(parameters=None), Domain().smallest, Domain().largest),
+        (Budget(macs=50_000, memory_bytes=1_500), Domain().smallest, Domain().largest),
+    ],
+    ids=str,
+)
+def test_sizes_follow_from_the_budget(budget: Budget, smallest: int, largest: int) -> None:
+    assert size_range(budget) == (smallest, largest)
+
+
+@settings(max_examples=300)
+@given(architectures)
+def test_a_parameter_takes_a_byte_or_more(architecture: Architecture) -> None:
+    # so that a limit on bytes is one on parameters
+    assert architecture.cost().parameters <= architecture.cost().int8_bytes
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_draw_is_wasted_on_too_many_parameters(family: Family) -> None:
+    for budget in (Budget(), Budget(parameters=2_000)):
+        domain, generator = within(budget, family), random.Random(0)
+        draws = [suggest(RandomTrial(generator), domain, (1, 28, 28), 10) for _ in range(400)]
+        assert sum(budget.objection(architecture) is None for architecture in draws) >= 0.98 * len(draws)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(FAMILIES), st.floats(800, 12_000))
@@ -68,6 +123,29 @@ def test_a_draw_is_as_wide_as_its_size_allows(seed: int, family: Family, size: f
     )
     narrowest = suggest(RandomTrial(random.Random(seed), {"family": family, "size": 1.0}), Domain(), (1, 28, 28), 10)
     assert architecture.cost().parameters <= max(size, narrowest.cost().parameters)
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(FAMILIES), st.floats(100, 12_000))
+def test_fit_finds_the_largest_scale_to_its_resolution(seed: int, family: Family, size: float) -> None:
+    plan = draw_plan(RandomTrial(random.Random(seed)), family, (1, 28, 28))
+
+    def make(scale: float) -> Architecture:
+        return Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=plan(scale))
+
+    def fits(scale: float) -> bool:
+        return make(scale).cost().parameters <= size
+
+    found = fit(make, size)
+    if not fits(1.0):
+        assert found == make(1.0)
+        return
+    low, high = 1.0, WIDEST
+    while high / low > 1 + 1e-9:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    least = make(max(1.0, low / math.exp(RESOLUTION))).cost().parameters
+    assert least <= found.cost().parameters <= make(low).cost().parameters <= size
 
 
 def test_fit_finds_the_widest() -> None:

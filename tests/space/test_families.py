@@ -104,7 +104,7 @@ DESIGNS: dict[str, tuple[Family, tuple[AnyBlock, ...], dict[str, Any]]] = {
             Bilinear(rows=10, columns=8, heads=1),
             Bilinear(rows=5, columns=4, heads=1),
         ),
-        {"activation": "relu", "kind": "rows and columns", "stem": True, "stem.width": 2, "heads": 2, "layers": 3}
+        {"activation": "relu", "kind": "rows and columns", "stem": True, "stem.width": 0.2, "heads": 2, "layers": 3}
         | {"1.columns": 0.8, "2.residual": True, "3.residual": False, "3.rows": 0.5, "3.columns": 0.5}
         | {"head": "flatten"},
     ),

@@ -98,7 +98,8 @@ def test_a_space_without_a_family_that_fits_is_refused() -> None:
     with pytest.raises(InputError, match=r"cnn needs .* inputs have 1; liquid needs .*: add mlp") as caught:
         check_feasible(domain, Budget(), (1, 8), 4)
     assert "\n" not in str(caught.value)
-    check_feasible(Domain(families=("cnn", "mlp")), Budget(), (1, 8), 4)
+    lines = check_feasible(Domain(families=("cnn", "mlp")), Budget(), (1, 8), 4)
+    assert lines == ["left out: cnn needs at least 4 time steps, inputs have 1"]
 
 
 def test_batches_of_one_in_evaluation() -> None:

@@ -60,10 +60,12 @@ def test_a_configuration_survives_its_json(tmp_path: Path) -> None:
         ({"search": {"rungs": [3, 1]}}, r"search\.rungs = \[3, 1\]: must be rising"),
         ({"search": {"rungs": [1, 1]}}, r"search\.rungs = \[1, 1\]: must be rising"),
         ({"search": {"rungs": 3}}, r"search\.rungs = 3"),
+        ({"search": {"sampler": "grid"}}, r"search\.sampler = 'grid': input should be 'tpe', 'evolution' or 'random'"),
         ({"search": 3}, "search = 3"),
         ({"space": {"families": []}}, r"space\.families"),
         ({"space": {"families": ["cnn", "kan"]}}, r"space\.families\.1 = 'kan'"),
         ({"space": {"smallest": 500, "largest": 500}}, r"space\.smallest = 500"),
+        ({"space": {"smallest": 500}, "budget": {"parameters": 400}}, r"space\.smallest = 500: must be below .* = 399"),
         ({"budget": {"parameters": 0}}, r"budget\.parameters = 0"),
         ({"budget": {"weights": 10}}, r"unknown key budget\.weights"),
         ({"recipe": {"loss": "l2"}}, r"recipe\.loss = 'l2'"),
@@ -83,6 +85,23 @@ def test_wrong_settings_are_refused_in_one_line(settings: dict[str, object], mat
     refused(match, settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "smallest", "largest"),
+    [
+        ({"budget": {"parameters": 5_000}}, 250, 4_999),
+        ({"budget": {"parameters": 300}}, 149, 299),
+        ({"budget": {"parameters": 5_000}, "space": {"smallest": 400}}, 400, 4_999),
+        ({"budget": {"parameters": 5_000}, "space": {"largest": 7_000}}, 250, 7_000),
+        ({"budget": {"int8_bytes": 2_000}}, 250, 1_999),
+    ],
+    ids=str,
+)
+def test_sizes_follow_from_the_budget_unless_given(settings: dict[str, object], smallest: int, largest: int) -> None:
+    config = parse(settings)
+    assert (config.space.smallest, config.space.largest) == (smallest, largest)
+    assert parse(json.loads(config.to_json())) == config
+
+
 def test_a_whole_number_may_stand_for_a_float() -> None:
     assert parse({"search": {"hours": 2}, "recipe": {"temperature": 4}}).search.hours == 2
 
@@ -95,6 +114,7 @@ def test_a_whole_number_may_stand_for_a_float() -> None:
         ("recipe.learning_rate=1e-3", lambda c: c.recipe.learning_rate == 1e-3),
         ("recipe.loss=hard", lambda c: c.recipe.loss == "hard"),
         ('recipe.loss="hard"', lambda c: c.recipe.loss == "hard"),
+        ("search.sampler=evolution", lambda c: c.search.sampler == "evolution"),
         ("search.rungs=[1, 2]", lambda c: c.search.rungs == (1, 2)),
         ('space.families=["mlp", "cnn"]', lambda c: c.space.families == ("mlp", "cnn")),
         ("retrain.recipe.epochs=3", lambda c: c.retrain.recipe.epochs == 3),

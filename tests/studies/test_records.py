@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kd.train import Epoch
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
-from studies.config import Config
+from studies.config import Config, Retrain, Search
 from studies.directory import RunDirectory
 from studies.ledger import Rung
 from studies.records import (
@@ -18,12 +18,16 @@ from studies.records import (
     SeedRecord,
     StudentRecord,
     TrialRecord,
+    chosen,
     frame,
     front,
+    is_done,
+    is_searched,
     spread,
     student_front,
     student_records,
     trial_records,
+    unfinished,
 )
 from studies.store import create, opened
 
@@ -135,6 +139,26 @@ def test_retrained_students_are_chosen_on_validation_never_on_test() -> None:
     assert student_front([large, small]) == [small]
 
 
+def test_what_lacks_seeds_is_still_to_be_retrained() -> None:
+    half, whole = retrained(1, [0.9], [0.9]), retrained(2, [0.9, 0.9], [0.9, 0.9])
+    left = unfinished([student(1), student(2), student(3)], 2, [half, whole])
+    assert [(r.architecture, r.seed) for r in left] == [(student(1), 1), (student(3), 0), (student(3), 1)]
+    assert unfinished([student(2)], 1, [whole]) == []
+
+
+def test_a_study_is_done_when_its_front_is_retrained() -> None:
+    config = Config(search=Search(trials=3), retrain=Retrain(points=2, seeds=2))
+    trials = [trial(0, 1, 0.91), trial(1, 2, 0.92), trial(2, 3, 0.93)]
+    ends = [retrained(width, [0.9, 0.9], [0.9, 0.9]) for width in (1, 3)]
+    assert [point.architecture for point in chosen(trials, config)] == [student(1), student(3)]
+    assert is_done(trials, ends, config)
+    assert not is_done(trials, ends[:1], config)
+    others = [trial(3, 4, None, "rejected"), trial(4, 3, None, "duplicate")]
+    assert not is_searched([*trials[:2], *others], config)
+    assert is_searched([*trials, *others], config)
+    assert not is_searched([*trials, trial(3, 4, None, "running")], config)
+
+
 def test_the_table_has_a_row_a_trial() -> None:
     table = frame([trial(3, 2, 0.5), trial(4, 1, None, "rejected")])
     assert list(table["trial"]) == [3, 4]
@@ -166,7 +190,7 @@ def test_a_trial_is_told_from_optuna_and_the_ledger(
             "epochs": limit,
         }.items():
             started.set_user_attr(key, value)
-        training = store.search_training(student(2).digest)
+        training = store.training(student(2).digest)
         store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0, checkpoint="a"))
         store.ledger.record_rung(training, Rung(epochs=3, curve=(epoch(2), epoch(3)), seconds=3.0, checkpoint="b"))
         (record,) = trial_records(store)
@@ -188,7 +212,7 @@ def test_students_are_those_with_a_test_reading(tmp_path: Path, teacher_path: Pa
             folder.mkdir(parents=True)
             (folder / "architecture.json").write_text(json.dumps(json.loads(student(width).to_json())))
             for seed in seeds:
-                training = store.retraining(student(width).digest, seed)
+                training = store.training(student(width).digest, seed)
                 store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0, checkpoint="a"))
                 store.ledger.record_test(training, 0.9 + seed / 1_000, "weights")
                 (folder / f"seed-{seed}.safetensors").touch()

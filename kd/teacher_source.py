@@ -1,0 +1,218 @@
+"""Which teachers answer for the pixels of a view: shipped ones, ones trained here, and the user's own.
+
+An open teacher is a function from pixels in 0..1, float32 (batch, *shape), to logits (batch, classes).
+"""
+
+import hashlib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import onnxruntime
+import torch
+import torchvision
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from kd import teacher as teachers
+from kd.data import SHIPPED, DataSet
+from kd.export import Deployed
+from kd.student_file import load_student
+from space.errors import InputError
+
+Answer = Callable[[Tensor], Tensor]
+PROBED = 8
+"""Training images that a teacher must answer for before a study starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherSource:
+    """One teacher, or several whose probabilities are averaged.
+
+    Each of `models` is the name of a data set whose teacher is shipped, a `.safetensors` file that `wunderkind teach`
+    or a retraining wrote (a student may teach smaller ones), an `.onnx` file, `torchvision:NAME`, or
+    `package.module:callable`, which is called without arguments and gives a module. The latter two take their weights
+    from the file of the same place in `weights`: `.safetensors`, or a state dict saved by torch. They get pixels in
+    0..1, or standardised ones (mean and deviation of the training data) when `standardised` is set; so do ONNX files.
+    """
+
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = ("mnist",)
+    weights: tuple[str, ...] = ()
+    standardised: bool = False
+
+    def resolved(self) -> "TeacherSource":
+        """The same with absolute paths, for workers that may run elsewhere; raises InputError for a missing file."""
+        if self.weights and len(self.weights) != len(self.models):
+            raise InputError(
+                f"{len(self.models)} teachers, {len(self.weights)} files of weights: give one file a teacher, in order"
+            )
+        models = tuple(str(_path(model)) if _is_file(model) else model for model in self.models)
+        weights = tuple(str(_existing(Path(name))) for name in self.weights)
+        return TeacherSource(models=models, weights=weights, standardised=self.standardised)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that determines the answers: the files' content, the names of code."""
+        parts = [_file_hash(Path(name)) if _is_file(name) else name for name in self.resolved().models]
+        parts += [_file_hash(Path(name)) for name in self.weights]
+        parts += ["standardised"] if self.standardised else []
+        return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def open_teacher(source: TeacherSource, data: DataSet, device: torch.device) -> Answer:
+    """Open all teachers of a source and try them on a few training images.
+
+    Several teachers answer with the logarithm of the mean of their probabilities (Hinton et al. 2015, section 2.1).
+
+    Raises:
+        InputError: for a missing or unreadable file, code that cannot be called, logits of a wrong shape, NaN.
+    """
+    source = source.resolved()
+    weights = source.weights or ("",) * len(source.models)
+    answers = [_open(model, file, source, data, device) for model, file in zip(source.models, weights, strict=True)]
+    if len(answers) == 1:
+        return answers[0]
+
+    def ensemble(pixels: Tensor) -> Tensor:
+        return torch.stack([answer(pixels).log_softmax(1) for answer in answers]).logsumexp(0)
+
+    return ensemble
+
+
+def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device: torch.device) -> Answer:
+    if weights and ":" not in model:
+        raise InputError(f"teacher {model} brings its own weights: leave {weights} away")
+    if model.endswith(".safetensors"):
+        answer = _of_module(_own(Path(model), data, device), device)
+    elif model.endswith(".onnx"):
+        answer = _of_onnx(Path(model), device)
+    else:
+        module = _make(model, data.classes)
+        if weights:
+            _fill(module, Path(weights), model)
+        answer = _of_module(module.to(device).eval(), device)
+    if source.standardised and not model.endswith(".safetensors"):
+        plain = answer
+
+        def answer(pixels: Tensor) -> Tensor:
+            return plain((pixels - data.mean) / data.std)
+
+    _probe(model, answer, data, device)
+    return answer
+
+
+def _own(path: Path, data: DataSet, device: torch.device) -> nn.Module:
+    try:
+        with safe_open(path, framework="pt") as archive:
+            is_student = "student" in (archive.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"cannot read a teacher from {path} ({_line(error)}): make one with wunderkind teach"
+        ) from error
+    if is_student:
+        return Deployed(load_student(path)).to(device)
+    teacher = teachers.load(path, device)
+    teachers.check(teacher, data)
+    return teachers.fused(teacher)
+
+
+def _of_module(module: nn.Module, device: torch.device) -> Answer:
+    def answer(pixels: Tensor) -> Tensor:
+        return teachers.teacher_logits(module, pixels.to(device)).float()
+
+    return answer
+
+
+def _of_onnx(path: Path, device: torch.device) -> Answer:
+    wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
+    available = onnxruntime.get_available_providers()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, [p for p in [*wanted, "CPUExecutionProvider"] if p in available]
+        )
+    except Exception as error:  # onnxruntime has a dozen unrelated classes for a model it cannot read
+        raise InputError(f"cannot read a teacher from {path} ({_line(error)}): export it again") from error
+    first, *others = session.get_inputs()
+    if others:
+        raise InputError(f"{path} has {1 + len(others)} inputs: a teacher takes one, the pixels")
+
+    def answer(pixels: Tensor) -> Tensor:
+        logits = session.run(None, {first.name: pixels.cpu().numpy().astype(np.float32)})[0]
+        return torch.from_numpy(np.asarray(logits, np.float32)).to(device)
+
+    return answer
+
+
+def _make(model: str, classes: int) -> nn.Module:
+    place, _, name = model.partition(":")
+    try:
+        if place == "torchvision":
+            module = torchvision.models.get_model(name, weights=None, num_classes=classes)
+        else:
+            if os.getcwd() not in sys.path:
+                sys.path.append(os.getcwd())  # a console script does not look there, python does
+            module = getattr(importlib.import_module(place), name)()
+    except Exception as error:  # the user's code may raise anything
+        raise InputError(f"teacher {model}: {_line(error)}: name an importable module and a callable in it") from error
+    if not isinstance(module, nn.Module):
+        raise InputError(f"teacher {model} gives a {type(module).__name__}: it must give a torch.nn.Module")
+    return module
+
+
+def _fill(module: nn.Module, path: Path, model: str) -> None:
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        module.load_state_dict(state)
+    except (OSError, RuntimeError, TypeError, ValueError, AttributeError, SafetensorError, EOFError) as error:
+        raise InputError(f"weights {path} do not fit teacher {model} ({_line(error)}): check both") from error
+    except Exception as error:  # pickle's errors, among them torch's refusal of anything but tensors
+        raise InputError(f"cannot read weights from {path} ({_line(error)}): save a state dict of tensors") from error
+
+
+def _probe(model: str, answer: Answer, data: DataSet, device: torch.device) -> None:
+    pixels = data.train.images[:PROBED].to(device).float() / 255
+    try:
+        logits = answer(pixels)
+    except Exception as error:  # the user's code may raise anything
+        shape = tuple(pixels.shape)
+        raise InputError(f"teacher {model} cannot answer for pixels of shape {shape} ({_line(error)})") from error
+    if tuple(logits.shape) != (len(pixels), data.classes):
+        raise InputError(
+            f"teacher {model} gives logits of shape {tuple(logits.shape)} for {len(pixels)} images, "
+            f"{data.name} has {data.classes} classes: it must give ({len(pixels)}, {data.classes})"
+        )
+    if not bool(logits.isfinite().all()):
+        raise InputError(f"teacher {model} gives logits that are not finite: check its weights and `standardised`")
+
+
+def _is_file(model: str) -> bool:
+    return model in SHIPPED or model.endswith((".safetensors", ".onnx"))
+
+
+def _path(model: str) -> Path:
+    return _existing(teachers.shipped(model) if model in SHIPPED else Path(model))
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"no teacher at {path}: make one with wunderkind teach, or check the path")
+    return path.resolve()
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

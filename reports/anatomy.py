@@ -1,0 +1,94 @@
+"""A student layer by layer: what each block is, what it gives, what it costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from reports.formats import costs, count, dimensions
+from space.architecture import Architecture, layers
+from space.blocks.block import Cost, Shape, maps, size
+from studies.shipped import find, names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """The input, a block or the classifier; its weights are applied `repeats` times, which `cost` covers."""
+
+    name: str
+    activation: str
+    shape: Shape
+    cost: Cost
+    repeats: int = 1
+
+
+def anatomy(architecture: Architecture) -> list[Layer]:
+    """The input, all blocks, the classifier; their costs add up to the student's."""
+    *inputs, last = architecture.shapes()
+    free = Cost.of(weights=0, trained=0, kept=0, macs=0, memory=0)
+    blocks = [
+        Layer(
+            name=layers(replace(architecture, shape=shape, blocks=(block,))),
+            activation=getattr(block, "activation", "").replace("_", " "),
+            shape=block.output(shape),
+            cost=block.cost(shape),
+            repeats=getattr(block, "repeats", getattr(block, "unfolds", 1)),
+        )
+        for block, shape in zip(architecture.blocks, inputs, strict=True)
+    ]
+    classifier = Layer(
+        name=f"linear {architecture.classes}",
+        activation="",
+        shape=(architecture.classes, 1, 1),
+        cost=_rest(architecture.cost(), [layer.cost for layer in blocks], size(last) + architecture.classes),
+    )
+    return [Layer(name="input", activation="", shape=maps(architecture.shape), cost=free), *blocks, classifier]
+
+
+def layer_table(architecture: Architecture) -> RenderableType:
+    """The layers as a table for the terminal, with the student's totals and its digest."""
+    total = architecture.cost()
+    table = Table(box=None, pad_edge=False, show_footer=True, footer_style="bold")
+    table.add_column("layer", "total, peak memory", overflow="fold")
+    table.add_column("activation")
+    for name, footer in (
+        ("output", ""),
+        ("parameters", count(total.parameters)),
+        ("MACs", count(total.macs)),
+        ("memory (B)", count(total.memory_bytes)),
+    ):
+        table.add_column(name, footer, justify="right", no_wrap=True)
+    for layer in anatomy(architecture):
+        table.add_row(
+            layer.name,
+            layer.activation,
+            dimensions(layer.shape),
+            count(layer.cost.parameters),
+            count(layer.cost.macs),
+            count(layer.cost.memory_bytes),
+        )
+    head = Text(f"{architecture.family} {architecture.digest}", style="bold")
+    return Group(head, Text(costs(total)), Text(), table)
+
+
+def shipped_table() -> RenderableType:
+    """The shipped architectures as a table for the terminal."""
+    table = Table("architecture", "family", box=None, pad_edge=False)
+    table.add_column("parameters", justify="right")
+    table.add_column("layers", overflow="fold")
+    for name in names():
+        architecture = find(name)
+        table.add_row(name, architecture.family, count(architecture.cost().parameters), layers(architecture))
+    return table
+
+
+def _rest(total: Cost, parts: Sequence[Cost], memory: int) -> Cost:
+    return Cost(
+        parameters=total.parameters - sum(part.parameters for part in parts),
+        deployed_parameters=total.deployed_parameters - sum(part.deployed_parameters for part in parts),
+        macs=total.macs - sum(part.macs for part in parts),
+        memory_bytes=memory,
+        int8_bytes=total.int8_bytes - sum(part.int8_bytes for part in parts),
+    )

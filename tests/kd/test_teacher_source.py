@@ -1,0 +1,167 @@
+"""Teachers of every kind, on MNIST's own images."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from kd import teacher as teachers
+from kd.data import DataSet, DataSource, load
+from kd.student_file import load_student, save_student
+from kd.teacher_source import TeacherSource, open_teacher
+from space.architecture import Architecture
+from space.blocks.convolution import Convolution, GlobalAverage
+from space.errors import InputError
+from space.student import build
+
+CPU = torch.device("cpu")
+CODE = """
+import torch
+from torch import nn
+
+class Small(nn.Module):
+    def __init__(self, classes=10):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(784, classes))
+    def forward(self, pixels):
+        return self.layers(pixels)
+
+def eleven():
+    return Small(11)
+
+def broken():
+    model = Small()
+    model.layers[1].bias.data.fill_(float("nan"))
+    return model
+
+def number():
+    return 7
+"""
+
+
+@pytest.fixture(scope="module")
+def data() -> DataSet:
+    return load(DataSource())
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "my_teachers.py").write_text(CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def pixels(data: DataSet) -> torch.Tensor:
+    return data.test.images[:32].float() / 255
+
+
+def ask(source: TeacherSource, data: DataSet) -> torch.Tensor:
+    with torch.no_grad():
+        return open_teacher(source, data, CPU)(pixels(data))
+
+
+def export(module: nn.Module, path: Path) -> None:
+    torch.onnx.export(
+        module,
+        (torch.zeros(2, 1, 28, 28),),
+        path,
+        input_names=["pixels"],
+        dynamic_shapes=({0: torch.export.Dim("n")},),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+
+
+def test_the_shipped_teacher_answers_as_its_file_says(data: DataSet) -> None:
+    expected = teachers.load(teachers.shipped("mnist"), CPU)(pixels(data))
+    torch.testing.assert_close(ask(TeacherSource(), data), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_teacher_from_onnx_answers_as_it_did_in_pytorch(data: DataSet, tmp_path: Path) -> None:
+    path = tmp_path / "teacher.onnx"
+    export(teachers.load(teachers.shipped("mnist"), CPU), path)
+    torch.testing.assert_close(
+        ask(TeacherSource(models=(str(path),)), data), ask(TeacherSource(), data), rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_the_users_code_and_weights(data: DataSet, code: Path, suffix: str) -> None:
+    state = {"layers.1.weight": torch.randn(10, 784), "layers.1.bias": torch.randn(10)}
+    weights = code / f"weights{suffix}"
+    save_file(state, weights) if suffix == ".safetensors" else torch.save(state, weights)
+    source = TeacherSource(models=("my_teachers:Small",), weights=(str(weights),), standardised=True)
+    flat = ((pixels(data) - data.mean) / data.std).flatten(1)
+    expected = flat @ state["layers.1.weight"].T + state["layers.1.bias"]
+    torch.testing.assert_close(ask(source, data), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_torchvision_models_go_by_name(data: DataSet) -> None:
+    with pytest.raises(InputError, match="torchvision:squeezenet1_1 cannot answer for pixels of shape"):
+        ask(TeacherSource(models=("torchvision:squeezenet1_1",)), data)  # it takes three channels, MNIST has one
+
+
+def test_an_ensemble_averages_probabilities(data: DataSet, code: Path) -> None:
+    both = ask(TeacherSource(models=("mnist", "my_teachers:Small")), data)
+    parts = [ask(TeacherSource(models=(name,)), data).softmax(1) for name in ("mnist", "my_teachers:Small")]
+    torch.testing.assert_close(both.softmax(1), (parts[0] + parts[1]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("my_teachers:eleven", r"gives logits of shape \(8, 11\).*must give \(8, 10\)"),
+        ("my_teachers:broken", "not finite"),
+        ("my_teachers:number", "gives a int"),
+        ("my_teachers:absent", "absent"),
+        ("no_such_module:thing", "no_such_module"),
+        ("torchvision:no_such_model", "no_such_model"),
+        ("missing.safetensors", "no teacher at missing.safetensors"),
+        ("plain-name", "name an importable module"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(data: DataSet, code: Path, model: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        ask(TeacherSource(models=(model,)), data)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_teachers(data: DataSet, code: Path) -> None:
+    (code / "broken.onnx").write_bytes(b"not a model")
+    with pytest.raises(InputError, match="cannot read a teacher"):
+        ask(TeacherSource(models=("broken.onnx",)), data)
+    torch.save({"code": print}, code / "evil.pt")
+    with pytest.raises(InputError, match="cannot read weights"):
+        ask(TeacherSource(models=("my_teachers:Small",), weights=("evil.pt",)), data)
+    with pytest.raises(InputError, match="1 teachers, 2 files"):
+        ask(TeacherSource(models=("my_teachers:Small",), weights=("evil.pt", "evil.pt")), data)
+    with pytest.raises(InputError, match="brings its own weights"):
+        ask(TeacherSource(models=("mnist",), weights=("evil.pt",)), data)
+
+
+def test_the_fingerprint_is_of_the_content(code: Path) -> None:
+    assert TeacherSource().fingerprint() == TeacherSource(models=(str(teachers.shipped("mnist")),)).fingerprint()
+    save_file({"layers.1.weight": torch.zeros(10, 784)}, code / "a.safetensors")
+    source = TeacherSource(models=("my_teachers:Small",), weights=("a.safetensors",))
+    before = source.fingerprint()
+    save_file({"layers.1.weight": torch.ones(10, 784)}, code / "a.safetensors")
+    assert source.fingerprint() != before
+
+
+def test_a_student_may_teach(data: DataSet, tmp_path: Path) -> None:
+    architecture = Architecture(
+        family="cnn", shape=data.shape, classes=10, blocks=(Convolution(width=4, stride=2), GlobalAverage())
+    )
+    path = tmp_path / "seed-0.safetensors"
+    save_student(path, build(architecture).state_dict(), architecture, data)
+    student = load_student(path)
+    expected = student.module((pixels(data) - data.mean) / data.std)
+    torch.testing.assert_close(ask(TeacherSource(models=(str(path),)), data), expected)
+    (tmp_path / "damaged.safetensors").write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="cannot read a teacher"):
+        ask(TeacherSource(models=(str(tmp_path / "damaged.safetensors"),)), data)

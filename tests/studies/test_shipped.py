@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from space.architecture import Architecture
+from space.blocks.mlp import Dense
+from space.budget import Budget
+from space.errors import InputError
+from studies.shipped import find, names
+
+PARAMETERS = {"row-column": 8_642, "tied-cnn": 9_682, "tied-cnn-4k": 3_832, "tied-depthwise": 7_858}
+
+
+def test_shipped_architectures_are_named() -> None:
+    assert names() == sorted(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_shipped_architecture_is_within_the_budget_and_fits_mnist(name: str) -> None:
+    architecture = find(name)
+    assert architecture.cost().parameters == PARAMETERS[name]
+    assert Budget().objection(architecture) is None
+    assert (architecture.shape, architecture.classes) == ((1, 28, 28), 10)
+
+
+def test_an_architecture_is_found_by_its_file(tmp_path: Path) -> None:
+    architecture = Architecture(family="mlp", shape=(1, 4, 4), classes=3, blocks=(Dense(width=5),))
+    path = tmp_path / "mine.json"
+    path.write_text(architecture.to_json())
+    assert find(str(path)) == architecture
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("tied-cmn", "unknown architecture 'tied-cmn': use one of row-column, tied-cnn"),
+        ("none.json", "no architecture file at none.json"),
+    ],
+)
+def test_what_is_not_there_is_refused(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        find(text)
