@@ -1,11 +1,10 @@
-"""Data sets: loaded strictly, split once, held as uint8 tensors."""
+"""Data sets: loaded strictly, split once, held as tensors."""
 
 import hashlib
-import io
-import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -13,32 +12,48 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from kd.sources import idx, images, named, npz
+from kd.sources.check import Part, checked
+from kd.sources.raw import Raw
 from space.errors import InputError
 
 ASSETS = Path(__file__).parent / "assets"
 SHIPPED = {"mnist": "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"}
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+Side = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSource:
     """Which data to load and how to split it.
 
-    `name` is a shipped data set ("mnist") or the path of an `.npz` file holding `x_train y_train x_test y_test`:
-    images uint8 of shape (n, height, width) or (n, channels, height, width), labels integers 0..classes-1.
-    `sha256`, if given, must match the file. `validation` images are held out of the training split,
-    stratified by class and fixed by `seed`.
+    `name` is "mnist", which is shipped, one of `kd.sources.named.NAMES`, or a path:
+
+    - an `.npz` file holding `x_train y_train x_test y_test` and, if there is one, a validation split `x_val y_val`.
+      Images are uint8 of shape (n, height, width), (n, height, width, channels) or (n, channels, height, width),
+      sequences floating of shape (n, time, features). Labels are integers 0..classes-1;
+    - a folder of IDX files;
+    - a folder of class folders of images, below `train` and `test` or unsplit. Images of unequal sizes are resized to
+      `size` (height, width). `test` is the share of images held out where there is no test split.
+
+    `sha256`, if given, must match the data. `validation` samples are held out of the training split where the data has
+    no validation split of its own. What is held out is stratified by class and fixed by `seed`.
     """
 
     name: str = "mnist"
     sha256: str | None = None
     validation: int = 5_000
     seed: Annotated[int, Field(ge=0)] = 0
+    size: tuple[Side, Side] | None = None
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """Images uint8 of shape (n, channels, height, width) and labels int64 of shape (n,)."""
+    """Labels int64 of shape (n,) and what they label, (n, channels, height, width).
+
+    Images are uint8. Sequences are float32, one channel a feature, time as height, width 1: a convolution runs along
+    time and statistics are per feature.
+    """
 
     images: Tensor
     labels: Tensor
@@ -46,67 +61,92 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DataSet:
-    """A loaded data set; `digest` identifies the file and the split, `mean` and `std` are of pixels in 0..1."""
+    """A loaded data set.
+
+    `origin` is where it was read, `digest` identifies content and split, `names` are the classes'. `mean` and `std`
+    have one value a channel, over training images with pixels in 0..1, or over training sequences as they are.
+    """
 
     name: str
     source: DataSource
+    origin: str
     digest: str
-    classes: int
-    mean: float
-    std: float
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     train: Split
     validation: Split
     test: Split
 
     @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.names)
+
+    @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height, width of one image."""
+        """Channels, height, width of one image; features, time, 1 of one sequence."""
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
 
+    @property
+    def sequences(self) -> bool:
+        """Whether it holds sequences, not images."""
+        return self.train.images.dtype != torch.uint8
+
 
 def load(source: DataSource) -> DataSet:
-    """Load and check a data set; raises InputError for a missing, damaged or ill-shaped file."""
-    path = ASSETS / f"{source.name}.npz" if source.name in SHIPPED else Path(source.name)
-    if source.name not in SHIPPED and path.suffix != ".npz":
-        raise InputError(
-            f"unknown data set '{source.name}': use one of {', '.join(SHIPPED)} or the path of an .npz file"
-        )
-    if not path.is_file():
-        raise InputError(f"no data file at {path}: check the path")
-    content = path.read_bytes()
-    checksum = hashlib.sha256(content).hexdigest()
+    """Load and check a data set; raises InputError for a missing, damaged or ill-shaped one."""
+    raw = _read(source)
     expected = SHIPPED.get(source.name, source.sha256)
-    if expected is not None and checksum != expected:
-        raise InputError(f"checksum of {path} is {checksum}, expected {expected}: the file is damaged, get it again")
-    arrays = _read(path, content)
-    x_train, y_train = _check(path, "train", arrays["x_train"], arrays["y_train"])
-    x_test, y_test = _check(path, "test", arrays["x_test"], arrays["y_test"])
-    if x_train.shape[1:] != x_test.shape[1:]:
-        raise InputError(
-            f"{path}: x_train images are {x_train.shape[1:]}, x_test images {x_test.shape[1:]}: make them equal"
-        )
-    classes = _count_classes(path, y_train, y_test)
-    if not classes <= source.validation <= len(y_train) - classes:
-        raise InputError(
-            f"data.validation is {source.validation}: it must leave at least one image a class on both sides "
-            f"({classes} to {len(y_train) - classes})"
-        )
-    held_out = stratified(y_train, source.validation, source.seed)
-    kept = np.setdiff1d(np.arange(len(y_train)), held_out)
-    mean, std = _moments(x_train[kept])
-    digest = hashlib.sha256(f"{checksum} {source.validation} {source.seed}".encode()).hexdigest()[:16]
+    if expected is not None and raw.checksum != expected:
+        raise InputError(f"checksum of {raw.origin} is {raw.checksum}, expected {expected}: get the data again")
+    parts, classes = checked(raw)
+    identity: list[object] = [raw.checksum, source.validation, source.seed]
+    if "test" not in parts:
+        count = round(source.test * len(parts["train"][1]))
+        parts |= _held_out(parts["train"], "test", count, f"data.test is {source.test}", source.seed, classes)
+        identity.append(f"test {source.test}")
+    if "val" not in parts:
+        count = source.validation
+        parts |= _held_out(parts["train"], "val", count, f"data.validation is {count}", source.seed, classes)
+    mean, std = _moments(parts["train"][0])
+    if len(mean) > 1:
+        identity += mean  # which one channel never needed
+    digest = hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16]
     return DataSet(
-        name=path.stem,
+        name=Path(source.name).resolve().name.removesuffix(".npz"),
         source=source,
+        origin=raw.origin,
         digest=digest,
-        classes=classes,
-        mean=round(mean, 6),
-        std=round(max(std, 1e-3), 6),
-        train=_split(x_train[kept], y_train[kept]),
-        validation=_split(x_train[held_out], y_train[held_out]),
-        test=_split(x_test, y_test),
+        names=raw.names or tuple(map(str, range(classes))),
+        mean=mean,
+        std=std,
+        train=_split(parts["train"]),
+        validation=_split(parts["val"]),
+        test=_split(parts["test"]),
     )
+
+
+def class_counts(data: DataSet) -> Tensor:
+    """Samples of each class, int64 of shape (3, classes): training, validation, test."""
+    splits = (data.train, data.validation, data.test)
+    return torch.stack([torch.bincount(split.labels, minlength=data.classes) for split in splits])
+
+
+def values(images: Tensor) -> Tensor:
+    """Samples as a teacher or an exported student takes them, float32: pixels in 0..1, sequences as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def per_channel(statistic: Sequence[float], device: torch.device | None = None) -> Tensor:
+    """Values one a channel, to be broadcast over (batch, channels, height, width): float32 (channels, 1, 1)."""
+    return torch.tensor(statistic, dtype=torch.float32, device=device)[:, None, None]
+
+
+def stored_statistic(value: Any) -> tuple[float, ...]:
+    """Mean or deviation from a file's JSON: a list, or one number as older files have it."""
+    return tuple(map(float, value)) if isinstance(value, list) else (float(value),)
 
 
 def stratified(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
@@ -119,55 +159,55 @@ def stratified(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.i
     return np.sort(np.concatenate([m[:n] for m, n in zip(members, counts, strict=True)]))
 
 
-def _read(path: Path, content: bytes) -> dict[str, NDArray[np.generic]]:
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            missing = [name for name in ARRAYS if name not in archive]
-            if missing:
-                raise InputError(f"{path} lacks {', '.join(missing)}: it must hold {' '.join(ARRAYS)}")
-            return {name: archive[name] for name in ARRAYS}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a readable .npz file ({error}): save it with numpy.savez") from error
-
-
-def _check(
-    path: Path, part: str, images: NDArray[np.generic], labels: NDArray[np.generic]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    if images.dtype != np.uint8:
-        raise InputError(f"{path}: x_{part} is {images.dtype}, must be uint8 pixels 0..255")
-    if images.ndim == 3:
-        images = images[:, None]
-    if images.ndim != 4 or 0 in images.shape:
-        raise InputError(f"{path}: x_{part} has shape {images.shape}, must be (n, [channels,] height, width)")
-    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"{path}: y_{part} is {labels.dtype} of shape {labels.shape}, must be {len(images)} integers")
-    return images.astype(np.uint8, copy=False), labels.astype(np.int64)
-
-
-def _count_classes(path: Path, y_train: NDArray[np.int64], y_test: NDArray[np.int64]) -> int:
-    present = np.unique(y_train)
-    if len(present) < 2 or not np.array_equal(present, np.arange(len(present))):
+def _read(source: DataSource) -> Raw:
+    if source.name in SHIPPED:
+        return npz.read(ASSETS / f"{source.name}.npz")
+    if source.name in named.NAMES:
+        return named.read(source.name, named.cache_folder())
+    path = Path(source.name)
+    if path.suffix == ".npz":
+        return npz.read(path)
+    if not source.name or not path.is_dir():
         raise InputError(
-            f"{path}: y_train holds labels {present[:12].tolist()}, must be 0..classes-1, each at least once"
+            f"unknown data set '{source.name}': use one of {', '.join((*SHIPPED, *named.NAMES))} or the path of an "
+            ".npz file, of a folder of IDX files or of class folders of images"
         )
-    if not np.isin(y_test, present).all():
+    return idx.read(path) if idx.find(path) else images.read(path, source.size)
+
+
+def _held_out(train: Part, name: str, count: int, setting: str, seed: int, classes: int) -> dict[str, Part]:
+    """The training split and a new one, stratified, that takes `count` samples of it."""
+    x, y = train
+    if not classes <= count <= len(y) - classes:
         raise InputError(
-            f"{path}: y_test holds labels that y_train lacks: {np.setdiff1d(y_test, present)[:12].tolist()}"
+            f"{setting}: it must leave at least one image a class on both sides "
+            f"({classes} to {len(y) - classes} images)"
         )
-    return len(present)
+    taken = stratified(y, count, seed)
+    kept = np.setdiff1d(np.arange(len(y)), taken)
+    lost = np.setdiff1d(np.arange(classes), y[kept])
+    if len(lost):
+        raise InputError(f"{setting}: it takes all {int((y == lost[0]).sum())} images of class {lost[0]}: lower it")
+    return {"train": (x[kept], y[kept]), name: (x[taken], y[taken])}
 
 
-def _moments(images: NDArray[np.uint8]) -> tuple[float, float]:
-    """Mean and standard deviation of pixels in 0..1, without a float copy of all images."""
-    first = second = 0.0
-    for start in range(0, len(images), 1_000):
-        pixels = images[start : start + 1_000] / 255
-        first, second = first + float(pixels.sum()), second + float(np.square(pixels).sum())
-    mean = first / images.size
-    return mean, max(0.0, second / images.size - mean**2) ** 0.5
+def _moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation a channel; pixels, which are only counted, in 0..1."""
+    if x.dtype != np.uint8:
+        mean = x.mean(axis=(0, 2, 3), dtype=np.float64)
+        deviation = x.std(axis=(0, 2, 3), dtype=np.float64)
+        return tuple(mean.tolist()), tuple(np.where(deviation > 0, deviation, 1.0).tolist())
+    level = np.arange(256) / 255
+    pairs: list[tuple[float, float]] = []
+    for channel in range(x.shape[1]):
+        parts = (x[start : start + 1_000, channel].ravel() for start in range(0, len(x), 1_000))
+        share = sum(np.bincount(part, minlength=256) for part in parts) / (x.size // x.shape[1])
+        centre = float(share @ level)
+        pairs.append((round(centre, 6), round(max(float(share @ (level - centre) ** 2) ** 0.5, 1e-3), 6)))
+    means, deviations = zip(*pairs, strict=True)
+    return means, deviations
 
 
-def _split(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
-    return Split(images=torch.from_numpy(np.ascontiguousarray(images)), labels=torch.from_numpy(labels))
+def _split(part: Part) -> Split:
+    x, y = part
+    return Split(images=torch.from_numpy(np.ascontiguousarray(x)), labels=torch.from_numpy(y))

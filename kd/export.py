@@ -12,6 +12,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from kd.data import per_channel, values
 from kd.files import write_whole
 from kd.student_file import TrainedStudent, load_student
 
@@ -31,12 +32,17 @@ class ExportError(RuntimeError):
 
 
 class Deployed(nn.Module):
-    """A student that takes pixels in 0..1, (n, channels, height, width), and gives logits (n, classes)."""
+    """A student that takes pixels in 0..1 or sequences, (n, channels, height, width), and gives logits (n, classes)."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, student: TrainedStudent) -> None:
         """Put the student's normalisation in front of it."""
         super().__init__()
-        self.module, self.mean, self.std = student.module, student.mean, student.std
+        self.module = student.module
+        self.register_buffer("mean", per_channel(student.mean))
+        self.register_buffer("std", per_channel(student.std))
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits."""
@@ -47,13 +53,13 @@ class Deployed(nn.Module):
 def export_onnx(student_path: Path, onnx_path: Path, images: Tensor) -> float:
     """Write a student as `onnx_path`, whole or not at all, once it agrees with PyTorch.
 
-    The model takes `image`, float32 pixels in 0..1 of shape (n, channels, height, width) for any n, and gives `logits`,
-    float32 (n, classes).
+    The model takes `image`, float32 of shape (n, channels, height, width) for any n, and gives `logits`, float32
+    (n, classes). Images are pixels in 0..1, sequences (n, features, time, 1) values as they are.
 
     Args:
         student_path: what `kd.student_file.save_student` wrote.
         onnx_path: the file to write.
-        images: real images uint8 (at least 64, channels, height, width) to compare on.
+        images: at least 64 of a `kd.data.Split`'s samples to compare on.
 
     Returns:
         The largest difference of a logit from PyTorch's.
@@ -80,7 +86,7 @@ def compare(student: TrainedStudent, content: bytes, images: Tensor) -> tuple[fl
     Args:
         student: the original.
         content: the ONNX model.
-        images: uint8 (at least 64, channels, height, width).
+        images: at least 64 of a `kd.data.Split`'s samples.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -89,7 +95,7 @@ def compare(student: TrainedStudent, content: bytes, images: Tensor) -> tuple[fl
     deployed = Deployed(student).eval()
     difference, limit = 0.0, TOLERANCE
     for batch in BATCHES:
-        pixels = images[:batch].float() / 255
+        pixels = values(images[:batch])
         expected = deployed(pixels)
         (answer,) = session.run([OUTPUT], {INPUT: pixels.numpy()})
         away = (torch.from_numpy(answer) - expected).abs().nan_to_num(nan=math.inf, posinf=math.inf)

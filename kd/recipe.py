@@ -49,7 +49,8 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that name the recipe."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        settings = asdict(self) | {"augmentation": self.augmentation.settings()}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
     def rate(self, epoch: float) -> float:
         """Learning rate after `epoch` epochs (fractions count)."""

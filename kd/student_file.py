@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from kd.data import DataSet
+from kd.data import DataSet, stored_statistic
 from kd.files import write_whole
 from space.architecture import Architecture, from_json
 from space.errors import InputError
@@ -25,14 +25,14 @@ STATISTICS = ("running_mean", "running_var")
 class TrainedStudent:
     """A student from a file, in evaluation mode.
 
-    `mean` and `std` normalise pixels in 0..1, `data` is the digest of the data set it learnt from, `parameters`
-    the number of trained values among the stored tensors.
+    `mean` and `std`, one value a channel, normalise pixels in 0..1 or sequences; `data` is the digest of the data set
+    it learnt from, `parameters` the number of trained values among the stored tensors.
     """
 
     module: Student
     architecture: Architecture
-    mean: float
-    std: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     data: str
     parameters: int
 
@@ -66,12 +66,12 @@ def load_student(path: Path) -> TrainedStudent:
             about = json.loads((archive.metadata() or {})["student"])
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
         architecture = from_json(json.dumps(about["architecture"]))
-        mean, std, data = float(about["mean"]), float(about["std"]), str(about["data"])
+        mean, std, data = stored_statistic(about["mean"]), stored_statistic(about["std"]), str(about["data"])
         with torch.random.fork_rng(devices=[]):
             module = build(architecture)
         counters = {n: t for n, t in module.state_dict().items() if not t.is_floating_point()}
         module.load_state_dict(tensors | counters)
-        _check_values(tensors, mean, std)
+        _check_values(tensors, mean, std, architecture.shape[0])
     except KeyError as error:
         raise _foreign(path, f"it lacks {error.args[0]}") from error
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
@@ -87,11 +87,13 @@ def load_student(path: Path) -> TrainedStudent:
     )
 
 
-def _check_values(tensors: Mapping[str, Tensor], mean: float, std: float) -> None:
+def _check_values(
+    tensors: Mapping[str, Tensor], mean: tuple[float, ...], std: tuple[float, ...], channels: int
+) -> None:
     broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise ValueError(f"{broken[0]} holds values that are not finite")
-    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+    if not ({len(mean), len(std)} <= {1, channels} and all(map(math.isfinite, mean + std)) and min(std) > 0):
         raise ValueError(f"mean is {mean} and std is {std}")
 
 

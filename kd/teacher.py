@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +15,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from kd.augment import Augmentation, augment
-from kd.data import ASSETS, DataSet, Split
+from kd.augment import Augmentation, augmented
+from kd.data import ASSETS, DataSet, Split, per_channel, stored_statistic, values
 from space.errors import InputError
 
 
@@ -38,21 +38,26 @@ class TeacherRecipe:
 class Teacher(nn.Module):
     """3×3 convolutions with batch norm and SiLU, global average pooling, dropout, a linear layer.
 
-    Input: float pixels in 0..1, (batch, channels, height, width). Output: logits (batch, classes).
+    Input: `kd.data.values`, (batch, channels, height, width). Output: logits (batch, classes).
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
         shape: tuple[int, int, int],
         classes: int,
-        mean: float,
-        std: float,
+        mean: Sequence[float],
+        std: Sequence[float],
         widths: tuple[int, ...],
         dropout: float = 0,
     ) -> None:
-        """Build an untrained teacher for images of `shape` (channels, height, width)."""
+        """Build an untrained teacher for samples of `shape` (channels, height, width), statistics one a channel."""
         super().__init__()
-        self.shape, self.classes, self.mean, self.std = shape, classes, mean, std
+        self.shape, self.classes = shape, classes
+        self.register_buffer("mean", per_channel(mean), persistent=False)
+        self.register_buffer("std", per_channel(std), persistent=False)
         layers: list[nn.Module] = []
         channels = shape[0]
         for index, width in enumerate(widths):
@@ -69,7 +74,7 @@ class Teacher(nn.Module):
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return logits (batch, classes) for pixels in 0..1 (batch, channels, height, width)."""
+        """Return logits (batch, classes)."""
         logits: Tensor = self.head(self.features((pixels - self.mean) / self.std))
         return logits
 
@@ -95,7 +100,7 @@ def accuracy(teacher: nn.Module, split: Split, device: torch.device, batch: int 
     """Share of a split's images that the teacher labels correctly."""
     right = 0
     for images, labels in zip(split.images.split(batch), split.labels.split(batch), strict=True):
-        answers = teacher_logits(teacher, images.to(device).float() / 255).argmax(1)
+        answers = teacher_logits(teacher, values(images.to(device))).argmax(1)
         right += int((answers == labels.to(device)).sum())
     return right / len(split.labels)
 
@@ -125,7 +130,7 @@ def teach(
         model.train()
         order = torch.randperm(len(labels), generator=generator, device=device)
         for index in order[: steps * batch].split(batch):
-            pixels = augment(images[index].float() / 255, recipe.augmentation, generator)
+            pixels = augmented(values(images[index]), data, recipe.augmentation, generator)
             with half_precision(device):
                 logits = model(pixels.to(memory_format=torch.channels_last))
             loss = functional.cross_entropy(logits.float(), labels[index])
@@ -135,8 +140,8 @@ def teach(
             schedule.step()
             averaged.update_parameters(model)
             total += loss.detach()
-        batches = (images[index].float() / 255 for index in order[:10_240].split(512))
-        update_bn((augment(b, recipe.augmentation, generator) for b in batches), averaged, device)
+        batches = (values(images[index]) for index in order[:10_240].split(512))
+        update_bn((augmented(b, data, recipe.augmentation, generator) for b in batches), averaged, device)
         averaged.eval()
         row = {
             "epoch": epoch,
@@ -187,10 +192,11 @@ def load(path: Path, device: torch.device) -> Teacher:
         with safe_open(path, framework="pt") as archive:
             about = {name: json.loads(value) for name, value in archive.metadata().items() if name != "data"}
             tensors = {name: archive.get_tensor(name).float() for name in archive.keys()}  # noqa: SIM118
-        teacher = Teacher(tuple(about["shape"]), about["classes"], about["mean"], about["std"], tuple(about["widths"]))
+        mean, std = stored_statistic(about["mean"]), stored_statistic(about["std"])
+        teacher = Teacher(tuple(about["shape"]), about["classes"], mean, std, tuple(about["widths"]))
         counters = {n: t for n, t in teacher.state_dict().items() if not t.is_floating_point()}
         teacher.load_state_dict(tensors | counters)
-    except (OSError, KeyError, AttributeError, RuntimeError, ValueError, SafetensorError) as error:
+    except (OSError, KeyError, AttributeError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot read a teacher from {path} ({reason}): make one with wunderkind teach") from error
     return teacher.to(device).to(memory_format=torch.channels_last).eval()

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kd import teacher as teachers
-from kd.data import SHIPPED, DataSet
+from kd.data import SHIPPED, DataSet, per_channel
 from kd.export import Deployed
 from kd.student_file import load_student
 from space.errors import InputError
@@ -101,7 +101,7 @@ def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device
         plain = answer
 
         def answer(pixels: Tensor) -> Tensor:
-            return plain((pixels - data.mean) / data.std)
+            return plain((pixels - per_channel(data.mean, device)) / per_channel(data.std, device))
 
     _probe(model, answer, data, device)
     return answer

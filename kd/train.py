@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from kd import checkpoint as checkpoints
 from kd import loss as losses
-from kd.data import DataSet, DataSource, Split, load
+from kd.data import DataSet, DataSource, Split, load, per_channel
 from kd.recipe import Recipe
 from kd.views import CLEAN, View, ViewSource, open_view
 from space.architecture import Architecture
@@ -121,9 +121,11 @@ def train_rung(
 
 
 def normalise(images: Tensor, data: DataSet, device: torch.device) -> Tensor:
-    """uint8 (batch, channels, height, width) to what a student takes: zero mean, unit deviation, channels last."""
-    pixels = images.to(device).to(torch.float32, memory_format=torch.channels_last)
-    return pixels.sub_(255 * data.mean).div_(255 * data.std)
+    """Samples (batch, channels, height, width) as a student takes them: zero mean, unit deviation, channels last."""
+    unit = 1 if data.sequences else 255
+    mean, std = (per_channel([unit * value for value in values], device) for values in (data.mean, data.std))
+    copy = images.to(device).to(torch.float32, copy=True, memory_format=torch.channels_last)
+    return copy.sub_(mean).div_(std)
 
 
 @torch.no_grad()

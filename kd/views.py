@@ -1,13 +1,14 @@
 """Views: augmented passes over the training set with the teacher's logits for exactly those pixels.
 
-A view is written once, in an order of its own, and memory-mapped by every worker, so a batch is a slice.
+A view is written once, in an order of its own, and memory-mapped by every worker, so a batch is a slice. A mixed sample
+has the label of its larger part.
 """
 
 import hashlib
 import json
 import shutil
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ import torch
 from torch import Tensor
 
 from kd import teacher as teachers
-from kd.augment import Augmentation, augment
-from kd.data import DataSet, DataSource, load
+from kd.augment import Augmentation, augmented
+from kd.data import DataSet, DataSource, load, values
+from kd.mixing import mix
 
 FORMAT = 2
 BATCH = 64
@@ -43,7 +45,7 @@ def view_source(cache: Path, data: DataSet, teacher: Path, augmentation: Augment
         "format": FORMAT,
         "data": data.digest,
         "teacher": hashlib.sha256(teacher.read_bytes()).hexdigest(),
-        "augmentation": asdict(augmentation),
+        "augmentation": augmentation.settings(),
         "seed": seed,
     }
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
@@ -52,7 +54,7 @@ def view_source(cache: Path, data: DataSet, teacher: Path, augmentation: Augment
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class View:
-    """One pass: uint8 images (n, channels, height, width), int64 labels (n,), float16 logits (n, classes)."""
+    """One pass: images (or sequences) and labels as in `kd.data.Split`, shuffled, float16 logits (n, classes)."""
 
     images: Tensor
     labels: Tensor
@@ -86,12 +88,14 @@ def make_view(source: ViewSource, index: int, device: str) -> None:
     images, labels = data.train.images[order], data.train.labels[order]
     logits: list[Tensor] = []
     for start in range(0, len(images), BATCH):
-        pixels = images[start : start + BATCH].to(device).float() / 255
+        part = slice(start, start + BATCH)
+        samples = images[part].to(device)
         if index != CLEAN:
-            pixels = augment(pixels, source.augmentation, generator)
-        quantised = (pixels * 255).round()
-        images[start : start + BATCH] = quantised.to(torch.uint8).cpu()
-        logits.append(teachers.teacher_logits(teacher, quantised / 255).half().cpu())
+            shown = augmented(values(samples), data, source.augmentation, generator)
+            shown, mixed = mix(shown, labels[part].to(device), source.augmentation, generator)
+            samples = shown if data.sequences else (shown * 255).round().to(torch.uint8)
+            images[part], labels[part] = samples.cpu(), mixed.cpu()
+        logits.append(teachers.teacher_logits(teacher, values(samples)).half().cpu())
     draft = folder / f".{_name(index)}-{uuid.uuid4().hex}"
     draft.mkdir(parents=True)
     try:

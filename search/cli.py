@@ -17,12 +17,14 @@ import typer
 from rich.console import Console
 
 from kd import teacher as teachers
+from kd.augment import default_policy
 from kd.data import DataSource, load
 from kd.device import pick
 from kd.files import write_whole
 from kd.verify import verify_student
 from reports.anatomy import layer_table, shipped_table
 from reports.dashboard import feed, serve
+from reports.data_set import describe
 from reports.drawing import draw
 from reports.page import write_report
 from reports.summary import status as summary
@@ -178,7 +180,7 @@ def dashboard(
 
 @app.command(epilog="Example: wunderkind teach mnist --epochs 30 --out my-teacher.safetensors")
 def teach(
-    data: Annotated[str, typer.Argument(help="A data set's name or the path of an .npz file.", show_default=False)],
+    data: Annotated[str, typer.Argument(help="A data set's name or path; see wunderkind data.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="File to write; default: teachers/DATA.safetensors.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training split.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the teacher.")] = 0,
@@ -189,7 +191,7 @@ def teach(
     source = DataSource(name=data, validation=validation)
     splits = load(source)
     path = out or Path("teachers") / f"{splits.name}.safetensors"
-    recipe = teachers.TeacherRecipe(seed=seed)
+    recipe = teachers.TeacherRecipe(seed=seed, augmentation=default_policy(data))
     recipe = replace(recipe, epochs=epochs or recipe.epochs)
     place, console = torch.device(pick(device)), Console()
 
@@ -213,6 +215,16 @@ def teach(
     }
     write_whole(path.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
     console.print(f"{path}: test accuracy {100 * accuracies['test_accuracy']:.2f} %", soft_wrap=True)
+
+
+@app.command("data", epilog="Example: wunderkind data fashion-mnist")
+def describe_data(
+    name: Annotated[str, typer.Argument(metavar="NAME_OR_PATH", help="As data.name.", show_default=False)],
+    validation: Annotated[int, typer.Option(min=1, help="Samples held out; the study's data.validation.")] = 5_000,
+    size: Annotated[tuple[int, int] | None, typer.Option(min=1, help="Height and width to resize images to.")] = None,
+) -> None:
+    """Show what a data set holds: source, shape, splits, statistics, samples a class."""
+    Console().print(describe(load(DataSource(name=name, validation=validation, size=size))))
 
 
 class Stopped(BaseException):

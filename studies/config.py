@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from kd.augment import default_policy
 from kd.data import DataSource
 from kd.recipe import Recipe
 from space.budget import Budget
@@ -57,6 +58,7 @@ class Config:
     """Everything asked of a study. `teacher` is a shipped teacher's name or a file that `wunderkind teach` wrote.
 
     Sizes in `space` follow from `budget` unless `parse` is given them.
+    What a file leaves out of the recipes' `augmentation` is the default policy of its data set (`kd.augment`).
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -114,6 +116,7 @@ def parse(settings: Mapping[str, Any]) -> Config:
         config = replace(config, space=replace(config.space, smallest=smallest))
     if "largest" not in given:
         config = replace(config, space=replace(config.space, largest=largest))
+    config = _with_policy(config, settings)
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
         raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
@@ -133,6 +136,22 @@ def differences(stored: Config, asked: Config) -> list[str]:
     old, new = _flat(asdict(stored)), _flat(asdict(asked))
     free = {"search.trials", "search.hours"}
     return [f"{key} is {old[key]}, not {new[key]}" for key in old if key not in free and old[key] != new[key]]
+
+
+def _with_policy(config: Config, settings: Mapping[str, Any]) -> Config:
+    """The data set's own augmentation wherever the settings say nothing."""
+
+    def completed(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+        given = settings.get("recipe", {}).get("augmentation", {})
+        chosen = {name: getattr(recipe.augmentation, name) for name in given}
+        return replace(recipe, augmentation=replace(default_policy(config.data.name), **chosen))
+
+    retrain = settings.get("retrain", {})
+    return replace(
+        config,
+        recipe=completed(config.recipe, settings),
+        retrain=replace(config.retrain, recipe=completed(config.retrain.recipe, retrain)),
+    )
 
 
 def _apply(settings: dict[str, Any], change: str) -> None:

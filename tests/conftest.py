@@ -53,3 +53,18 @@ def small_views(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet, t
     for index in (CLEAN, *range(VIEWS)):
         make_view(source, index, "cpu")
     return source
+
+
+@pytest.fixture(scope="session")
+def sequences(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet) -> DataSet:
+    """The small data as sequences: 28 steps down an image, 28 features, on scales of their own."""
+    path = tmp_path_factory.mktemp("data") / "sequences.npz"
+    scale, offset = np.geomspace(0.01, 100, 28), np.linspace(-5, 5, 28)
+    arrays = {}
+    for part in ("train", "validation", "test"):
+        split = getattr(small_data, part)
+        name = "val" if part == "validation" else part
+        arrays[f"x_{name}"] = split.images[:, 0].numpy() / 255 * scale + offset
+        arrays[f"y_{name}"] = split.labels.numpy()
+    np.savez(path, **arrays)
+    return load(DataSource(name=str(path)))

@@ -24,7 +24,7 @@ from torchvision import transforms
 from kd import loss as losses
 from kd import teacher as teachers
 from kd.augment import Augmentation
-from kd.data import DataSet, DataSource, load
+from kd.data import DataSet, DataSource, load, per_channel
 from kd.recipe import Recipe
 from kd.train import train_rung
 from kd.views import ViewSource, make_view, view_source
@@ -68,11 +68,12 @@ def by_hand(architecture: Architecture, data: DataSet) -> float:
     student = build(architecture)
     optimizer = torch.optim.AdamW(student.parameters(), lr=RECIPE.learning_rate)
     loader = DataLoader(Images(data, RECIPE.augmentation), RECIPE.batch, shuffle=True, num_workers=os.cpu_count() or 1)
+    mean, std = per_channel(data.mean), per_channel(data.std)
     started, seen = math.nan, -RECIPE.batch
     for pixels, labels in loader:
         with torch.no_grad():
             answers = teacher(pixels)
-        loss = losses.total(student((pixels - data.mean) / data.std), answers, labels, RECIPE)
+        loss = losses.total(student((pixels - mean) / std), answers, labels, RECIPE)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

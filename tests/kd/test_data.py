@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kd.data import ASSETS, DataSet, DataSource, load, stratified
+from kd.data import ASSETS, DataSet, DataSource, class_counts, load, stratified
+from kd.train import normalise
 from space.errors import InputError
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -36,7 +38,7 @@ def test_the_shipped_mnist() -> None:
     assert data.classes == 10
     assert [len(split.labels) for split in (data.train, data.validation, data.test)] == [55_000, 5_000, 10_000]
     assert data.train.images.dtype == torch.uint8
-    assert (data.mean, data.std) == pytest.approx((0.1307, 0.3081), abs=2e-4)
+    assert (*data.mean, *data.std) == pytest.approx((0.1307, 0.3081), abs=2e-4)
     shares = torch.bincount(data.validation.labels) / 5_000 - torch.bincount(data.train.labels) / 55_000
     assert shares.abs().max() < 2e-4
     # trained students and views belong to this split: a change of it would make them cheat
@@ -58,8 +60,8 @@ def test_a_split_loses_and_doubles_nothing(small_source: DataSource, small_data:
 
 def test_mean_and_deviation_are_those_of_the_training_pixels(small_data: DataSet) -> None:
     pixels = small_data.train.images.double() / 255
-    assert small_data.mean == pytest.approx(float(pixels.mean()), abs=1e-5)
-    assert small_data.std == pytest.approx(float(pixels.std()), abs=1e-5)
+    assert small_data.mean == pytest.approx([float(pixels.mean())], abs=1e-5)
+    assert small_data.std == pytest.approx([float(pixels.std())], abs=1e-5)
 
 
 @given(
@@ -92,7 +94,79 @@ def test_channels_come_first(tmp_path: Path, channels: int) -> None:
 def test_images_of_one_colour_have_a_deviation_to_divide_by(tmp_path: Path) -> None:
     arrays = good()
     arrays["x_train"] = np.zeros_like(arrays["x_train"])
-    assert load(written(tmp_path, arrays)).std > 0
+    assert min(load(written(tmp_path, arrays)).std) > 0
+
+
+def test_channels_may_come_last(tmp_path: Path) -> None:
+    arrays = good()
+    first, last = dict(arrays), dict(arrays)
+    for name in ("x_train", "x_test"):
+        colour = np.stack([arrays[name], arrays[name] // 2, 255 - arrays[name]], axis=1)
+        first[name], last[name] = colour, colour.transpose(0, 2, 3, 1)
+    one, two = load(written(tmp_path, first)), load(written(tmp_path, last))
+    assert one.shape == two.shape == (3, 6, 5)
+    assert torch.equal(one.train.images, two.train.images)
+
+
+def test_every_channel_has_its_statistics(tmp_path: Path) -> None:
+    arrays = good()
+    for name in ("x_train", "x_test"):
+        arrays[name] = np.stack([arrays[name], arrays[name] // 8, 255 - arrays[name]], axis=1)
+    data = load(written(tmp_path, arrays))
+    pixels = data.train.images.double().transpose(0, 1).flatten(1) / 255
+    assert data.mean == pytest.approx(pixels.mean(1).tolist(), abs=1e-5)
+    assert data.std == pytest.approx(pixels.std(1, correction=0).tolist(), abs=1e-5)
+
+
+def test_a_validation_split_of_ones_own(tmp_path: Path) -> None:
+    arrays = good()
+    arrays |= {"x_val": arrays["x_test"][:5], "y_val": arrays["y_test"][:5]}
+    data = load(replace(written(tmp_path, arrays), validation=10**9))
+    assert [len(split.labels) for split in (data.train, data.validation, data.test)] == [40, 5, 8]
+    assert torch.equal(data.validation.images[:, 0], torch.from_numpy(arrays["x_val"]))
+    del arrays["y_val"]
+    with pytest.raises(InputError, match="lacks y_val"):
+        load(written(tmp_path, arrays))
+
+
+def test_sequences_are_float32_with_statistics_a_feature(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    arrays = good()
+    for name, count in (("x_train", 40), ("x_test", 8)):
+        arrays[name] = generator.normal([0, 1e5, 3], [1, 20, 1e-7], (count, 9, 3))
+    arrays["x_train"][:, :, 2] = arrays["x_test"][:, :, 2] = 7
+    data = load(written(tmp_path, arrays))
+    assert data.sequences
+    assert data.shape == (3, 9, 1)
+    assert data.train.images.dtype == torch.float32
+    np.testing.assert_array_equal(data.test.images[:, 1, :, 0].numpy(), arrays["x_test"][:, :, 1].astype(np.float32))
+    z = normalise(data.train.images, data, torch.device("cpu")).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(z.mean(1), torch.zeros(3), rtol=0, atol=1e-3)
+    torch.testing.assert_close(z.std(1, correction=0), torch.tensor([1.0, 1.0, 0.0]), rtol=1e-3, atol=1e-6)
+    assert data.train.images[:, 1].mean() > 9e4, "the data themselves are left alone"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_sequences_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    arrays = good()
+    arrays |= {name: arrays[name].astype(np.float64) for name in ("x_train", "x_test")}
+    np.asarray(arrays["x_test"])[3, 2, 1] = value
+    with pytest.raises(InputError, match="x_test holds values that are not finite"):
+        load(written(tmp_path, arrays))
+
+
+def test_a_class_that_validation_would_take_whole_is_refused(tmp_path: Path) -> None:
+    arrays = good()
+    arrays["y_train"] = np.minimum(np.arange(40), 3)
+    with pytest.raises(InputError, match=r"data\.validation is 30: it takes all 1 images of class 0"):
+        load(replace(written(tmp_path, arrays), validation=30))
+
+
+def test_imbalance_is_counted(tmp_path: Path) -> None:
+    arrays = good()
+    arrays["y_train"] = np.array([0] * 20 + [1] * 10 + [2] * 8 + [3] * 2)
+    counts = class_counts(load(replace(written(tmp_path, arrays), validation=20)))
+    assert counts.tolist() == [[10, 5, 4, 1], [10, 5, 4, 1], [2, 2, 2, 2]]
 
 
 def without(name: str) -> Callable[[Arrays], object]:
@@ -108,7 +182,11 @@ def replaced(name: str, change: Callable[[NDArray[np.generic]], object]) -> Call
     [
         (without("y_train"), "lacks y_train"),
         (without("x_test"), "lacks x_test"),
-        (replaced("x_train", lambda x: x.astype(np.float32)), "x_train is float32, must be uint8"),
+        (
+            replaced("x_train", lambda x: x.astype(np.float32)),
+            r"x_train images are .* of float32, x_test",
+        ),
+        (replaced("x_train", lambda x: x[:, None].astype(np.float32)), "x_train is float32 of shape .*, must be uint8"),
         (replaced("x_test", lambda x: x.astype(np.int64)), "x_test is int64, must be uint8"),
         (replaced("x_train", lambda x: x.reshape(40, 30)), "x_train has shape"),
         (replaced("x_train", lambda x: x[:0]), "x_train has shape"),
@@ -172,6 +250,8 @@ def test_an_unknown_data_set_is_refused(name: str) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data file"):
         load(DataSource(name=str(tmp_path / "none.npz")))
+    with pytest.raises(InputError, match="unknown data set"):
+        load(DataSource(name=str(tmp_path / "none")))
 
 
 @pytest.mark.parametrize("validation", [-1, 0, 3, 37, 40, 41])

@@ -10,6 +10,7 @@ from torch import nn
 from kd.data import DataSet
 from kd.export import ExportError, compare, export_onnx
 from kd.student_file import load_student, save_student
+from kd.train import normalise
 from space.architecture import AnyBlock, Architecture
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
 from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable, SqueezeExcite
@@ -55,7 +56,7 @@ def written(path: Path, blocks: tuple[AnyBlock, ...], data: DataSet) -> Path:
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
         for images in data.train.images.split(250):
-            module((images.float() / 255 - data.mean) / data.std)
+            module(normalise(images, data, torch.device("cpu")))
     save_student(path, module.state_dict(), architecture, data)
     return path
 
@@ -77,7 +78,7 @@ def test_exports_compute_what_pytorch_does_for_any_batch(
         pixels = small_data.test.images[:count].float() / 255
         (answer,) = session.run(["logits"], {"image": pixels.numpy()})
         with torch.no_grad():
-            expected = student.module((pixels - small_data.mean) / small_data.std)
+            expected = student.module(normalise(small_data.test.images[:count], small_data, torch.device("cpu")))
         np.testing.assert_allclose(answer, expected.numpy(), rtol=1e-4, atol=1e-5)
 
 

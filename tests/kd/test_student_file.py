@@ -106,8 +106,9 @@ def test_files_that_hold_no_student_are_refused_in_one_line(
         ("architecture", {}, "not an architecture"),
         ("architecture", asdict(replace(STUDENT, classes=11)), "size mismatch"),
         ("mean", "much", "could not convert"),
-        ("std", 0, "std is 0.0"),
-        ("std", math.nan, "std is nan"),
+        ("mean", [0.1, 0.2], r"mean is \(0\.1, 0\.2\)"),
+        ("std", 0, r"std is \(0\.0,\)"),
+        ("std", math.nan, r"std is \(nan,\)"),
     ):
         store(tensors, about | {key: value})
         refused(match)

@@ -82,6 +82,6 @@ def test_the_shipped_teacher_is_small_good_and_documented(small_data: DataSet) -
 def test_a_teacher_of_other_images_or_classes_is_refused(small_data: DataSet) -> None:
     check(untrained(small_data), small_data)
     with pytest.raises(InputError, match="3 classes"):
-        check(Teacher(small_data.shape, 3, 0.1, 0.3, (4, 8)), small_data)
+        check(Teacher(small_data.shape, 3, (0.1,), (0.3,), (4, 8)), small_data)
     with pytest.raises(InputError, match="make one with wunderkind teach"):
-        check(Teacher((3, 32, 32), 10, 0.1, 0.3, (4, 8)), small_data)
+        check(Teacher((3, 32, 32), 10, (0.1,), (0.3,), (4, 8)), small_data)

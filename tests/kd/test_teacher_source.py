@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from kd import teacher as teachers
-from kd.data import DataSet, DataSource, load
+from kd.data import DataSet, DataSource, load, per_channel
 from kd.student_file import load_student, save_student
 from kd.teacher_source import TeacherSource, open_teacher
 from space.architecture import Architecture
@@ -59,6 +59,10 @@ def pixels(data: DataSet) -> torch.Tensor:
     return data.test.images[:32].float() / 255
 
 
+def normalised(data: DataSet) -> torch.Tensor:
+    return (pixels(data) - per_channel(data.mean)) / per_channel(data.std)
+
+
 def ask(source: TeacherSource, data: DataSet) -> torch.Tensor:
     with torch.no_grad():
         return open_teacher(source, data, CPU)(pixels(data))
@@ -96,7 +100,7 @@ def test_the_users_code_and_weights(data: DataSet, code: Path, suffix: str) -> N
     weights = code / f"weights{suffix}"
     save_file(state, weights) if suffix == ".safetensors" else torch.save(state, weights)
     source = TeacherSource(models=("my_teachers:Small",), weights=(str(weights),), standardised=True)
-    flat = ((pixels(data) - data.mean) / data.std).flatten(1)
+    flat = normalised(data).flatten(1)
     expected = flat @ state["layers.1.weight"].T + state["layers.1.bias"]
     torch.testing.assert_close(ask(source, data), expected, rtol=1e-4, atol=1e-3)
 
@@ -160,7 +164,7 @@ def test_a_student_may_teach(data: DataSet, tmp_path: Path) -> None:
     path = tmp_path / "seed-0.safetensors"
     save_student(path, build(architecture).state_dict(), architecture, data)
     student = load_student(path)
-    expected = student.module((pixels(data) - data.mean) / data.std)
+    expected = student.module(normalised(data))
     torch.testing.assert_close(ask(TeacherSource(models=(str(path),)), data), expected)
     (tmp_path / "damaged.safetensors").write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match="cannot read a teacher"):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from kd import teacher as teachers
-from kd.augment import Augmentation
+from kd.augment import Augmentation, augment
 from kd.data import DataSet, DataSource, load
+from kd.recipe import Recipe
 from kd.views import CLEAN, View, ViewSource, make_view, missing, open_view, view_source
 
 
@@ -136,3 +137,39 @@ def test_another_data_file_of_the_same_name_has_other_views(
     arrays["x_train"] = arrays["x_train"][:, ::-1]
     np.savez(path, **arrays)
     assert folder() != before
+
+
+def test_the_teacher_answers_for_mixed_pixels(
+    small_data: DataSet, small_views: ViewSource, teacher_path: Path, tmp_path: Path
+) -> None:
+    policy = Augmentation(elastic=0.03, erasing=0.2, mixup=1, cutmix=1)
+    source = view_source(tmp_path, small_data, teacher_path, policy)
+    for index in (CLEAN, 0):
+        make_view(source, index, "cpu")
+    view, clean = opened(source, 0), opened(source, CLEAN)
+    teacher = teachers.load(teacher_path, torch.device("cpu"))
+    expected = teachers.teacher_logits(teacher, view.images.float() / 255)
+    torch.testing.assert_close(view.logits.float(), expected, rtol=2e-3, atol=2e-3)
+    right = float((view.logits.argmax(1) == view.labels).float().mean())
+    assert 0.4 < right < 0.95, "a mixed image is mostly of its larger part's class"
+    assert not torch.equal(torch.bincount(view.labels), torch.bincount(small_data.train.labels))
+    # the clean view has nothing of it
+    plain = opened(small_views, CLEAN)
+    assert torch.equal(clean.images, plain.images)
+    assert torch.equal(clean.labels, plain.labels)
+
+
+def test_the_default_policy_of_mnist_names_and_makes_the_views_it_always_did(
+    small_data: DataSet, small_views: ViewSource, teacher_path: Path
+) -> None:
+    assert (
+        view_source(Path("views"), load(DataSource()), teacher_path, Augmentation()).folder.name == "4dc47df1e0e37e67"
+    )
+    assert Recipe().digest == "f0dfdd47ed77"
+    view = opened(small_views, 0)
+    moved = small_data.train.images.clone()
+    generator = torch.Generator().manual_seed(1)
+    order = torch.randperm(len(moved), generator=generator)
+    moved = moved[order]
+    pixels = augment(moved[:64].float() / 255, Augmentation(), generator)
+    assert torch.equal(view.images[:64], (pixels * 255).round().to(torch.uint8))

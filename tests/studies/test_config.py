@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kd.augment import default_policy
 from kd.recipe import Recipe
 from space.budget import Budget
 from space.domain import Domain
@@ -186,3 +187,16 @@ def test_differences_name_key_and_both_values() -> None:
 def test_how_long_to_search_may_change() -> None:
     assert differences(Config(), replace(Config(), search=Search(trials=99, hours=1.0))) == []
     assert differences(Config(), replace(Config(), search=Search(peers=9))) != []
+
+
+def test_augmentation_left_out_is_the_data_sets_own() -> None:
+    clothes = default_policy("fashion-mnist")
+    config = parse({"data": {"name": "fashion-mnist"}})
+    assert config.recipe.augmentation == config.retrain.recipe.augmentation == clothes
+    assert config.recipe.augmentation.flip == 0.5
+    assert config.retrain.recipe == replace(Retrain().recipe, augmentation=clothes)
+    assert parse({"data": {"name": "kmnist"}}).recipe == Recipe()
+    part = {"recipe": {"augmentation": {"flip": 0.1, "mixup": 1}}}
+    config = parse({"data": {"name": "fashion-mnist"}, **part, "retrain": part})
+    assert config.recipe.augmentation == replace(clothes, flip=0.1, mixup=1.0)
+    assert parse(json.loads(config.to_json())) == config

@@ -1,0 +1,120 @@
+"""Sequences and colour images on the whole way: teacher, views, training, file, export, verification."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from kd import teacher as teachers
+from kd.augment import STILL
+from kd.checkpoint import averaged_weights
+from kd.data import DataSet, DataSource, load, values
+from kd.export import export_onnx
+from kd.recipe import Recipe
+from kd.student_file import load_student, save_student
+from kd.train import evaluate, normalise, train_rung
+from kd.verify import verify_student
+from kd.views import CLEAN, make_view, open_view, view_source
+from space.architecture import Architecture
+from space.blocks.convolution import Convolution, GlobalAverage
+from space.blocks.liquid import LiquidScan
+from space.budget import Budget
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet) -> DataSet:
+    """The small data in three channels of different brightness, channels last."""
+    path = tmp_path_factory.mktemp("data") / "colours.npz"
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for name, split in (("train", small_data.train), ("val", small_data.validation), ("test", small_data.test)):
+        grey = split.images[:, 0].numpy()
+        arrays |= {f"x_{name}": np.stack([grey, grey // 4, 255 - grey // 2], axis=3), f"y_{name}": split.labels.numpy()}
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return load(DataSource(name=str(path)))
+
+
+@pytest.mark.parametrize("kind", ["sequences", "colours"])
+def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    data: DataSet = request.getfixturevalue(kind)
+    policy = replace(STILL, jitter=0.05, time_shift=0.05, mixup=0.1)
+    recipe = teachers.TeacherRecipe(widths=(16, 32, 32), epochs=6, batch=50, ema=0.9, augmentation=policy)
+    teacher, _ = teachers.teach(data, recipe, CPU, lambda row: None)
+    teachers.save(teacher, tmp_path / "teacher", recipe, data)
+    stored = teachers.load(tmp_path / "teacher", CPU)
+    teachers.check(stored, data)
+    assert stored.mean.flatten().tolist() == pytest.approx(data.mean)
+    assert stored.std.flatten().tolist() == pytest.approx(data.std)
+    assert teachers.accuracy(stored, data.test, CPU) > 0.5
+
+    source = view_source(tmp_path / "views", data, tmp_path / "teacher", policy)
+    for index in (CLEAN, 0):
+        make_view(source, index, "cpu")
+    view = open_view(source.folder, 0)
+    assert view.images.dtype == data.train.images.dtype
+    expected = teachers.teacher_logits(stored, values(view.images))
+    torch.testing.assert_close(view.logits.float(), expected, rtol=1e-2, atol=1e-2)
+
+    blocks = (
+        (Convolution(width=8, kernel=5), LiquidScan(cell="cfc", hidden=12))
+        if kind == "sequences"
+        else (Convolution(width=12, kernel=5, stride=2), Convolution(width=16, stride=2), GlobalAverage())
+    )
+    student = Architecture(family="hybrid", shape=data.shape, classes=data.classes, blocks=blocks)
+    before = data.train.images.clone()
+    training = Recipe(epochs=4, views=1, batch=25, warmup=0.2, augmentation=policy)
+    result = train_rung(student, training, 0, 0, 4, None, source)
+    assert result.failure is None
+    assert result.curve[-1].validation_accuracy > 0.3
+    assert torch.equal(data.train.images, before)
+
+    folder = tmp_path / student.digest
+    folder.mkdir()
+    (folder / "architecture.json").write_text(student.to_json())
+    path = folder / "seed-0.safetensors"
+    save_student(path, averaged_weights(result.checkpoint), student, data)
+    trained = load_student(path)
+    assert (trained.mean, trained.std) == (data.mean, data.std)
+    test, _ = evaluate(trained.module, data.test, data, CPU)
+    results = {
+        "architecture": asdict(student),
+        "digest": student.digest,
+        "cost": asdict(student.cost()),
+        "seeds": [{"seed": 0, "validation": result.curve[-1].validation_accuracy, "test": test}],
+        "test_mean": test,
+        "test_deviation": None,
+    }
+    (folder / "results.json").write_text(json.dumps(results))
+    export_onnx(path, folder / "student.onnx", data.test.images)
+    session = onnxruntime.InferenceSession(folder / "student.onnx", providers=["CPUExecutionProvider"])
+    (answer,) = session.run(["logits"], {"image": values(data.test.images[:50]).numpy()})
+    with torch.no_grad():
+        expected = trained.module(normalise(data.test.images[:50], data, CPU))
+    np.testing.assert_allclose(answer, expected.numpy(), rtol=1e-3, atol=1e-4)
+    checks = verify_student(folder, data, Budget(parameters=100_000))
+    assert [check for check in checks if not check.ok] == []
+
+
+def test_files_with_one_number_are_still_read(tmp_path: Path, small_data: DataSet, teacher_path: Path) -> None:
+    assert teachers.load(teacher_path, CPU).mean.shape == (1, 1, 1)
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    student = Architecture(family="cnn", shape=(1, 28, 28), classes=10, blocks=(Convolution(width=4), GlobalAverage()))
+    from space.student import build
+
+    save_student(tmp_path / "new", build(student).state_dict(), student, small_data)
+    with safe_open(tmp_path / "new", framework="pt") as archive:
+        about = json.loads(archive.metadata()["student"])
+        tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    assert about["mean"] == list(small_data.mean)
+    about |= {"mean": small_data.mean[0], "std": small_data.std[0]}
+    save_file(tensors, tmp_path / "old", {"student": json.dumps(about)})
+    old = load_student(tmp_path / "old")
+    assert (old.mean, old.std) == (small_data.mean, small_data.std)
