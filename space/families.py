@@ -353,5 +353,5 @@ def unfit(family: Family, shape: tuple[int, ...]) -> str | None:
     longest = max(maps(shape)[1:])
     if family == "mlp" or longest >= FEWEST:
         return None
-    needed = f"{FEWEST} time steps" if len(shape) == 2 else f"a side of {FEWEST} pixels"
+    needed = f"{FEWEST} time steps" if len(shape) == 2 else f"{FEWEST} positions along a side"
     return f"{family} needs at least {needed}, inputs have {longest}"

@@ -27,7 +27,7 @@ def test_a_draw_exports_with_equal_output(family: Family, shape: tuple[int, ...]
         for _ in range(3):
             module(torch.randn(32, *shape))
     student = TrainedStudent(
-        module=module.eval(), architecture=drawn, mean=0.2, std=0.5, data="", parameters=drawn.cost().parameters
+        module=module.eval(), architecture=drawn, mean=(0.2,), std=(0.5,), data="", parameters=drawn.cost().parameters
     )
     deployed = Deployed(student).eval()
     session = onnxruntime.InferenceSession(_onnx(deployed, torch.zeros(2, *shape)), providers=["CPUExecutionProvider"])

@@ -84,7 +84,7 @@ def test_families_that_cannot_take_an_input_say_why() -> None:
     assert [unfit(family, (30, 2)) for family in FAMILIES] == [None] * len(FAMILIES)
     assert unfit("mlp", (1, 8)) is None
     assert unfit("liquid", (1, 8)) == "liquid needs at least 4 time steps, inputs have 1"
-    assert unfit("cnn", (8, 3, 2)) == "cnn needs at least a side of 4 pixels, inputs have 3"
+    assert unfit("cnn", (8, 3, 2)) == "cnn needs at least 4 positions along a side, inputs have 3"
     assert fitting(Domain(), (1, 8)) == ("mlp",)
 
 
