@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -52,7 +52,7 @@ def save_student(path: Path, weights: Mapping[str, Tensor], architecture: Archit
         for name, tensor in weights.items()
         if tensor.is_floating_point()
     }
-    about = {"architecture": asdict(architecture), "mean": data.mean, "std": data.std, "data": data.digest}
+    about = {"architecture": architecture.to_dict(), "mean": data.mean, "std": data.std, "data": data.digest}
     # one entry, because safetensors writes entries in random order: the same student is the same bytes
     write_whole(path, save(tensors, {"student": json.dumps(about)}))
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from reports.formats import costs, count, dimensions
 from space.architecture import Architecture, layers
-from space.blocks.block import Cost, Shape, size
+from space.blocks.block import Cost, Shape, maps, size
 from studies.shipped import find, names
 
 
@@ -44,7 +44,7 @@ def anatomy(architecture: Architecture) -> list[Layer]:
         shape=(architecture.classes, 1, 1),
         cost=_rest(architecture.cost(), [layer.cost for layer in blocks], size(last) + architecture.classes),
     )
-    return [Layer(name="input", activation="", shape=architecture.shape, cost=free), *blocks, classifier]
+    return [Layer(name="input", activation="", shape=maps(architecture.shape), cost=free), *blocks, classifier]
 
 
 def layer_table(architecture: Architecture) -> RenderableType:

@@ -59,7 +59,8 @@ def to_csv(points: list[Row]) -> str:
 
 def to_json(points: list[Row]) -> str:
     """Rows as a JSON list; the architecture is an object that `space.architecture` reads back."""
-    return json.dumps([{"digest": p.architecture.digest, **asdict(p)} for p in points], indent=2) + "\n"
+    rows = ({"digest": p.architecture.digest, **asdict(p), "architecture": p.architecture.to_dict()} for p in points)
+    return json.dumps(list(rows), indent=2) + "\n"
 
 
 def _retrained(student: StudentRecord) -> Row:

@@ -7,7 +7,7 @@ from optuna.trial import Trial, TrialState
 
 from search.sampler import wasted
 from space.architecture import Architecture, from_json
-from space.domain import suggest
+from space.domain import fitting, suggest
 from studies.ledger import Training
 from studies.records import Outcome
 from studies.store import Store
@@ -46,7 +46,7 @@ def next_candidate(store: Store, note: Note) -> Candidate | None:
             note(f"the last {EXHAUSTED} suggestions were all over budget or known: the space is exhausted")
             return None
         if len(trials) < settings.startup and not waiting:
-            families = store.config.space.families
+            families = fitting(store.config.space, store.data.shape)
             study.enqueue_trial({"family": families[len(trials) % len(families)]})
         candidate = _suggest(store, study.ask(), note)
         if candidate is not None:

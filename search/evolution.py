@@ -10,7 +10,6 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
-from space.blocks.block import Shape
 from space.domain import Domain, mutate, suggest
 
 NEAR = 8
@@ -29,7 +28,7 @@ class EvolutionSampler(BaseSampler):
     draws are random.
     """
 
-    def __init__(self, seed: int, domain: Domain, shape: Shape, classes: int) -> None:
+    def __init__(self, seed: int, domain: Domain, shape: tuple[int, ...], classes: int) -> None:
         """Make a sampler for studies that minimise both objectives and draw from `domain`."""
         self._generator, self._random = random.Random(seed), RandomSampler(seed=seed)
         self._space = domain, shape, classes

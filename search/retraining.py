@@ -126,7 +126,7 @@ def write_student(store: Store, student: StudentRecord) -> None:
 def results(student: StudentRecord) -> dict[str, object]:
     """A retrained student's numbers, for `results.json`."""
     return {
-        "architecture": asdict(student.architecture),
+        "architecture": student.architecture.to_dict(),
         "digest": student.architecture.digest,
         "family": student.architecture.family,
         "cost": asdict(student.cost),

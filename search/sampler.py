@@ -11,7 +11,6 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.evolution import EvolutionSampler
-from space.blocks.block import Shape
 from space.domain import Domain
 from studies.config import Search
 
@@ -34,7 +33,7 @@ class ReproducibleSampler(BaseSampler):
     nearly all of that lies in the parameters: from 95 to 98 % counts as little as 300 of 10,000 parameters.
     """
 
-    def __init__(self, settings: Search, domain: Domain, shape: Shape, classes: int) -> None:
+    def __init__(self, settings: Search, domain: Domain, shape: tuple[int, ...], classes: int) -> None:
         """Make the sampler of a study; `settings.startup` counts suggestions, whatever became of them."""
         self._settings, self._space = settings, (domain, shape, classes)
         self._relative: tuple[int, BaseSampler] | None = None

@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from space.blocks.block import Cost, Positive, Shape, size
+from space.blocks.block import Cost, InputShape, Shape, maps, size
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
-from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable
+from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable, SqueezeExcite
 from space.blocks.liquid import LiquidConvolution, LiquidScan
-from space.blocks.mlp import Bilinear, Dense, Mixer, Patches
+from space.blocks.mlp import Bilinear, Dense, Matrix, Mixer, Patches
 from space.errors import InputError
 
 Family = Literal["cnn", "depthwise", "mlp", "liquid", "hybrid"]
@@ -27,8 +27,10 @@ AnyBlock = Annotated[
     | Separable
     | ResidualSeparable
     | InvertedResidual
+    | SqueezeExcite
     | Dense
     | Bilinear
+    | Matrix
     | Patches
     | Mixer
     | LiquidScan
@@ -39,7 +41,9 @@ AnyBlock = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """One student: blocks from an image of `shape` (channels, height, width), then a linear layer to `classes`.
+    """One student: blocks from an input of `shape`, then a linear layer to `classes`.
+
+    The input is an image (channels, height, width) or a sequence (time, features).
 
     Two architectures of the same blocks are the same network and share a digest, whatever family drew them.
     """
@@ -47,20 +51,20 @@ class Architecture:
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     family: Family
-    shape: tuple[Positive, Positive, Positive]
+    shape: InputShape
     classes: Annotated[int, Field(ge=2)]
     blocks: Annotated[tuple[AnyBlock, ...], Field(min_length=1)]
 
     def shapes(self) -> list[Shape]:
         """Input shape of every block, then that of the classifier."""
-        shapes = [self.shape]
+        shapes = [maps(self.shape)]
         for block in self.blocks:
             shapes.append(block.output(shapes[-1]))
         return shapes
 
     def cost(self) -> Cost:
         """Cost of the whole student: blocks and the classifier with its bias."""
-        shape = self.shape
+        shape = maps(self.shape)
         total = Cost.of(weights=0, trained=0, kept=0, macs=0, memory=0)
         for block in self.blocks:
             total = total + block.cost(shape)
@@ -76,18 +80,51 @@ class Architecture:
 
     @cached_property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that name the network, the same in every process and release."""
+        """Twelve hexadecimal digits that name the network, the same in every process and release.
+
+        They are of the shape, the classes and the blocks in their one canonical form: a field that is None is left out,
+        a number that says more than the input's shape allows is brought down to it, one without effect is 1.
+        """
         content = {
             "shape": self.shape,
             "classes": self.classes,
-            "blocks": [asdict(block) for block in self.blocks],
+            "blocks": [_canonical(block, shape) for block, shape in zip(self.blocks, self.shapes(), strict=False)],
         }
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    def to_dict(self) -> dict[str, object]:
+        """What JSON says of the architecture; fields that are None are left out."""
+        return asdict(self) | {"blocks": [_said(block) for block in self.blocks]}
+
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""
-        return json.dumps(asdict(self))
+        return json.dumps(self.to_dict())
+
+
+def _said(block: AnyBlock) -> dict[str, object]:
+    # fields that came after the first release are None unless used: older architectures keep their JSON and digest
+    return {name: value for name, value in asdict(block).items() if value is not None}
+
+
+def _canonical(block: AnyBlock, shape: Shape) -> dict[str, object]:
+    """What the digest is made of: equal for blocks that build the same module on an input of `shape`."""
+    content, longest = _said(block), max(shape[1:])
+    match block:
+        case LiquidScan():
+            if block.cell == "cfc":
+                content["unfolds"] = 1
+            if block.axis == "positions" and 1 in shape[1:]:
+                content["axis"] = "rows" if shape[2] == 1 else "columns"
+        case Bilinear(heads=1) if shape[0] == 1:
+            content.pop("heads")
+        case Patches():
+            content["side"] = min(block.side, longest)
+        case Convolution() | ResidualConvolution() | Separable() | ResidualSeparable():
+            content["kernel"] = min(block.kernel, 2 * longest - 1)
+        case InvertedResidual() | LiquidConvolution():
+            content["kernel"] = min(block.kernel, 2 * longest - 1)
+    return content
 
 
 _ADAPTER = TypeAdapter(Architecture)

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from space.architecture import FAMILIES, Architecture, Family
-from space.blocks.block import Shape
 from space.budget import Budget
 from space.errors import InputError
-from space.families import PLANS, Trial
+from space.families import Trial, draw, unfit
 from space.questions import Categorical, Integer, Question, Real
 
 Params = dict[str, Any]
@@ -52,15 +51,24 @@ def size_range(budget: Budget) -> tuple[int, int]:
     return min(Domain().smallest, largest // 2), largest
 
 
-def suggest(trial: Trial, domain: Domain, shape: Shape, classes: int) -> Architecture:
-    """Draw one architecture.
+def fitting(domain: Domain, shape: tuple[int, ...]) -> tuple[Family, ...]:
+    """Families of the domain that can take inputs of `shape`; raises InputError when none can."""
+    families = tuple(family for family in domain.families if unfit(family, shape) is None)
+    if not families:
+        reasons = "; ".join(str(unfit(family, shape)) for family in domain.families)
+        raise InputError(f"no family of the space can take the inputs ({reasons}): add mlp, which takes any")
+    return families
+
+
+def suggest(trial: Trial, domain: Domain, shape: tuple[int, ...], classes: int) -> Architecture:
+    """Draw one architecture for inputs of `shape`: (channels, height, width) or (time, features).
 
     The trial is asked for family, size and structure; widths follow in closed form: the widest network of that
     structure with at most `size` parameters, or the narrowest there is.
     """
-    family: Family = trial.suggest_categorical("family", domain.families)
+    family: Family = trial.suggest_categorical("family", fitting(domain, shape))
     size = trial.suggest_float("size", domain.smallest, domain.largest, log=True)
-    plan = PLANS[family](trial)
+    plan = draw(trial, family, shape)
     return fit(lambda scale: Architecture(family=family, shape=shape, classes=classes, blocks=plan(scale)), size)
 
 
@@ -129,7 +137,7 @@ class RandomTrial:
 
 
 def mutate(
-    params: Mapping[str, Any], domain: Domain, shape: Shape, classes: int, generator: random.Random
+    params: Mapping[str, Any], domain: Domain, shape: tuple[int, ...], classes: int, generator: random.Random
 ) -> tuple[Params, Architecture]:
     """Change one answer of a draw, so that another network comes out.
 
@@ -162,7 +170,7 @@ def mutate(
 
 
 def neighbours(
-    params: Mapping[str, Any], domain: Domain, shape: Shape, classes: int, generator: random.Random
+    params: Mapping[str, Any], domain: Domain, shape: tuple[int, ...], classes: int, generator: random.Random
 ) -> Iterator[tuple[Params, Architecture]]:
     """All other networks that are one change of an answer away, each once.
 
@@ -190,18 +198,21 @@ class _Replay(RandomTrial):
         return super()._answer(name, question)
 
 
-def check_feasible(domain: Domain, budget: Budget, shape: Shape, classes: int, draws: int = 1_000) -> list[str]:
+def check_feasible(
+    domain: Domain, budget: Budget, shape: tuple[int, ...], classes: int, draws: int = 1_000
+) -> list[str]:
     """Look for a student of every family within the budget, among `draws` random ones of the smallest size.
 
     Returns:
-        One line for every family without.
+        One line for every family without, or that cannot take inputs of `shape`.
 
     Raises:
         InputError: when no family has one.
     """
     generator = random.Random(0)
+    families = fitting(domain, shape)
     lines, least, nearest = [], math.inf, ""
-    for family in domain.families:
+    for family in families:
         worst = math.inf
         for _ in range(draws):
             trial = RandomTrial(generator, {"family": family, "size": float(domain.smallest)})
@@ -216,8 +227,9 @@ def check_feasible(domain: Domain, budget: Budget, shape: Shape, classes: int, d
             lines.append(f"no {family} meets the budget, the nearest has {objection}: leave it out of space.families")
             if worst < least:
                 least, nearest = worst, objection
-    if len(lines) == len(domain.families):
+    if len(lines) == len(families):
         raise InputError(
-            f"no architecture of {', '.join(domain.families)} meets the budget; the nearest has {nearest}: raise it"
+            f"no architecture of {', '.join(families)} meets the budget; the nearest has {nearest}: raise it"
         )
-    return lines
+    left_out = (reason for family in domain.families if (reason := unfit(family, shape)))
+    return [*(f"left out: {reason}" for reason in left_out), *lines]

@@ -1,23 +1,34 @@
 """How each family draws a student: structure from the trial, then blocks for any width scale.
 
-Every function asks the trial for the structure (kernels, repeats, ratios) and returns a plan: a function from a
-scale (the width of the first layer) to blocks. `space.domain` picks the scale that meets the size it drew.
+Every function asks the trial for the structure (kernels, repeats, ratios) and adds the parts of a student to a draft.
+A part is a block, or a function from a scale (the width of the first layer) to one. The finished plan gives the blocks
+for any scale; `space.domain` picks the scale that meets the size it drew.
+
+Parameters are named `family.what` or `family.stage.what`. A name has the same choices in all draws for one input shape.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from space.architecture import AnyBlock, Family
-from space.blocks.block import Activation
+from space.blocks.block import Activation, Shape, maps
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
-from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable
+from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable, SqueezeExcite
 from space.blocks.liquid import LiquidConvolution, LiquidScan
-from space.blocks.mlp import Bilinear, Dense, Mixer, Patches
+from space.blocks.mlp import Bilinear, Dense, Matrix, Mixer, Patches
 
+Part = AnyBlock | Callable[[float], AnyBlock]
 Plan = Callable[[float], tuple[AnyBlock, ...]]
-Body = Literal["convolution", "separable", "inverted", "liquid"]
+Body = Literal["tied", "plain", "separable", "inverted", "liquid"]
 
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "leaky_relu", "prelu", "silu", "hardswish")
+FEWEST = 4
+"""Positions that the longer side of an input must have for families that convolve or scan."""
+TOKENS = 49
+"""Most positions of convolutional maps that are scanned one by one."""
+FLAT = 16
+"""Most positions of maps that are flattened; those of an input too small to be halved excepted."""
 
 
 class Trial(Protocol):
@@ -38,171 +49,309 @@ def width(scale: float, ratio: float = 1.0) -> int:
     return max(2, round(scale * ratio))
 
 
-def _activation(trial: Trial, family: Family) -> Activation:
-    activation: Activation = trial.suggest_categorical(f"{family}.activation", ACTIVATIONS)
-    return activation
+@dataclass(slots=True)
+class Draft:
+    """A student while it is drawn: its parts so far, and the shape after them at scale 1."""
+
+    trial: Trial
+    family: Family
+    shape: Shape
+    parts: list[Part] = field(default_factory=list)
+
+    def choice(self, what: str, options: Sequence[Any]) -> Any:
+        """Draw one of the options; the only one is not asked for."""
+        if len(options) == 1:
+            return options[0]
+        return self.trial.suggest_categorical(f"{self.family}.{what}", options)
+
+    def count(self, what: str, low: int, high: int) -> int:
+        """Draw an integer in low..high."""
+        return self.trial.suggest_int(f"{self.family}.{what}", low, high)
+
+    def ratio(self, what: str, low: float, high: float) -> float:
+        """Draw a ratio of widths, evenly on a log scale."""
+        return self.trial.suggest_float(f"{self.family}.{what}", low, high, log=True)
+
+    def activation(self) -> Activation:
+        """Draw the activation of all layers."""
+        activation: Activation = self.choice("activation", ACTIVATIONS)
+        return activation
+
+    def add(self, part: Part) -> None:
+        """Add a part."""
+        self.parts.append(part)
+        block = part(1.0) if callable(part) else part
+        self.shape = block.output(self.shape)
+
+    @property
+    def roomy(self) -> bool:
+        """Whether maps may be halved: every side that is not 1 has at least 4 positions.
+
+        Halving 3 by a pool would cut off a line that kernels of 5 were reaching for; halving 2 would end a sequence.
+        """
+        sides = self.shape[1:]
+        return max(sides) > 1 and all(side == 1 or side >= FEWEST for side in sides)
+
+    @property
+    def positions(self) -> int:
+        """Positions of the maps."""
+        return self.shape[1] * self.shape[2]
+
+    def pool(self, mode: Literal["max", "average"] = "max") -> None:
+        """Halve the maps where they are roomy."""
+        if self.roomy:
+            self.add(Pool(mode=mode))
+
+    def pool_to(self, positions: int) -> None:
+        """Halve the maps until they have at most that many positions, or are not roomy."""
+        while self.positions > positions and self.roomy:
+            self.pool()
+
+    def plan(self) -> Plan:
+        """Blocks for any scale."""
+        parts = tuple(self.parts)
+        return lambda scale: tuple(part(scale) if callable(part) else part for part in parts)
 
 
-def _stem(trial: Trial, family: Family, activation: Activation) -> Callable[[int], list[AnyBlock]]:
-    kernel, stride, pool = {
-        "3x3": (3, 1, True),
-        "3x3/2": (3, 2, False),
-        "5x5/2": (5, 2, False),
-        "7x7/2": (7, 2, False),
-    }[trial.suggest_categorical(f"{family}.stem", ("3x3", "3x3/2", "5x5/2", "7x7/2"))]
-
-    def blocks(channels: int) -> list[AnyBlock]:
-        stem: list[AnyBlock] = [Convolution(width=channels, kernel=kernel, stride=stride, activation=activation)]
-        return [*stem, Pool()] if pool else stem
-
-    return blocks
+def _convolution(draft: Draft, ratio: float, kernel: int, activation: Activation, halve: bool = False) -> None:
+    stride = 2 if halve and draft.roomy else 1
+    draft.add(lambda scale: Convolution(width=width(scale, ratio), kernel=kernel, stride=stride, activation=activation))
 
 
-def _body(kind: Body, kernel: int, repeats: int, activation: Activation) -> list[AnyBlock]:
+def _stem(draft: Draft, activation: Activation) -> bool:
+    """One convolution on the input as it is, on the pooled input, or with a stride; whether it halved the input."""
+    kernel: int = draft.choice("stem.kernel", (3, 5, 7))
+    halving = draft.choice("stem.halving", ("stride", "pool", "none"))
+    if halving == "pool":
+        draft.pool("average")
+    _convolution(draft, 1.0, kernel, activation, halve=halving == "stride")
+    return bool(halving != "none")
+
+
+def _entry(draft: Draft, stage: int, ratio: float, separable: bool, activation: Activation) -> None:
+    """Halve the maps and change the width: a pool and a 1×1 or 3×3 layer, or a 3×3 layer with a stride."""
+    entry = draft.choice(f"{stage}.entry", ("pool 1x1", "pool 3x3", "3x3/2"))
+    if entry != "3x3/2":
+        draft.pool()
+    if separable and entry != "pool 1x1":
+        stride = 2 if entry == "3x3/2" and draft.roomy else 1
+        draft.add(lambda scale: Separable(width=width(scale, ratio), stride=stride, activation=activation))
+    else:
+        _convolution(draft, ratio, 1 if entry == "pool 1x1" else 3, activation, halve=entry == "3x3/2")
+
+
+def _body(draft: Draft, stage: int, body: Body, ratio: float, activation: Activation) -> None:
+    """One layer that keeps the width: plain, or weight-tied and applied up to four times."""
+    repeats = 1 if body == "plain" else draft.count(f"{stage}.repeats", 0, 4)
     if repeats == 0:
-        return []
-    match kind:
-        case "convolution":
-            return [ResidualConvolution(kernel=kernel, repeats=repeats, activation=activation)]
+        return
+    kernel: int = draft.choice(f"{stage}.kernel", (3, 5, 7))
+    match body:
+        case "plain":
+            _convolution(draft, ratio, kernel, activation)
+        case "tied":
+            draft.add(ResidualConvolution(kernel=kernel, repeats=repeats, activation=activation))
         case "separable":
-            return [ResidualSeparable(kernel=kernel, repeats=repeats, activation=activation)]
+            draft.add(ResidualSeparable(kernel=kernel, repeats=repeats, activation=activation))
         case "inverted":
-            return [InvertedResidual(kernel=kernel, repeats=repeats, activation=activation)]
+            expansion = draft.count(f"{stage}.expansion", 1, 4)
+            draft.add(InvertedResidual(expansion=expansion, kernel=kernel, repeats=repeats, activation=activation))
         case "liquid":
-            return [LiquidConvolution(kernel=kernel, unfolds=repeats)]
+            draft.add(LiquidConvolution(kernel=kernel, unfolds=repeats))
 
 
-def _stages(
-    trial: Trial, family: Family, bodies: Sequence[Body], kernels: Sequence[int], activation: Activation
-) -> Plan:
-    """A convolutional stem, then stages: [pool, widening layer,] weight-tied body; each stage halves the maps."""
-    stem = _stem(trial, family, activation)
-    stages: list[Plan] = []
+def _stages(draft: Draft, bodies: Sequence[Body], activation: Activation, squeeze: bool = False) -> None:
+    """A convolutional stem, then two or three stages; every stage draws its kind of body, and halves the maps.
+
+    After a stem at full resolution the first stage has no body: it would take most of the MACs (with it, random
+    MNIST students under 12,000 parameters need up to 19 million, without it up to 7), and they pay better further on.
+    """
+    halved = _stem(draft, activation)
     ratio = 1.0
-    for stage in range(1, trial.suggest_int(f"{family}.stages", 2, 3) + 1):
-        name = f"{family}.{stage}"
-        body: Body = trial.suggest_categorical(f"{name}.body", bodies) if len(bodies) > 1 else bodies[0]
-        kernel: int = trial.suggest_categorical(f"{name}.kernel", kernels)
-        repeats = trial.suggest_int(f"{name}.repeats", 0, 4)
-        tied = _body(body, kernel, repeats, activation)
-        if stage == 1:
+    for stage in range(1 if halved else 2, draft.count("stages", 2, 3) + 1):
+        body: Body = draft.choice(f"{stage}.body", bodies)
+        if stage > 1:
+            ratio *= draft.ratio(f"{stage}.growth", 0.8, 2.0)
+            _entry(draft, stage, ratio, body in ("separable", "inverted"), activation)
+        _body(draft, stage, body, ratio, activation)
+        if squeeze and draft.choice(f"{stage}.squeeze", (False, True)):
 
-            def first(scale: float, tied: list[AnyBlock] = tied) -> tuple[AnyBlock, ...]:
-                return *stem(width(scale)), *tied
+            def gates(scale: float, ratio: float = ratio) -> AnyBlock:
+                return SqueezeExcite(width=width(scale, ratio / 4), activation=activation)
 
-            stages.append(first)
-            continue
-        ratio *= trial.suggest_float(f"{name}.growth", 0.8, 2.0)
-        entry_kernel: int = trial.suggest_categorical(f"{name}.entry", (1, 3))
-
-        def widen(
-            scale: float,
-            ratio: float = ratio,
-            kernel: int = entry_kernel,
-            body: Body = body,
-            tied: list[AnyBlock] = tied,
-        ) -> tuple[AnyBlock, ...]:
-            channels = width(scale, ratio)
-            separable = body in ("separable", "inverted") and kernel > 1
-            layer = Separable if separable else Convolution
-            return Pool(), layer(width=channels, kernel=kernel, activation=activation), *tied
-
-        stages.append(widen)
-    return lambda scale: tuple(block for stage in stages for block in stage(scale))
+            draft.add(gates)
 
 
-def cnn(trial: Trial) -> Plan:
-    """Full convolutions with weight-tied residual repeats, global average pooling."""
-    plan = _stages(trial, "cnn", ("convolution",), (3, 5), _activation(trial, "cnn"))
-    return lambda scale: (*plan(scale), GlobalAverage())
+def cnn(draft: Draft) -> None:
+    """Full convolutions, plain or weight-tied; a mean, a hidden layer behind it, or small maps flattened."""
+    activation = draft.activation()
+    _stages(draft, ("tied", "plain"), activation)
+    head = draft.choice("head", ("average", "hidden", "flatten"))
+    if head == "flatten":
+        draft.pool_to(FLAT)
+        return
+    draft.add(GlobalAverage())
+    if head == "hidden":
+        hidden = draft.ratio("hidden", 0.5, 4.0)
+        draft.add(lambda scale: Dense(width=width(scale, hidden), activation=activation))
 
 
-def depthwise(trial: Trial) -> Plan:
-    """Separable and inverted-residual blocks with weight-tied repeats, global average pooling."""
-    plan = _stages(trial, "depthwise", ("separable", "inverted"), (3, 5, 7), _activation(trial, "depthwise"))
-    return lambda scale: (*plan(scale), GlobalAverage())
+def depthwise(draft: Draft) -> None:
+    """Separable and inverted-residual blocks with weight-tied repeats and squeeze-excite, then a mean."""
+    _stages(draft, ("separable", "inverted"), draft.activation(), squeeze=True)
+    draft.add(GlobalAverage())
 
 
-def mlp(trial: Trial) -> Plan:
-    """Row–column layers, a dense net on pooled input, or a weight-tied mixer."""
-    activation = _activation(trial, "mlp")
-    match trial.suggest_categorical("mlp.kind", ("bilinear", "dense", "mixer")):
-        case "bilinear":
-            second = trial.suggest_float("mlp.second", 0.3, 0.8)
-            hidden = trial.suggest_float("mlp.hidden", 0.5, 3.0)
-            return lambda scale: (
-                Bilinear(rows=width(scale), columns=width(scale), activation=activation),
-                Bilinear(rows=width(scale, second), columns=width(scale, second), activation=activation),
-                Dense(width=width(scale, hidden), activation=activation),
-            )
+def mlp(draft: Draft) -> None:
+    """Row–column layers, a dense net on pooled or patched input, or a weight-tied mixer."""
+    activation = draft.activation()
+    match draft.choice("kind", ("rows and columns", "dense", "mixer") if draft.positions >= FEWEST else ("dense",)):
+        case "rows and columns":
+            _rows_and_columns(draft, activation)
         case "dense":
-            pools = trial.suggest_int("mlp.pools", 1, 2)
-            depth = trial.suggest_int("mlp.depth", 1, 3)
-            return lambda scale: (
-                (Pool(mode="average"),) * pools + (Dense(width=width(scale), activation=activation),) * depth
-            )
+            if draft.choice("input", ("pool", "patches")) == "pool":
+                for _ in range(draft.count("pools", 1, 2)):
+                    draft.pool("average")
+            else:
+                _patches(draft, draft.ratio("embedding", 0.1, 0.5))
+            for _ in range(draft.count("depth", 1, 3)):
+                draft.add(lambda scale: Dense(width=width(scale), activation=activation))
         case _:
-            side = trial.suggest_categorical("mlp.patch", (4, 7))
-            tokens = trial.suggest_float("mlp.tokens", 0.5, 2.0)
-            channels = trial.suggest_float("mlp.channels", 0.5, 2.0)
-            repeats = trial.suggest_int("mlp.repeats", 1, 4)
-            return lambda scale: (
-                Patches(side=side, width=width(scale)),
-                Mixer(
+            _patches(draft, 1.0)
+            tokens = draft.ratio("tokens", 0.5, 2.0)
+            channels = draft.ratio("channels", 0.5, 2.0)
+            repeats = draft.count("repeats", 1, 4)
+            draft.add(
+                lambda scale: Mixer(
                     token_width=width(scale, tokens),
                     channel_width=width(scale, channels),
                     repeats=repeats,
                     activation=activation,
-                ),
-                GlobalAverage(),
+                )
             )
+            draft.add(GlobalAverage())
 
 
-def liquid(trial: Trial) -> Plan:
-    """Convolutional LTC stages, or a CfC or LTC scan over rows or columns behind up to two strided convolutions."""
-    activation = _activation(trial, "liquid")
-    if trial.suggest_categorical("liquid.kind", ("maps", "scan")) == "maps":
-        plan = _stages(trial, "liquid", ("liquid",), (3,), activation)
-        return lambda scale: (*plan(scale), GlobalAverage())
-    convolutions = trial.suggest_int("liquid.convolutions", 0, 2)
-    hidden = trial.suggest_float("liquid.hidden", 1.0, 4.0)
-    cell = trial.suggest_categorical("liquid.cell", ("cfc", "ltc"))
-    axis = trial.suggest_categorical("liquid.axis", ("rows", "columns"))
-    both = trial.suggest_categorical("liquid.both", (False, True))
-    unfolds = trial.suggest_int("liquid.unfolds", 1, 2) if cell == "ltc" else 1
-
-    def scan(scale: float) -> tuple[AnyBlock, ...]:
-        convolution = Convolution(width=width(scale), kernel=5, stride=2, activation=activation)
-        second = Convolution(width=width(scale), kernel=3, stride=2, activation=activation)
-        read = LiquidScan(cell=cell, hidden=width(scale, hidden), axis=axis, both_directions=both, unfolds=unfolds)
-        return (*(convolution, second)[:convolutions], read)
-
-    return scan
+def _patches(draft: Draft, ratio: float) -> None:
+    """Patches of a side that leaves at least two of them, 2 on the smallest inputs."""
+    side: int = draft.choice("patch", tuple(side for side in (4, 7) if 2 * side <= max(draft.shape[1:])) or (2,))
+    draft.add(lambda scale: Patches(side=side, width=width(scale, ratio)))
 
 
-def hybrid(trial: Trial) -> Plan:
-    """Stages that each draw their own kind, then pooling, a liquid scan or a mixer."""
-    activation = _activation(trial, "hybrid")
-    bodies: tuple[Body, ...] = ("convolution", "separable", "inverted", "liquid")
-    plan = _stages(trial, "hybrid", bodies, (3, 5), activation)
-    match trial.suggest_categorical("hybrid.head", ("average", "scan", "mixer")):
+def _rows_and_columns(draft: Draft, activation: Activation) -> None:
+    """[strided convolution,] one to three row–column layers, [hidden layer]; a sequence is one matrix."""
+    if draft.choice("stem", (False, True)):
+        _convolution(draft, draft.ratio("stem.width", 0.1, 0.6), 5, activation, halve=True)
+    if 1 in draft.shape[1:]:
+        draft.add(Matrix())
+    heads = draft.count("heads", 1, 4)
+    rows, columns = 1.0, draft.ratio("1.columns", 0.5, 2.0)
+    for layer in range(1, draft.count("layers", 1, 3) + 1):
+        if layer > 1 and not draft.choice(f"{layer}.residual", (False, True)):
+            rows *= draft.ratio(f"{layer}.rows", 0.3, 1.0)
+            columns *= draft.ratio(f"{layer}.columns", 0.3, 1.0)
+        pairs = None if heads == 1 else heads if layer == 1 else 1
+
+        def bilinear(scale: float, rows: float = rows, columns: float = columns, pairs: int | None = pairs) -> AnyBlock:
+            return Bilinear(rows=width(scale, rows), columns=width(scale, columns), heads=pairs, activation=activation)
+
+        draft.add(bilinear)
+    if draft.choice("head", ("flatten", "hidden")) == "hidden":
+        hidden = draft.ratio("hidden", 0.5, 4.0)
+        draft.add(lambda scale: Dense(width=width(scale, hidden), activation=activation))
+
+
+def _axes(draft: Draft) -> tuple[Literal["rows", "columns"], ...]:
+    """Axes along which there is more than one step."""
+    _, height, width = draft.shape
+    if width == 1:
+        return ("rows",)
+    return ("columns",) if height == 1 else ("rows", "columns")
+
+
+def liquid(draft: Draft) -> None:
+    """Convolutional LTC stages, or an LTC or CfC scan of rows, columns or tokens."""
+    activation = draft.activation()
+    if draft.choice("kind", ("maps", "scan")) == "maps":
+        _stages(draft, ("liquid",), activation)
+        draft.add(GlobalAverage())
+        return
+    axis = draft.choice("axis", (*_axes(draft), "positions"))
+    ratio = 1.0
+    if axis == "positions" and draft.choice("tokens", ("patches", "convolutions")) == "patches":
+        _patches(draft, 1.0)
+        ratio = draft.ratio("hidden", 0.5, 6.0)
+    else:
+        convolutions = 2 if axis == "positions" else draft.count("convolutions", 0, 2)
+        for kernel in (5, 3)[:convolutions]:
+            _convolution(draft, 1.0, kernel, activation, halve=True)
+        if convolutions > 0:
+            ratio = draft.ratio("hidden", 0.5, 6.0)
+        if axis == "positions":
+            draft.pool_to(TOKENS)
+    _scan(draft, axis, ratio)
+
+
+def _scan(draft: Draft, axis: Literal["rows", "columns", "positions"], ratio: float) -> None:
+    cell: Literal["ltc", "cfc"] = draft.choice("cell", ("cfc", "ltc"))
+    both: bool = draft.choice("both_directions", (False, True))
+    unfolds = draft.count("unfolds", 1, 2) if cell == "ltc" else 1
+    readout: Literal["mean"] | None = "mean" if draft.choice("readout", ("last", "mean")) == "mean" else None
+    draft.add(
+        lambda scale: LiquidScan(
+            cell=cell,
+            hidden=width(scale, ratio),
+            axis=axis,
+            both_directions=both,
+            unfolds=unfolds,
+            readout=readout,
+        )
+    )
+
+
+def hybrid(draft: Draft) -> None:
+    """Stages that each draw their own kind, then a mean, a liquid scan, a mixer or a row–column layer."""
+    activation = draft.activation()
+    _stages(draft, ("tied", "plain", "separable", "inverted", "liquid"), activation)
+    match draft.choice("head", ("average", "scan", "mixer", "rows and columns")):
         case "scan":
-            axis = trial.suggest_categorical("hybrid.axis", ("rows", "columns"))
-            return lambda scale: (*plan(scale), LiquidScan(cell="cfc", hidden=width(scale, 1.5), axis=axis))
+            axis = draft.choice("axis", _axes(draft))
+            _scan(draft, axis, draft.ratio("hidden", 0.5, 6.0))
         case "mixer":
-            return lambda scale: (
-                *plan(scale),
-                Mixer(token_width=width(scale, 0.5), channel_width=width(scale), activation=activation),
-                GlobalAverage(),
+            tokens = draft.ratio("tokens", 0.25, 2.0)
+            draft.add(
+                lambda scale: Mixer(token_width=width(scale, tokens), channel_width=width(scale), activation=activation)
             )
+            draft.add(GlobalAverage())
+        case "rows and columns":
+            if 1 in draft.shape[1:]:
+                draft.add(Matrix())
+            rows, columns = draft.count("rows", 1, 4), draft.count("columns", 1, 4)
+            draft.add(Bilinear(rows=rows, columns=columns, activation=activation))
         case _:
-            return lambda scale: (*plan(scale), GlobalAverage())
+            draft.add(GlobalAverage())
 
 
-PLANS: dict[Family, Callable[[Trial], Plan]] = {
+_DRAWS: dict[Family, Callable[[Draft], None]] = {
     "cnn": cnn,
     "depthwise": depthwise,
     "mlp": mlp,
     "liquid": liquid,
     "hybrid": hybrid,
 }
+
+
+def draw(trial: Trial, family: Family, shape: tuple[int, ...]) -> Plan:
+    """Draw the structure of one student of `family` for inputs of `shape`."""
+    draft = Draft(trial, family, maps(shape))
+    _DRAWS[family](draft)
+    return draft.plan()
+
+
+def unfit(family: Family, shape: tuple[int, ...]) -> str | None:
+    """Why `family` cannot take inputs of `shape`, or None when it can."""
+    longest = max(maps(shape)[1:])
+    if family == "mlp" or longest >= FEWEST:
+        return None
+    needed = f"{FEWEST} time steps" if len(shape) == 2 else f"{FEWEST} positions along a side"
+    return f"{family} needs at least {needed}, inputs have {longest}"

@@ -7,20 +7,27 @@ from space.blocks.block import size
 
 
 class Student(nn.Module):
-    """The network of an architecture. Input: normalised images (batch, *shape); output: logits (batch, classes)."""
+    """The network of an architecture.
+
+    Input: normalised images (batch, channels, height, width) or sequences (batch, time, features), as the
+    architecture's shape says; output: logits (batch, classes).
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         """Build an untrained student."""
         super().__init__()
         *shapes, last = architecture.shapes()
+        self.sequential = len(architecture.shape) == 2
         self.blocks = nn.Sequential(
             *(block.build(shape) for block, shape in zip(architecture.blocks, shapes, strict=True))
         )
         self.classifier = nn.Linear(size(last), architecture.classes)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (batch, classes)."""
-        logits: Tensor = self.classifier(self.blocks(images).flatten(1))
+        if self.sequential:
+            inputs = inputs.transpose(1, 2).unsqueeze(3)
+        logits: Tensor = self.classifier(self.blocks(inputs).flatten(1))
         return logits
 
 

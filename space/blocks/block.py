@@ -20,6 +20,8 @@ def _odd(kernel: int) -> int:
 
 Activation = Literal["relu", "leaky_relu", "prelu", "silu", "hardswish"]
 Positive = Annotated[int, Field(ge=1, le=4096)]
+InputShape = Annotated[tuple[Positive, ...], Field(min_length=2, max_length=3)]
+"""What a student takes: an image (channels, height, width) or a sequence (time, features)."""
 Kernel = Annotated[int, Field(ge=1, le=15), AfterValidator(_odd)]
 Repeats = Annotated[int, Field(ge=1, le=32)]
 
@@ -78,6 +80,17 @@ class Block(ABC):
     @abstractmethod
     def build(self, shape: Shape) -> nn.Module:
         """Module from (batch, *shape) to (batch, *output(shape))."""
+
+
+def maps(shape: tuple[int, ...]) -> Shape:
+    """The form in which blocks see an input: a sequence is a map (features, time, 1), an image stays what it is.
+
+    Kernels never reach beyond a side, so on a sequence every convolution is one over time.
+    """
+    if len(shape) == 2:
+        return shape[1], shape[0], 1
+    channels, height, width = shape
+    return channels, height, width
 
 
 def size(shape: Shape) -> int:

@@ -25,6 +25,33 @@ def strided(shape: Shape, width: int, stride: int) -> Shape:
     return width, (shape[1] - 1) // stride + 1, (shape[2] - 1) // stride + 1
 
 
+def reach(side: int, kernel: int, stride: int = 1) -> tuple[int, int]:
+    """How far a "same"-padded kernel reads before and after its centre along a side.
+
+    Centres lie at 0, stride, … up to the last multiple of the stride on the side. Weights beyond the returned reach
+    would only ever meet padding: they are left out of cost and module, which changes no output.
+    """
+    return min(kernel // 2, (side - 1) // stride * stride), min(kernel // 2, side - 1)
+
+
+def taps(shape: Shape, kernel: int, stride: int = 1) -> int:
+    """Weights of one clipped kernel: k² on maps that are large enough."""
+    _, height, width = shape
+    half = kernel // 2
+    if height - stride >= half and width - stride >= half:
+        return kernel**2
+    return (sum(reach(height, kernel, stride)) + 1) * (sum(reach(width, kernel, stride)) + 1)
+
+
+def convolve(shape: Shape, width: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """Convolution without bias from `shape` to `strided(shape, width, stride)`, its kernel clipped to its reach."""
+    (top, bottom), (left, right) = (reach(side, kernel, stride) for side in shape[1:])
+    # padding by the shorter reach on both ends gives the same positions, even where the kernel reads further after
+    return nn.Conv2d(
+        shape[0], width, (top + 1 + bottom, left + 1 + right), stride, (top, left), groups=groups, bias=False
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convolution(Block):
     """k×k convolution, batch norm, activation."""
@@ -41,7 +68,7 @@ class Convolution(Block):
 
     def cost(self, shape: Shape) -> Cost:
         """C·W·k² weights; scale and shift a channel, of which folding keeps one bias."""
-        weights = shape[0] * self.width * self.kernel**2
+        weights = shape[0] * self.width * taps(shape, self.kernel, self.stride)
         out = self.output(shape)
         slope = slopes(self.activation, self.width)
         return Cost.of(
@@ -55,7 +82,7 @@ class Convolution(Block):
     def build(self, shape: Shape) -> nn.Module:
         """Conv2d, BatchNorm2d, activation."""
         return nn.Sequential(
-            nn.Conv2d(shape[0], self.width, self.kernel, self.stride, self.kernel // 2, bias=False),
+            convolve(shape, self.width, self.kernel, self.stride),
             nn.BatchNorm2d(self.width),
             activate(self.activation, self.width),
         )
@@ -100,15 +127,14 @@ class ResidualConvolution(Block):
     def cost(self, shape: Shape) -> Cost:
         """C²·k² weights once, however often they are applied."""
         channels = shape[0]
-        weights = channels**2 * self.kernel**2
+        weights = channels**2 * taps(shape, self.kernel)
         trained, kept = tied_vectors(channels, self.repeats, self.activation)
         macs = weights * shape[1] * shape[2] * self.repeats
         return Cost.of(weights=weights, trained=trained, kept=kept, macs=macs, memory=2 * size(shape))
 
     def build(self, shape: Shape) -> nn.Module:
         """A `Tied` convolution."""
-        body = nn.Conv2d(shape[0], shape[0], self.kernel, padding=self.kernel // 2, bias=False)
-        return Tied(body, shape[0], self.repeats, self.activation)
+        return Tied(convolve(shape, shape[0], self.kernel), shape[0], self.repeats, self.activation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

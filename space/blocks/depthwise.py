@@ -1,8 +1,9 @@
-"""Depthwise-separable blocks, plain and weight-tied (Howard et al. 2017; Sandler et al. 2018)."""
+"""Depthwise-separable blocks, plain and weight-tied (Howard et al. 2017; Sandler et al. 2018), squeeze-excite."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from space.blocks.block import (
@@ -17,12 +18,12 @@ from space.blocks.block import (
     size,
     slopes,
 )
-from space.blocks.convolution import Tied, strided, tied_vectors
+from space.blocks.convolution import Tied, convolve, strided, taps, tied_vectors
 
 
-def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+def depthwise(shape: Shape, kernel: int, stride: int = 1) -> nn.Conv2d:
     """k×k convolution of every channel with a kernel of its own."""
-    return nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+    return convolve(shape, shape[0], kernel, stride, groups=shape[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Separable(Block):
     def cost(self, shape: Shape) -> Cost:
         """C·k² + C·W weights."""
         channels = shape[0]
-        weights = channels * self.kernel**2 + channels * self.width
+        weights = channels * taps(shape, self.kernel, self.stride) + channels * self.width
         out = self.output(shape)
         middle = channels * out[1] * out[2]
         slope = slopes(self.activation, self.width)
@@ -57,7 +58,7 @@ class Separable(Block):
     def build(self, shape: Shape) -> nn.Module:
         """Depthwise Conv2d, 1×1 Conv2d, BatchNorm2d, activation."""
         return nn.Sequential(
-            depthwise(shape[0], self.kernel, self.stride),
+            depthwise(shape, self.kernel, self.stride),
             nn.Conv2d(shape[0], self.width, 1, bias=False),
             nn.BatchNorm2d(self.width),
             activate(self.activation, self.width),
@@ -80,25 +81,26 @@ class ResidualSeparable(Block):
     def cost(self, shape: Shape) -> Cost:
         """C·k² + C² weights once, however often they are applied."""
         channels = shape[0]
-        weights = channels * self.kernel**2 + channels**2
+        weights = channels * taps(shape, self.kernel) + channels**2
         trained, kept = tied_vectors(channels, self.repeats, self.activation)
         macs = weights * shape[1] * shape[2] * self.repeats
         return Cost.of(weights=weights, trained=trained, kept=kept, macs=macs, memory=3 * size(shape))
 
     def build(self, shape: Shape) -> nn.Module:
         """A `Tied` separable convolution."""
-        body = nn.Sequential(depthwise(shape[0], self.kernel), nn.Conv2d(shape[0], shape[0], 1, bias=False))
+        body = nn.Sequential(depthwise(shape, self.kernel), nn.Conv2d(shape[0], shape[0], 1, bias=False))
         return Tied(body, shape[0], self.repeats, self.activation)
 
 
 class TiedInverted(nn.Module):
     """x ← x + normₒ(project(act(normₘ(depthwise(act(normₑ(expand(x)))))))), three norms of its own each time."""
 
-    def __init__(self, channels: int, expanded: int, kernel: int, repeats: int, activation: Activation) -> None:
-        """Apply one inverted residual `repeats` times."""
+    def __init__(self, shape: Shape, expansion: int, kernel: int, repeats: int, activation: Activation) -> None:
+        """Apply one inverted residual, `expansion` times as wide inside, `repeats` times."""
         super().__init__()
+        channels, expanded = shape[0], expansion * shape[0]
         self.expand = nn.Conv2d(channels, expanded, 1, bias=False)
-        self.depthwise = depthwise(expanded, kernel)
+        self.depthwise = depthwise((expanded, *shape[1:]), kernel)
         self.project = nn.Conv2d(expanded, channels, 1, bias=False)
         self.expand_norms = nn.ModuleList(nn.BatchNorm2d(expanded) for _ in range(repeats))
         self.depthwise_norms = nn.ModuleList(nn.BatchNorm2d(expanded) for _ in range(repeats))
@@ -134,7 +136,7 @@ class InvertedResidual(Block):
         """2·C·E + E·k² weights, E = expansion·C."""
         channels = shape[0]
         expanded = self.expansion * channels
-        weights = 2 * channels * expanded + expanded * self.kernel**2
+        weights = 2 * channels * expanded + expanded * taps(shape, self.kernel)
         per_repeat = 2 * expanded + channels
         slope = 2 * slopes(self.activation, expanded)
         return Cost.of(
@@ -147,4 +149,49 @@ class InvertedResidual(Block):
 
     def build(self, shape: Shape) -> nn.Module:
         """A `TiedInverted` block."""
-        return TiedInverted(shape[0], self.expansion * shape[0], self.kernel, self.repeats, self.activation)
+        return TiedInverted(shape, self.expansion, self.kernel, self.repeats, self.activation)
+
+
+class Gates(nn.Module):
+    """x·σ(W₂·act(W₁·mean(x) + b₁) + b₂), one gate a channel."""
+
+    def __init__(self, channels: int, width: int, activation: Activation) -> None:
+        """Gates of `channels` through a bottleneck of `width`."""
+        super().__init__()
+        self.squeeze = nn.Linear(channels, width)
+        self.activation = activate(activation, width)
+        self.excite = nn.Linear(width, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to the same."""
+        gates = torch.sigmoid(self.excite(self.activation(self.squeeze(x.mean((2, 3))))))
+        return x * gates[:, :, None, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqueezeExcite(Block):
+    """Scales every channel by a gate that sees the mean of all channels (Hu et al. 2018, eqs. 2 to 4)."""
+
+    kind: Literal["squeeze_excite"] = "squeeze_excite"
+    width: Positive
+    activation: Activation = "relu"
+
+    def output(self, shape: Shape) -> Shape:
+        """The input's shape."""
+        return shape
+
+    def cost(self, shape: Shape) -> Cost:
+        """2·C·W weights and their biases; scaling the maps is elementwise, so not among the MACs."""
+        weights = 2 * shape[0] * self.width
+        vectors = self.width + shape[0] + slopes(self.activation, self.width)
+        return Cost.of(
+            weights=weights,
+            trained=vectors,
+            kept=vectors,
+            macs=weights,
+            memory=2 * size(shape) + shape[0],
+        )
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A `Gates` module."""
+        return Gates(shape[0], self.width, self.activation)

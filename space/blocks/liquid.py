@@ -1,4 +1,4 @@
-"""Liquid blocks: LTC and CfC cells that scan an image, and a convolutional liquid block."""
+"""Liquid blocks: LTC and CfC cells that scan maps or sequences, and a convolutional liquid block."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from space.blocks.block import Block, Cost, Kernel, Positive, Repeats, Shape, size
+from space.blocks.convolution import convolve, taps
 
 CellKind = Literal["ltc", "cfc"]
+Axis = Literal["rows", "columns", "positions"]
+"""What is a time step: a row, a column, or one position, row by row."""
 EPSILON = 1e-8
 
 
@@ -20,10 +23,10 @@ class LiquidTimeConstantCell(nn.Module):
     output none: the layer after it is linear.
     """
 
-    def __init__(self, inputs: int, hidden: int, unfolds: int) -> None:
+    def __init__(self, inputs: int, hidden: int, unfolds: int, mean: bool = False) -> None:
         """Cell from `inputs` features to `hidden` states, with `unfolds` solver steps a time step."""
         super().__init__()
-        self.unfolds, self.hidden = unfolds, hidden
+        self.unfolds, self.hidden, self.mean = unfolds, hidden, mean
         self.input_scale = nn.Parameter(torch.ones(inputs))
         self.input_shift = nn.Parameter(torch.zeros(inputs))
         self.sensory = nn.ParameterDict(self._synapses(inputs, hidden))
@@ -50,18 +53,19 @@ class LiquidTimeConstantCell(nn.Module):
         return (conductance * synapses["reversal"]).sum(-2), conductance.sum(-2)
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """(batch, time, inputs) to the last state (batch, hidden)."""
+        """(batch, time, inputs) to the last state (batch, hidden), or the mean over time."""
         drive, conductance = self._currents(self.sensory, sequence * self.input_scale + self.input_shift)
         capacity = functional.softplus(self.capacity) * self.unfolds
         leak = functional.softplus(self.leak)
-        state = sequence.new_zeros(sequence.shape[0], self.hidden)
+        state = total = sequence.new_zeros(sequence.shape[0], self.hidden)
         for step in range(sequence.shape[1]):
             for _ in range(self.unfolds):
                 inner_drive, inner_conductance = self._currents(self.recurrent, state)
                 numerator = capacity * state + leak * self.leak_potential + inner_drive + drive[:, step]
                 denominator = capacity + leak + inner_conductance + conductance[:, step]
                 state = numerator / (denominator + EPSILON)
-        return state
+            total = total + state
+        return total / sequence.shape[1] if self.mean else state
 
 
 class ClosedFormCell(nn.Module):
@@ -70,28 +74,41 @@ class ClosedFormCell(nn.Module):
     With a constant Δt the two time layers of the paper are one layer t.
     """
 
-    def __init__(self, inputs: int, hidden: int) -> None:
+    def __init__(self, inputs: int, hidden: int, mean: bool = False) -> None:
         """Cell from `inputs` features to `hidden` states."""
         super().__init__()
-        self.hidden = hidden
+        self.hidden, self.mean = hidden, mean
         self.input = nn.Linear(inputs, 3 * hidden)
         self.recurrent = nn.Linear(hidden, 3 * hidden, bias=False)
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """(batch, time, inputs) to the last state (batch, hidden)."""
+        """(batch, time, inputs) to the last state (batch, hidden), or the mean over time."""
         drives = self.input(sequence)
-        state = sequence.new_zeros(sequence.shape[0], self.hidden)
+        state = total = sequence.new_zeros(sequence.shape[0], self.hidden)
         for step in range(sequence.shape[1]):
             first, second, time = (drives[:, step] + self.recurrent(state)).chunk(3, dim=1)
             gate = torch.sigmoid(time)
             state = torch.tanh(first) * (1 - gate) + gate * torch.tanh(second)
-        return state
+            total = total + state
+        return total / sequence.shape[1] if self.mean else state
+
+
+def steps_and_features(shape: Shape, axis: Axis) -> tuple[int, int]:
+    """Time steps, and features a step, of a scan along `axis`."""
+    channels, height, width = shape
+    match axis:
+        case "rows":
+            return height, channels * width
+        case "columns":
+            return width, channels * height
+        case "positions":
+            return height * width, channels
 
 
 class Scan(nn.Module):
-    """Reads maps row by row or column by column with a liquid cell, in one or both directions."""
+    """Reads maps with a liquid cell, in one or both directions."""
 
-    def __init__(self, cells: list[nn.Module], axis: Literal["rows", "columns"]) -> None:
+    def __init__(self, cells: list[nn.Module], axis: Axis) -> None:
         """The first cell reads forwards, the second, if any, backwards."""
         super().__init__()
         self.cells = nn.ModuleList(cells)
@@ -99,8 +116,10 @@ class Scan(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) to (batch, cells·hidden, 1, 1)."""
-        order = (0, 2, 1, 3) if self.axis == "rows" else (0, 3, 1, 2)
-        sequence = x.permute(order).flatten(2)
+        if self.axis == "positions":
+            sequence = x.flatten(2).transpose(1, 2)
+        else:
+            sequence = x.permute((0, 2, 1, 3) if self.axis == "rows" else (0, 3, 1, 2)).flatten(2)
         directions = (sequence, sequence.flip(1))
         states = [cell(s) for cell, s in zip(self.cells, directions[: len(self.cells)], strict=True)]
         return torch.cat(states, dim=1)[:, :, None, None]
@@ -108,14 +127,18 @@ class Scan(nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiquidScan(Block):
-    """A liquid cell over the rows or columns; the last state goes on. `unfolds` counts for LTC only."""
+    """A liquid cell over rows, columns or positions. `unfolds` counts for LTC only.
+
+    The last state goes on, or with the readout "mean" the mean over all states.
+    """
 
     kind: Literal["liquid_scan"] = "liquid_scan"
     cell: CellKind
     hidden: Positive
-    axis: Literal["rows", "columns"] = "rows"
+    axis: Axis = "rows"
     both_directions: bool = False
     unfolds: Repeats = 1
+    readout: Literal["mean"] | None = None
 
     def output(self, shape: Shape) -> Shape:
         """(hidden, 1, 1), twice as many for both directions."""
@@ -127,7 +150,7 @@ class LiquidScan(Block):
         LTC: four numbers a synapse, three a state, two an input; a synapse takes two MACs (its gate's argument, its
         current) a solver step. CfC: three gates, each linear in input and state.
         """
-        steps, features = (shape[1], shape[0] * shape[2]) if self.axis == "rows" else (shape[2], shape[0] * shape[1])
+        steps, features = steps_and_features(shape, self.axis)
         hidden, cells = self.hidden, 1 + self.both_directions
         if self.cell == "ltc":
             weights = 4 * hidden * (features + hidden)
@@ -147,12 +170,12 @@ class LiquidScan(Block):
 
     def build(self, shape: Shape) -> nn.Module:
         """A `Scan` with one or two cells."""
-        features = shape[0] * (shape[2] if self.axis == "rows" else shape[1])
+        _, features = steps_and_features(shape, self.axis)
 
         def make() -> nn.Module:
             if self.cell == "ltc":
-                return LiquidTimeConstantCell(features, self.hidden, self.unfolds)
-            return ClosedFormCell(features, self.hidden)
+                return LiquidTimeConstantCell(features, self.hidden, self.unfolds, mean=self.readout == "mean")
+            return ClosedFormCell(features, self.hidden, mean=self.readout == "mean")
 
         return Scan([make() for _ in range(1 + self.both_directions)], self.axis)
 
@@ -160,10 +183,11 @@ class LiquidScan(Block):
 class LiquidMaps(nn.Module):
     """x ← (x + f·A) / (1 + 1/τ + f), f = σ(normᵢ(conv(x))): the fused LTC step (Hasani et al. 2021) on maps."""
 
-    def __init__(self, channels: int, kernel: int, unfolds: int) -> None:
+    def __init__(self, shape: Shape, kernel: int, unfolds: int) -> None:
         """One convolution, a reversal A and a rate 1/τ a channel; `unfolds` steps, a norm of its own each."""
         super().__init__()
-        self.synapse = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
+        channels = shape[0]
+        self.synapse = convolve(shape, channels, kernel)
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(unfolds))
         self.reversal = nn.Parameter(torch.randn(channels, 1, 1))
         self.rate = nn.Parameter(torch.full((channels, 1, 1), -3.0))
@@ -192,11 +216,11 @@ class LiquidConvolution(Block):
     def cost(self, shape: Shape) -> Cost:
         """C²·k² weights once; a norm an unfold, a time constant and a reversal a channel."""
         channels = shape[0]
-        weights = channels**2 * self.kernel**2
+        weights = channels**2 * taps(shape, self.kernel)
         vectors = 2 * channels * self.unfolds + 2 * channels
         macs = weights * shape[1] * shape[2] * self.unfolds
         return Cost.of(weights=weights, trained=vectors, kept=vectors, macs=macs, memory=2 * size(shape))
 
     def build(self, shape: Shape) -> nn.Module:
         """A `LiquidMaps` module."""
-        return LiquidMaps(shape[0], self.kernel, self.unfolds)
+        return LiquidMaps(shape, self.kernel, self.unfolds)

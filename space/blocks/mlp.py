@@ -57,47 +57,67 @@ class Dense(Block):
 class RowColumn(nn.Module):
     """X → act(norm(A X B)) for every channel, norm over single activations; residual where the shape is kept."""
 
-    def __init__(self, shape: Shape, rows: int, columns: int, activation: Activation) -> None:
-        """Factors A (rows, height) and B (width, columns), shared by all channels."""
+    def __init__(self, shape: Shape, rows: int, columns: int, heads: int | None, activation: Activation) -> None:
+        """Factors A (rows, height) and B (width, columns): one pair, or `heads` pairs a channel."""
         super().__init__()
         channels, height, width = shape
-        self.row_factor = nn.Parameter(torch.randn(rows, height) / height**0.5)
-        self.column_factor = nn.Parameter(torch.randn(width, columns) / width**0.5)
+        each = () if heads is None else (channels,)
+        self.row_factor = nn.Parameter(torch.randn(*each, (heads or 1) * rows, height) / height**0.5)
+        self.column_factor = nn.Parameter(torch.randn(*each, width, (heads or 1) * columns) / width**0.5)
+        channels *= heads or 1
+        self.rows, self.columns = rows, columns
         self.norm = nn.BatchNorm1d(channels * rows * columns)
         self.activation = activate(activation, channels)
-        self.residual = (rows, columns) == (height, width)
+        self.residual = (channels, rows, columns) == shape
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) to (batch, channels, rows, columns)."""
-        y = torch.matmul(self.row_factor, torch.matmul(x, self.column_factor))
+        """(batch, channels, height, width) to (batch, channels·heads, rows, columns)."""
+        if self.row_factor.ndim == 2:
+            y = torch.matmul(self.row_factor, torch.matmul(x, self.column_factor))
+        else:
+            y = self._pairs(x)
         y = self.activation(self.norm(y.flatten(1)).view_as(y))
         out: Tensor = x + y if self.residual else y
         return out
 
+    def _pairs(self, x: Tensor) -> Tensor:
+        # all samples in one product a channel, then one a pair: (B·H, W) × (W, h·j), then (i, H) × (H, B·j)
+        batch, channels, height, width = x.shape
+        y = torch.bmm(x.transpose(0, 1).reshape(channels, batch * height, width), self.column_factor)
+        y = y.view(channels, batch, height, -1, self.columns).permute(0, 3, 2, 1, 4)
+        y = y.reshape(-1, height, batch * self.columns)
+        y = torch.bmm(self.row_factor.view(-1, self.rows, height), y)
+        return y.view(-1, self.rows, batch, self.columns).permute(2, 0, 1, 3).contiguous()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bilinear(Block):
-    """Row–column layer: a dense layer factored over rows and columns, X → act(norm(A X B))."""
+    """Row–column layer: a dense layer factored over rows and columns, X → act(norm(A X B)).
+
+    All channels share A and B; with `heads`, every channel has that many pairs of its own, each giving a channel.
+    """
 
     kind: Literal["bilinear"] = "bilinear"
     rows: Positive
     columns: Positive
     activation: Activation = "relu"
+    heads: Positive | None = None
 
     def output(self, shape: Shape) -> Shape:
-        """(channels, rows, columns)."""
-        return shape[0], self.rows, self.columns
+        """(channels·heads, rows, columns)."""
+        return shape[0] * (self.heads or 1), self.rows, self.columns
 
     def cost(self, shape: Shape) -> Cost:
-        """H·rows + W·columns weights; a scale and a shift an activation, kept because A and B are shared."""
-        channels, height, width = shape
+        """H·rows + W·columns weights a pair; a scale and a shift an activation, kept because A and B are shared."""
+        height, width = shape[1:]
         out = self.output(shape)
+        channels, pairs = out[0], 1 if self.heads is None else out[0]
         slope = slopes(self.activation, channels)
         # columns first, as the module does it: X B is (height, columns), then A (X B)
         macs = channels * (height * width * self.columns + self.rows * height * self.columns)
         middle = channels * height * self.columns
         return Cost.of(
-            weights=height * self.rows + width * self.columns,
+            weights=pairs * (height * self.rows + width * self.columns),
             trained=2 * size(out) + slope,
             kept=2 * size(out) + slope,
             macs=macs,
@@ -105,8 +125,36 @@ class Bilinear(Block):
         )
 
     def build(self, shape: Shape) -> nn.Module:
-        """A `RowColumn` layer."""
-        return RowColumn(shape, self.rows, self.columns, self.activation)
+        """A `RowColumn` layer; one pair for the only channel is one pair for all."""
+        heads = None if self.heads == shape[0] == 1 else self.heads
+        return RowColumn(shape, self.rows, self.columns, heads, self.activation)
+
+
+class PositionsAsRows(nn.Module):
+    """(batch, channels, height, width) to (batch, 1, height·width, channels)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transpose positions and channels."""
+        return x.flatten(2).transpose(1, 2).unsqueeze(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix(Block):
+    """Maps as one matrix, positions as rows and channels as columns; a sequence becomes (1, time, features)."""
+
+    kind: Literal["matrix"] = "matrix"
+
+    def output(self, shape: Shape) -> Shape:
+        """(1, height·width, channels)."""
+        return 1, shape[1] * shape[2], shape[0]
+
+    def cost(self, shape: Shape) -> Cost:
+        """No parameters; the activations lie in memory as they are."""
+        return Cost.of(weights=0, trained=0, kept=0, macs=0, memory=size(shape))
+
+    def build(self, shape: Shape) -> nn.Module:
+        """A transposition."""
+        return PositionsAsRows()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +166,13 @@ class Patches(Block):
     width: Positive
 
     def output(self, shape: Shape) -> Shape:
-        """(width, ⌊height/side⌋, ⌊width/side⌋)."""
-        return self.width, shape[1] // self._side(shape), shape[2] // self._side(shape)
+        """(width, ⌊height/side⌋, ⌊width/side⌋), at least 1."""
+        return self.width, max(1, shape[1] // self.side), max(1, shape[2] // self.side)
 
     def cost(self, shape: Shape) -> Cost:
-        """C·side²·W weights."""
-        weights = shape[0] * self._side(shape) ** 2 * self.width
+        """C·side²·W weights; a patch is no larger than the maps."""
+        height, width = self._patch(shape)
+        weights = shape[0] * height * width * self.width
         out = self.output(shape)
         return Cost.of(
             weights=weights,
@@ -135,11 +184,11 @@ class Patches(Block):
 
     def build(self, shape: Shape) -> nn.Module:
         """Conv2d with the stride of its kernel, BatchNorm2d."""
-        side = self._side(shape)
-        return nn.Sequential(nn.Conv2d(shape[0], self.width, side, side, bias=False), nn.BatchNorm2d(self.width))
+        patch = self._patch(shape)
+        return nn.Sequential(nn.Conv2d(shape[0], self.width, patch, patch, bias=False), nn.BatchNorm2d(self.width))
 
-    def _side(self, shape: Shape) -> int:
-        return min(self.side, shape[1], shape[2])
+    def _patch(self, shape: Shape) -> tuple[int, int]:
+        return min(self.side, shape[1]), min(self.side, shape[2])
 
 
 class TiedMixer(nn.Module):

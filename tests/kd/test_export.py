@@ -13,7 +13,7 @@ from kd.student_file import load_student, save_student
 from kd.train import normalise
 from space.architecture import AnyBlock, Architecture
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
-from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable
+from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable, SqueezeExcite
 from space.blocks.liquid import LiquidConvolution, LiquidScan
 from space.blocks.mlp import Bilinear, Dense, Mixer, Patches
 from space.errors import InputError
@@ -28,8 +28,17 @@ STUDENTS: dict[str, tuple[AnyBlock, ...]] = {
         Convolution(width=6, activation="hardswish"),
         GlobalAverage(),
     ),
-    "depthwise": (STEM, ResidualSeparable(repeats=2), Pool(), Separable(width=6), InvertedResidual(), GlobalAverage()),
+    "depthwise": (
+        STEM,
+        ResidualSeparable(repeats=2),
+        SqueezeExcite(width=2),
+        Pool(),
+        Separable(width=6),
+        InvertedResidual(),
+        GlobalAverage(),
+    ),
     "row-column": (Bilinear(rows=12, columns=28), Bilinear(rows=12, columns=28, activation="prelu"), Dense(width=9)),
+    "heads": (STEM, Bilinear(rows=5, columns=6, heads=2), Bilinear(rows=5, columns=6, heads=1)),
     "dense": (Pool(mode="average"), Pool(mode="average"), Dense(width=12, activation="silu")),
     "mixer": (Patches(side=7, width=5), Mixer(token_width=6, channel_width=7, repeats=2), GlobalAverage()),
     "liquid maps": (STEM, LiquidConvolution(unfolds=3), GlobalAverage()),

@@ -86,7 +86,7 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     assert (trained.mean, trained.std) == (data.mean, data.std)
     test, _ = evaluate(trained.module, data.test, data, CPU)
     results = {
-        "architecture": asdict(student),
+        "architecture": student.to_dict(),
         "digest": student.digest,
         "cost": asdict(student.cost()),
         "seeds": [{"seed": 0, "validation": result.curve[-1].validation_accuracy, "test": test}],

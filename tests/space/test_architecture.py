@@ -5,9 +5,9 @@ import pytest
 
 from space.architecture import Architecture, Family, from_json, layers, read
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
-from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable
+from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable, SqueezeExcite
 from space.blocks.liquid import LiquidConvolution, LiquidScan
-from space.blocks.mlp import Bilinear, Dense, Mixer, Patches
+from space.blocks.mlp import Bilinear, Dense, Matrix, Mixer, Patches
 from space.errors import InputError
 
 
@@ -19,6 +19,21 @@ CNN = architecture(Convolution(width=8), Pool(), ResidualConvolution(repeats=2, 
 
 # a digest names folders and ledger rows of old studies: when one of these changes, old results are lost
 GOLDEN = {
+    "b49864cf70ee": architecture(
+        Convolution(width=6, stride=2),
+        Bilinear(rows=7, columns=6, heads=3),
+        Bilinear(rows=7, columns=6, heads=1, activation="silu"),
+        family="mlp",
+    ),
+    "d9e75e4e025c": architecture(
+        Separable(width=6, kernel=7, stride=2), SqueezeExcite(width=2), GlobalAverage(), family="depthwise"
+    ),
+    "efe5b048a8f7": architecture(
+        Patches(side=7, width=9), LiquidScan(cell="cfc", hidden=8, axis="positions", readout="mean"), family="liquid"
+    ),
+    "53b8a808c463": Architecture(
+        family="mlp", shape=(40, 3), classes=4, blocks=(Matrix(), Bilinear(rows=6, columns=2), Dense(width=5))
+    ),
     "6a33394ac775": CNN,
     "b06365af9822": architecture(
         Convolution(width=6, kernel=5, stride=2),
@@ -52,6 +67,16 @@ def test_the_digest_names_the_network_not_the_family() -> None:
     assert Architecture(family="cnn", shape=(3, 28, 28), classes=10, blocks=CNN.blocks).digest != CNN.digest
 
 
+OLD = """{"family": "mlp", "shape": [1, 28, 28], "classes": 10, "blocks": [
+    {"kind": "bilinear", "rows": 14, "columns": 12, "activation": "relu"},
+    {"kind": "dense", "width": 20, "activation": "relu"}]}"""
+
+
+def test_an_architecture_from_before_a_field_existed_keeps_its_json_and_its_digest() -> None:
+    assert from_json(OLD).digest == "2d46bfa05300"
+    assert json.loads(from_json(OLD).to_json()) == json.loads(OLD)
+
+
 def test_layers_in_short() -> None:
     assert layers(CNN) == "3×3 convolution 8 → pool max → 3×3 residual convolution ×2 → global average"
 
@@ -66,7 +91,8 @@ GOOD = json.loads(CNN.to_json())
         ({"family": "transformer"}, "family"),
         ({"classes": "10"}, "classes"),
         ({"classes": 1}, "classes"),
-        ({"shape": [1, 28]}, "shape"),
+        ({"shape": [28]}, "shape"),
+        ({"shape": [1, 1, 28, 28]}, "shape"),
         ({"shape": [0, 28, 28]}, "shape"),
         ({"blocks": []}, "blocks"),
         ({"blocks": [{"kind": "attention"}]}, "blocks"),

@@ -8,8 +8,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from space.architecture import Architecture
 from space.blocks.block import Activation, activate
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
-from space.blocks.depthwise import InvertedResidual, ResidualSeparable
-from space.blocks.mlp import Bilinear, Mixer, Patches
+from space.blocks.depthwise import InvertedResidual, ResidualSeparable, SqueezeExcite
+from space.blocks.mlp import Bilinear, Matrix, Mixer, Patches
 from space.families import ACTIVATIONS
 from space.student import build
 
@@ -149,3 +149,46 @@ def test_the_same_seed_builds_the_same_student() -> None:
         modules.append(build(student))
     first, second = (module.state_dict() for module in modules)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@given(seeds, st.integers(1, 3), st.integers(1, 3))
+def test_heads_are_row_column_layers_of_every_channel_side_by_side(seed: int, channels: int, heads: int) -> None:
+    torch.manual_seed(seed)
+    module = Bilinear(rows=3, columns=2, heads=heads, activation="silu").build((channels, 5, 4)).eval()
+    x = torch.randn(6, channels, 5, 4)
+    rows = module.row_factor.view(channels, heads, 3, 5)  # type: ignore[operator]
+    columns = module.column_factor.view(channels, 4, heads, 2)  # type: ignore[operator]
+    expected = [rows[c, h] @ x[:, c] @ columns[c, :, h] for c in range(channels) for h in range(heads)]
+    y = module.norm(torch.stack(expected, 1).flatten(1)).view(6, channels * heads, 3, 2)  # type: ignore[operator]
+    torch.testing.assert_close(module(x), nn.functional.silu(y))
+
+
+def test_one_head_on_one_map_is_the_layer_without_heads() -> None:
+    shape = (1, 5, 4)
+    plain, headed = Bilinear(rows=3, columns=2), Bilinear(rows=3, columns=2, heads=1)
+    assert plain.cost(shape) == headed.cost(shape)
+    digests = [Architecture(family="mlp", shape=shape, classes=3, blocks=(block,)).digest for block in (plain, headed)]
+    assert digests[0] == digests[1]
+    weights = [[p.shape for p in block.build(shape).parameters()] for block in (plain, headed)]
+    assert weights[0] == weights[1]
+
+
+def test_squeeze_excite_with_closed_gates_halves_every_channel() -> None:
+    module = SqueezeExcite(width=2).build((4, 3, 5)).eval()
+    nn.init.zeros_(module.excite.weight)  # type: ignore[union-attr, arg-type]
+    nn.init.zeros_(module.excite.bias)  # type: ignore[union-attr, arg-type]
+    x = torch.randn(2, 4, 3, 5)
+    torch.testing.assert_close(module(x), x / 2)
+
+
+def test_squeeze_excite_by_hand() -> None:
+    cost = SqueezeExcite(width=2, activation="prelu").cost((4, 3, 5))
+    assert cost.parameters == cost.deployed_parameters == 2 * 4 * 2 + 2 + 4 + 2
+    assert cost.macs == 2 * 4 * 2
+
+
+def test_a_matrix_has_positions_as_rows_and_channels_as_columns() -> None:
+    x = torch.randn(2, 3, 4, 5)
+    matrix = Matrix().build((3, 4, 5))(x)
+    assert matrix.shape == (2, *Matrix().output((3, 4, 5)))
+    assert torch.equal(matrix[1, 0, 2 * 5 + 4], x[1, :, 2, 4])

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +9,15 @@ from ncps.torch.ltc_cell import LTCCell
 from ncps.wirings import FullyConnected
 from torch import Tensor, nn
 
-from space.blocks.liquid import ClosedFormCell, LiquidConvolution, LiquidScan, LiquidTimeConstantCell, Scan
+from space.architecture import Architecture
+from space.blocks.liquid import (
+    CellKind,
+    ClosedFormCell,
+    LiquidConvolution,
+    LiquidScan,
+    LiquidTimeConstantCell,
+    Scan,
+)
 
 sizes = st.integers(1, 9)
 seeds = st.integers(0, 2**31)
@@ -92,15 +102,35 @@ class Trace(nn.Module):
         return sequence.flatten(1)
 
 
-def test_a_scan_reads_rows_or_columns_forwards_and_backwards() -> None:
+def test_a_scan_reads_rows_columns_or_positions_forwards_and_backwards() -> None:
     x = torch.arange(2 * 3 * 4.0).view(1, 2, 3, 4)
     rows = Scan([Trace(), Trace()], "rows")(x).flatten().view(2, 3, 2, 4)
     columns = Scan([Trace()], "columns")(x).flatten().view(4, 2, 3)
+    positions = Scan([Trace()], "positions")(x).flatten().view(3, 4, 2)
+    assert torch.equal(positions, x[0].permute(1, 2, 0))
     for row in range(3):
         assert torch.equal(rows[0, row], x[0, :, row])
         assert torch.equal(rows[1, row], x[0, :, 2 - row])
     for column in range(4):
         assert torch.equal(columns[column], x[0, :, :, column])
+
+
+@pytest.mark.parametrize("make", [lambda m: LiquidTimeConstantCell(3, 4, 2, m), lambda m: ClosedFormCell(3, 4, m)])
+def test_the_mean_readout_is_the_mean_of_the_last_states_of_all_beginnings(make: Callable[[bool], nn.Module]) -> None:
+    last, mean = make(False), make(True)
+    mean.load_state_dict(last.state_dict())
+    sequence = torch.randn(2, 5, 3)
+    states = [last(sequence[:, : step + 1]) for step in range(5)]
+    torch.testing.assert_close(mean(sequence), torch.stack(states).mean(0))
+
+
+def test_unfolds_mean_nothing_to_a_closed_form_cell() -> None:
+    def digest(cell: CellKind, unfolds: int) -> str:
+        blocks = (LiquidScan(cell=cell, hidden=3, unfolds=unfolds),)
+        return Architecture(family="liquid", shape=(1, 6, 6), classes=3, blocks=blocks).digest
+
+    assert digest("cfc", 1) == digest("cfc", 2)
+    assert digest("ltc", 1) != digest("ltc", 2)
 
 
 @given(seeds)

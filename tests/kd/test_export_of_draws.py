@@ -1,0 +1,38 @@
+"""Students drawn at random, for images and for sequences, export with equal output."""
+
+import random
+
+import onnxruntime
+import pytest
+import torch
+
+from kd.export import INPUT, OUTPUT, Deployed, _onnx
+from kd.student_file import TrainedStudent
+from space.architecture import FAMILIES, Family
+from space.domain import Domain, RandomTrial, suggest
+from space.student import build
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (2, 9, 14), (12, 3)], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_draw_exports_with_equal_output(family: Family, shape: tuple[int, ...]) -> None:
+    # one unfold: the steps of an LTC are unrolled, and exporting them is slow
+    preset = {"family": family, "size": 800.0, "liquid.unfolds": 1, "hybrid.unfolds": 1}
+    drawn = suggest(RandomTrial(random.Random(sum(shape)), preset), Domain(), shape, 10)
+    torch.manual_seed(0)
+    module = build(drawn)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+        for _ in range(3):
+            module(torch.randn(32, *shape))
+    student = TrainedStudent(
+        module=module.eval(), architecture=drawn, mean=(0.2,), std=(0.5,), data="", parameters=drawn.cost().parameters
+    )
+    deployed = Deployed(student).eval()
+    session = onnxruntime.InferenceSession(_onnx(deployed, torch.zeros(2, *shape)), providers=["CPUExecutionProvider"])
+    for batch in (1, 5):
+        x = torch.rand(batch, *shape)
+        (logits,) = session.run([OUTPUT], {INPUT: x.numpy()})
+        with torch.no_grad():
+            torch.testing.assert_close(torch.from_numpy(logits), deployed(x), rtol=1e-4, atol=1e-5)
