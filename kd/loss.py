@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kd.recipe import Recipe, SoftLoss
+from kd.recipe import Loss, Recipe
 
 EPSILON = 1e-8
 
@@ -80,7 +80,7 @@ def correlation(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe
     return recipe.temperature**2 * ((1 - _pearson(q, p)).mean() + (1 - _pearson(q.T, p.T)).mean())
 
 
-SOFT: dict[SoftLoss, Callable[[Tensor, Tensor, Tensor, Recipe], Tensor]] = {
+SOFT: dict[Loss, Callable[[Tensor, Tensor, Tensor, Recipe], Tensor]] = {
     "kl": divergence,
     "mse": squared_error,
     "dkd": decoupled,

@@ -13,7 +13,7 @@ from kd.augment import Augmentation
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-SoftLoss = Literal["kl", "mse", "dkd", "dist"]
+Loss = Literal["hard", "kl", "mse", "dkd", "dist"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Recipe:
     evaluated and kept.
     """
 
-    loss: SoftLoss | Literal["hard"] = "kl"
+    loss: Loss = "kl"
     temperature: PositiveFloat = 2.0
     hard_weight: Share = 0.1
     standardise: bool = False

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kd.loss import standardised, total
-from kd.recipe import Recipe, SoftLoss
+from kd.recipe import Loss, Recipe
 
 batches = st.builds(
     lambda seed, n: (
@@ -136,7 +136,7 @@ def test_standardised_by_hand() -> None:
 
 
 @given(batches, st.sampled_from(("kl", "mse", "dkd", "dist")))
-def test_standardising_makes_scale_and_shift_free(batch: Batch, loss: SoftLoss) -> None:
+def test_standardising_makes_scale_and_shift_free(batch: Batch, loss: Loss) -> None:
     student, teacher, labels = batch
     recipe = Recipe(loss=loss, standardise=True, hard_weight=0.0)
     expected = total(student, teacher, labels, recipe)
