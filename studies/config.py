@@ -134,7 +134,8 @@ def parse(settings: Mapping[str, Any]) -> Config:
         raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
     if config.space.smallest >= config.space.largest:
         raise InputError(
-            f"space.smallest = {config.space.smallest}: must be below space.largest = {config.space.largest}"
+            f"space.smallest = {config.space.smallest}: must be below space.largest = {config.space.largest} (if not "
+            f"set, from the budget): --set space.smallest={max(1, min(smallest, config.space.largest - 1))}"
         )
     if config.recipe.augmentation != config.retrain.recipe.augmentation:
         raise InputError(
