@@ -8,7 +8,14 @@ from space.budget import Budget
 from space.errors import InputError
 from studies.shipped import find, names
 
-PARAMETERS = {"row-column": 8_642, "tied-cnn": 9_682, "tied-cnn-4k": 3_832, "tied-depthwise": 7_858}
+PARAMETERS = {
+    "flat-cnn": 9_889,
+    "flat-cnn-1k": 845,
+    "row-column": 8_642,
+    "tied-cnn": 9_682,
+    "tied-cnn-4k": 3_832,
+    "tied-depthwise": 7_858,
+}
 
 
 def test_shipped_architectures_are_named() -> None:
@@ -33,7 +40,7 @@ def test_an_architecture_is_found_by_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("tied-cmn", "unknown architecture 'tied-cmn': use one of row-column, tied-cnn"),
+        ("tied-cmn", "unknown architecture 'tied-cmn': use one of flat-cnn, flat-cnn-1k, row-column"),
         ("none.json", "no architecture file at none.json"),
     ],
 )
