@@ -12,9 +12,9 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from kd.data import per_channel, values
+from kd.data import values
 from kd.files import write_whole
-from kd.student_file import TrainedStudent, load_student
+from kd.student_file import Deployed, TrainedStudent, load_student
 
 INPUT, OUTPUT = "image", "logits"
 BATCHES = (1, 64)
@@ -29,25 +29,6 @@ difference measured was 7e-7.
 
 class ExportError(RuntimeError):
     """An export does not compute what the student computes."""
-
-
-class Deployed(nn.Module):
-    """A student that takes pixels in 0..1 or sequences, (n, channels, height, width), and gives logits (n, classes)."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, student: TrainedStudent) -> None:
-        """Put the student's normalisation in front of it."""
-        super().__init__()
-        self.module = student.module
-        self.register_buffer("mean", per_channel(student.mean))
-        self.register_buffer("std", per_channel(student.std))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logits."""
-        logits: Tensor = self.module((image - self.mean) / self.std)
-        return logits
 
 
 def export_onnx(student_path: Path, onnx_path: Path, images: Tensor) -> float:

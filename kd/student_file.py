@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from kd.data import DataSet, stored_statistic
+from kd.data import DataSet, per_channel, stored_statistic
 from kd.files import write_whole
 from space.architecture import Architecture, from_json
 from space.errors import InputError
@@ -35,6 +35,25 @@ class TrainedStudent:
     std: tuple[float, ...]
     data: str
     parameters: int
+
+
+class Deployed(nn.Module):
+    """A student that takes pixels in 0..1 or sequences, (n, channels, height, width), and gives logits (n, classes)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, student: TrainedStudent) -> None:
+        """Put the student's normalisation in front of it."""
+        super().__init__()
+        self.module = student.module
+        self.register_buffer("mean", per_channel(student.mean))
+        self.register_buffer("std", per_channel(student.std))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits."""
+        logits: Tensor = self.module((image - self.mean) / self.std)
+        return logits
 
 
 def save_student(path: Path, weights: Mapping[str, Tensor], architecture: Architecture, data: DataSet) -> None:

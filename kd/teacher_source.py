@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import onnxruntime
 import torch
-import torchvision
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -23,8 +21,7 @@ from torch import Tensor, nn
 
 from kd import teacher as teachers
 from kd.data import SHIPPED, DataSet, per_channel, values
-from kd.export import Deployed
-from kd.student_file import load_student
+from kd.student_file import Deployed, load_student
 from space.errors import InputError
 
 Answer = Callable[[Tensor], Tensor]
@@ -130,6 +127,8 @@ def _of_module(module: nn.Module, device: torch.device) -> Answer:
 
 
 def _of_onnx(path: Path, device: torch.device) -> Answer:
+    import onnxruntime
+
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
     available = onnxruntime.get_available_providers()
     options = onnxruntime.SessionOptions()
@@ -155,6 +154,8 @@ def _make(model: str, classes: int) -> nn.Module:
     place, _, name = model.partition(":")
     try:
         if place == "torchvision":
+            import torchvision  # takes two seconds, which no other teacher needs
+
             module = torchvision.models.get_model(name, weights=None, num_classes=classes)
         else:
             if os.getcwd() not in sys.path:

@@ -6,8 +6,8 @@ import onnxruntime
 import pytest
 import torch
 
-from kd.export import INPUT, OUTPUT, Deployed, _onnx
-from kd.student_file import TrainedStudent
+from kd.export import INPUT, OUTPUT, _onnx
+from kd.student_file import Deployed, TrainedStudent
 from space.architecture import FAMILIES, Family
 from space.domain import Domain, RandomTrial, suggest
 from space.student import build
