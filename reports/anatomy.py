@@ -1,15 +1,14 @@
 """A student layer by layer: what each block is, what it gives, what it costs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from reports.formats import costs, count, dimensions
-from space.architecture import Architecture, layers
-from space.blocks.block import Cost, Shape, maps, size
+from space.architecture import Architecture, brief, layers
+from space.blocks.block import Cost, Shape
 from studies.shipped import find, names
 
 
@@ -26,25 +25,23 @@ class Layer:
 
 def anatomy(architecture: Architecture) -> list[Layer]:
     """The input, all blocks, the classifier; their costs add up to the student's."""
-    *inputs, last = architecture.shapes()
+    first, *outputs = architecture.shapes()
+    *spent, last = architecture.costs()
     free = Cost.of(weights=0, trained=0, kept=0, macs=0, memory=0)
     blocks = [
         Layer(
-            name=layers(replace(architecture, shape=shape, blocks=(block,))),
+            name=brief(block),
             activation=getattr(block, "activation", "").replace("_", " "),
-            shape=block.output(shape),
-            cost=block.cost(shape),
+            shape=shape,
+            cost=cost,
             repeats=getattr(block, "repeats", getattr(block, "unfolds", 1)),
         )
-        for block, shape in zip(architecture.blocks, inputs, strict=True)
+        for block, shape, cost in zip(architecture.blocks, outputs, spent, strict=True)
     ]
     classifier = Layer(
-        name=f"linear {architecture.classes}",
-        activation="",
-        shape=(architecture.classes, 1, 1),
-        cost=_rest(architecture.cost(), [layer.cost for layer in blocks], size(last) + architecture.classes),
+        name=f"linear {architecture.classes}", activation="", shape=(architecture.classes, 1, 1), cost=last
     )
-    return [Layer(name="input", activation="", shape=maps(architecture.shape), cost=free), *blocks, classifier]
+    return [Layer(name="input", activation="", shape=first, cost=free), *blocks, classifier]
 
 
 def layer_table(architecture: Architecture) -> RenderableType:
@@ -82,13 +79,3 @@ def shipped_table() -> RenderableType:
         architecture = find(name)
         table.add_row(name, architecture.family, count(architecture.cost().parameters), layers(architecture))
     return table
-
-
-def _rest(total: Cost, parts: Sequence[Cost], memory: int) -> Cost:
-    return Cost(
-        parameters=total.parameters - sum(part.parameters for part in parts),
-        deployed_parameters=total.deployed_parameters - sum(part.deployed_parameters for part in parts),
-        macs=total.macs - sum(part.macs for part in parts),
-        memory_bytes=memory,
-        int8_bytes=total.int8_bytes - sum(part.int8_bytes for part in parts),
-    )

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -62,21 +63,22 @@ class Architecture:
             shapes.append(block.output(shapes[-1]))
         return shapes
 
-    def cost(self) -> Cost:
-        """Cost of the whole student: blocks and the classifier with its bias."""
-        shape = maps(self.shape)
-        total = Cost.of(weights=0, trained=0, kept=0, macs=0, memory=0)
-        for block in self.blocks:
-            total = total + block.cost(shape)
-            shape = block.output(shape)
-        features = size(shape)
-        return total + Cost.of(
+    def costs(self) -> list[Cost]:
+        """Cost of every block, then that of the classifier with its bias."""
+        *shapes, last = self.shapes()
+        features = size(last)
+        classifier = Cost.of(
             weights=features * self.classes,
             trained=self.classes,
             kept=self.classes,
             macs=features * self.classes,
             memory=features + self.classes,
         )
+        return [*(block.cost(shape) for block, shape in zip(self.blocks, shapes, strict=True)), classifier]
+
+    def cost(self) -> Cost:
+        """Cost of the whole student."""
+        return reduce(add, self.costs())
 
     @cached_property
     def digest(self) -> str:
@@ -120,9 +122,14 @@ def _canonical(block: AnyBlock, shape: Shape) -> dict[str, object]:
             content.pop("heads")
         case Patches():
             content["side"] = min(block.side, longest)
-        case Convolution() | ResidualConvolution() | Separable() | ResidualSeparable():
-            content["kernel"] = min(block.kernel, 2 * longest - 1)
-        case InvertedResidual() | LiquidConvolution():
+        case (
+            Convolution()
+            | ResidualConvolution()
+            | Separable()
+            | ResidualSeparable()
+            | InvertedResidual()
+            | LiquidConvolution()
+        ):
             content["kernel"] = min(block.kernel, 2 * longest - 1)
     return content
 
@@ -151,19 +158,21 @@ def read(path: Path) -> Architecture:
 
 def layers(architecture: Architecture) -> str:
     """The blocks in short, for tables: kinds and the numbers that matter."""
-    return " → ".join(_brief(asdict(block)) for block in architecture.blocks)
+    return " → ".join(map(brief, architecture.blocks))
 
 
-def _brief(block: dict[str, object]) -> str:
-    kind = str(block.pop("kind")).replace("_", " ")
-    block.pop("activation", None)
-    repeats = block.pop("repeats", 1)
-    kernel, stride = block.pop("kernel", None), block.pop("stride", 1)
+def brief(block: AnyBlock) -> str:
+    """A block in short: its kind and the numbers that matter."""
+    numbers = asdict(block)
+    kind = str(numbers.pop("kind")).replace("_", " ")
+    numbers.pop("activation", None)
+    repeats = numbers.pop("repeats", 1)
+    kernel, stride = numbers.pop("kernel", None), numbers.pop("stride", 1)
     words = [f"{kernel}×{kernel}"] if kernel else []
     words.append(kind)
     words += [
         str(v) if k in ("width", "mode", "cell", "axis") else f"{k.replace('_', ' ')} {v}"
-        for k, v in block.items()
+        for k, v in numbers.items()
         if v
     ]
     if stride != 1:
