@@ -30,7 +30,7 @@ class Recipe:
 
     loss: Loss = "kl"
     temperature: PositiveFloat = 2.0
-    hard_weight: Share = 0.1
+    hard_weight: Share = 0.0
     standardise: bool = False
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dkd_alpha: Annotated[float, Field(ge=0)] = 1.0
