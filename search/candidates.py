@@ -33,6 +33,11 @@ def training_of(store: Store, candidate: Candidate) -> Training:
     return store.training(candidate.architecture.digest)
 
 
+def is_starting(store: Store) -> bool:
+    """Whether the next suggestion is one of the random ones that a study starts with."""
+    return len(store.study.get_trials(deepcopy=False)) < store.config.search.startup
+
+
 def next_candidate(store: Store, note: Note) -> Candidate | None:
     """Ask until a suggestion is feasible and new; None when the study has its trials or the space is exhausted."""
     study, settings = store.study, store.config.search

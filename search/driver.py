@@ -1,16 +1,17 @@
 """The driver: trains candidates rung by rung, prunes the weak, tells the study.
 
+The random candidates at the start all finish the first rung before any goes on: compared with all of them, fewer do.
+
 Only the driver writes to Optuna and the ledger. All its state can be read back from there, so a killed study goes on
 where it was: finished rungs are found in the ledger, trials still RUNNING are picked up first.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
 from kd.train import RungResult, train_rung
-from search.candidates import Candidate, Note, conclude, interrupted, next_candidate, training_of
+from search.candidates import Candidate, Note, conclude, interrupted, is_starting, next_candidate, training_of
 from search.engine import Engine
 from search.pruning import Standing, is_weak
 from search.rungs import finished_rung, record_rung, state_before
@@ -40,13 +41,15 @@ def search(store: Store, engine: Engine, device: str, note: Note, tick: Callable
         InputError: after `FAILURES` failed trials in a row.
     """
     rungs, started = store.config.search.rungs, time.monotonic()
-    waiting = deque(interrupted(store, note))
+    waiting = list(interrupted(store, note))
     standings = _standings(store)
     failures = 0
     while True:
         while engine.free > 0:
-            candidate = waiting.popleft() if waiting else None
-            if candidate is None and not _out_of_time(store, engine, started):
+            fresh = not _out_of_time(store, engine, started)
+            candidate = next_candidate(store, note) if fresh and is_starting(store) else None
+            candidate = candidate or _promoted(store, waiting, standings, note)
+            if candidate is None and fresh:
                 candidate = next_candidate(store, note)
             if candidate is None:
                 break
@@ -90,16 +93,30 @@ def _submit(store: Store, engine: Engine, candidate: Candidate, device: str) -> 
     engine.submit(candidate, train_rung, candidate.architecture, recipe, seed, start, stop, state, store.views, device)
 
 
+def _promoted(store: Store, waiting: list[Candidate], standings: Standings, note: Note) -> Candidate | None:
+    """Take the candidate that waits for the lowest rung, the oldest first, and prune those that are weak by now."""
+    settings = store.config.search
+    while waiting:
+        candidate = min(waiting, key=lambda c: (c.rung, c.trial.number))
+        waiting.remove(candidate)
+        if candidate.rung == 0 or finished_rung(store, training_of(store, candidate), settings.rungs[candidate.rung]):
+            return candidate
+        epochs, number = settings.rungs[candidate.rung - 1], candidate.trial.number
+        others = dict(standings[epochs])
+        if not is_weak(others.pop(number), others.values(), settings.peers, settings.slack):
+            return candidate
+        conclude(store, candidate, "pruned", f"weak at rung {candidate.rung}", epochs)
+        note(f"trial {number} {candidate.architecture.family}, {candidate.parameters:,} parameters: pruned")
+    return None
+
+
 def _decide(
-    store: Store, candidate: Candidate, rung: Rung, standings: Standings, waiting: deque[Candidate], note: Note
+    store: Store, candidate: Candidate, rung: Rung, standings: Standings, waiting: list[Candidate], note: Note
 ) -> None:
-    """Prune, promote or complete a candidate that has finished a rung."""
+    """Complete a candidate that has finished its last rung, or let it wait for the next."""
     settings, trial, last = store.config.search, candidate.trial, rung.curve[-1]
     standing = Standing(accuracy=last.validation_accuracy, parameters=candidate.parameters)
-    others = standings.setdefault(rung.epochs, {})
-    others.pop(trial.number, None)
-    weak = is_weak(standing, others.values(), settings.peers, settings.slack)
-    others[trial.number] = standing
+    standings.setdefault(rung.epochs, {})[trial.number] = standing
     trial.set_user_attr("validation_accuracy", last.validation_accuracy)
     trial.set_user_attr("validation_loss", last.validation_loss)
     what = f"trial {trial.number} {candidate.architecture.family}, {candidate.parameters:,} parameters: "
@@ -109,12 +126,9 @@ def _decide(
             trial.set_constraint("floor", settings.floor - last.validation_accuracy)
         conclude(store, candidate, "complete", "", rung.epochs)
         note(f"{what}, complete")
-    elif weak:
-        conclude(store, candidate, "pruned", f"weak at rung {candidate.rung + 1}", rung.epochs)
-        note(f"{what}, pruned")
     else:
         waiting.append(replace(candidate, rung=candidate.rung + 1))
-        note(f"{what}, goes on")
+        note(what)
 
 
 def _standings(store: Store) -> Standings:

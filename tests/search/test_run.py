@@ -146,9 +146,9 @@ def test_a_finished_study_says_so_at_once(undisturbed: Path, study_file: Path) -
     assert finish_times(undisturbed, "calm") == before
 
 
-@pytest.mark.parametrize("moment", ["goes on", "retraining 2 students"])
+@pytest.mark.parametrize("moment", ["after 0.5 epochs", "after 1 epochs", "retraining 2 students"])
 def test_a_killed_driver_goes_on_as_if_nothing_had_happened(undisturbed: Path, study_file: Path, moment: str) -> None:
-    name = "killed-" + moment.split()[0]
+    name = "killed-" + moment.replace(" ", "-")
     process = begin("run", str(study_file), "--name", name, "--workers", "1", folder=undisturbed)
     read_until(process, moment)
     time.sleep(0.3)  # into the middle of the next rung
@@ -165,7 +165,7 @@ def test_a_killed_driver_goes_on_as_if_nothing_had_happened(undisturbed: Path, s
 
 def test_a_killed_worker_costs_nothing_but_time(undisturbed: Path, study_file: Path) -> None:
     process = begin("run", str(study_file), "--name", "worker", "--workers", "1", folder=undisturbed)
-    read_until(process, "goes on")
+    read_until(process, "after 0.5 epochs")
     workers = [child for child in psutil.Process(process.pid).children(recursive=True) if len(child.cmdline()) > 1]
     largest = max(workers, key=lambda child: child.memory_info().rss)
     largest.kill()
@@ -176,7 +176,7 @@ def test_a_killed_worker_costs_nothing_but_time(undisturbed: Path, study_file: P
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(undisturbed: Path, study_file: Path) -> None:
     process = begin("run", str(study_file), "--name", "stopped", "--workers", "1", folder=undisturbed)
-    read_until(process, "goes on")
+    read_until(process, "after 0.5 epochs")
     os.killpg(process.pid, signal.SIGINT)  # a terminal tells the workers too
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output

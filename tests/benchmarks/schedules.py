@@ -1,0 +1,196 @@
+"""Does a rung rank students as a long training does? python tests/benchmarks/schedules.py
+
+Random students of all families are trained for a long cosine schedule, and for rungs on four kinds of schedule:
+
+- constant: averaged weights on a constant rate, each rung going on from the one before;
+- decay: warm-up, stable, decay (Hu et al. 2024, MiniCPM, section 4): the last fifth of every rung decays to 0, the next
+  rung goes on from the state before the decay;
+- cycle: every rung from scratch on a cosine schedule of its own;
+- free: schedule-free AdamW (Defazio et al. 2024), each rung going on from the one before.
+
+Printed are Spearman's rank correlations of validation accuracy and of validation loss at a rung with the validation
+accuracy of the long training, and the seconds that all rungs up to this one took. Results are kept in
+`reports/evidence/schedules.csv`, so a call goes on where the last one stopped.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from grid import Row, filled
+from rich.console import Console
+from rich.table import Table
+from schedulefree import AdamWScheduleFree
+from scipy.stats import spearmanr
+from torch.optim.swa_utils import AveragedModel, update_bn
+
+from kd.data import DataSource, load
+from kd.recipe import Recipe
+from kd.teacher_source import TeacherSource
+from kd.train import CALIBRATION, _train_stretch, evaluate, normalise, train_rung
+from kd.views import ViewSource, make_view, missing, open_view, view_source
+from search.engine import Engine
+from space.architecture import FAMILIES, Architecture
+from space.budget import Budget
+from space.domain import Domain, RandomTrial, suggest
+from space.student import build
+
+STUDENTS = 30
+RUNGS = (0.5, 1, 2, 4)
+LONG = 20
+DECAY = 0.2
+RECIPE = Recipe(batch=128, views=8)
+BUDGET = Budget(memory_bytes=8_000, macs=600_000)
+RESULTS = Path("reports/evidence/schedules.csv")
+CACHE = Path("runs/.views")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decaying(Recipe):
+    """A recipe whose rate falls linearly from `begin` to 0 at `end` (epochs)."""
+
+    begin: float
+    end: float
+
+    def rate(self, epoch: float) -> float:
+        return self.learning_rate * (self.end - epoch) / (self.end - self.begin)
+
+
+def drawn() -> list[Architecture]:
+    """Random students, the families taking turns."""
+    generator, domain, found = random.Random(0), Domain(smallest=1_000), []
+    while len(found) < STUDENTS:
+        family = FAMILIES[len(found) % len(FAMILIES)]
+        student = suggest(RandomTrial(generator, {"family": family}), domain, (1, 28, 28), 10)
+        if BUDGET.objection(student) is None:
+            found.append(student)
+    return found
+
+
+def row(student: Architecture, schedule: str, epochs: float, accuracy: float, loss: float, seconds: float) -> Row:
+    return {
+        "student": student.digest,
+        "family": student.family,
+        "parameters": student.cost().parameters,
+        "schedule": schedule,
+        "epochs": epochs,
+        "accuracy": accuracy,
+        "loss": loss,
+        "seconds": round(seconds, 2),
+    }
+
+
+def measure(student: Architecture, schedule: str, source: ViewSource) -> list[Row]:
+    """Train a student on a schedule; a row a rung."""
+    if schedule == "free":
+        return schedule_free(student, source)
+    rows, seconds = [], 0.0
+    start, state = 0.0, None
+    for rung in (LONG,) if schedule == "long" else RUNGS:
+        match schedule:
+            case "constant":
+                result = train_rung(student, RECIPE, 0, start, rung, state, source)
+                start, state = rung, result.checkpoint
+            case "decay":
+                stable = train_rung(student, RECIPE, 0, start, (1 - DECAY) * rung, state, source)
+                start, state = (1 - DECAY) * rung, stable.checkpoint
+                seconds += stable.seconds
+                recipe = Decaying(batch=RECIPE.batch, views=RECIPE.views, begin=start, end=rung)
+                result = train_rung(student, recipe, 0, start, rung, state, source)
+            case _:
+                recipe = Recipe(
+                    batch=RECIPE.batch, views=RECIPE.views, schedule="cosine", epochs=rung, warmup=min(1, 0.3 * rung)
+                )
+                result = train_rung(student, recipe, 0, 0, rung, None, source)
+        seconds += result.seconds
+        last = result.curve[-1]
+        rows.append(row(student, schedule, rung, last.validation_accuracy, last.validation_loss, seconds))
+    return rows
+
+
+def schedule_free(student: Architecture, source: ViewSource) -> list[Row]:
+    """The same with the schedule-free optimizer, whose averaged weights are the ones evaluated."""
+    torch.set_num_threads(1)
+    data, place = load(source.data), torch.device("cpu")
+    torch.manual_seed(0)
+    model = build(student).to(memory_format=torch.channels_last)
+    steps = round(RECIPE.warmup * len(data.train.labels) / RECIPE.batch)
+    optimizer = AdamWScheduleFree(
+        model.parameters(), lr=RECIPE.learning_rate, weight_decay=RECIPE.weight_decay, warmup_steps=steps
+    )
+    rows, started, start = [], time.perf_counter(), 0.0
+    for rung in RUNGS:
+        for epoch in range(int(start), int(np.ceil(rung))):
+            optimizer.train()
+            view = open_view(source.folder, epoch % RECIPE.views)
+            averaged = AveragedModel(model)
+            # the optimizer warms up and averages by itself
+            flat = Recipe(batch=RECIPE.batch, views=RECIPE.views, warmup=0)
+            end = min(rung, epoch + 1)
+            _train_stretch(model, averaged, optimizer, flat, max(start, epoch), end, 0, view, data, place)
+        optimizer.eval()
+        calibration = (normalise(images, data, place) for images in view.images[:CALIBRATION].split(512))
+        update_bn(calibration, model)
+        accuracy, loss = evaluate(model, data.validation, data, place)
+        rows.append(row(student, "free", rung, accuracy, loss, time.perf_counter() - started))
+        start = rung
+    return rows
+
+
+def made_views() -> ViewSource:
+    """The views of MNIST under `runs`, made if they are missing."""
+    data = load(DataSource())
+    source = view_source(CACHE.resolve(), data, TeacherSource(), RECIPE.augmentation)
+    with Engine() as engine:
+        for index in missing(source, RECIPE.views, clean=False):
+            engine.submit(index, make_view, source, index, "cpu")
+        while engine.tickets:
+            engine.finished(1.0)
+    return source
+
+
+def correlation(measured: Sequence[float], accuracies: Sequence[float]) -> str:
+    """Spearman's rank correlation and its standard deviation over resampled students."""
+    a, b, generator = np.asarray(measured), np.asarray(accuracies), np.random.default_rng(0)
+    samples = [generator.integers(0, len(a), len(a)) for _ in range(500)]
+    spread = np.std([spearmanr(a[sample], b[sample]).statistic for sample in samples])
+    return f"{spearmanr(a, b).statistic:.3f} ± {spread:.3f}"
+
+
+def main() -> None:
+    students, source = drawn(), made_views()
+    jobs = {
+        f"{schedule} {student.digest}": (student, schedule, source)
+        for schedule in ("long", "constant", "cycle", "decay", "free")
+        for student in sorted(students, key=lambda s: -s.cost().macs)
+    }
+    results = filled(RESULTS, jobs, measure)
+    accuracies = results[results["schedule"] == "long"].set_index("student")["accuracy"]
+    table = Table(
+        "schedule",
+        "epochs",
+        "seconds a student",
+        "by accuracy",
+        "by loss",
+        "by accuracy, upper half",
+        "by loss, upper half",
+        title=f"rank correlation with {LONG} epochs, {len(accuracies)} students",
+    )
+    upper = accuracies.index[accuracies > accuracies.median()]
+    for (schedule, epochs), rows in results[results["schedule"] != "long"].groupby(["schedule", "epochs"], sort=False):
+        rows = rows.set_index("student")
+        cells = []
+        for chosen in (accuracies.index, upper):
+            long = accuracies[chosen].tolist()
+            cells.append(correlation(rows.loc[chosen, "accuracy"].tolist(), long))
+            cells.append(correlation((-rows.loc[chosen, "loss"]).tolist(), long))
+        table.add_row(schedule, f"{epochs:g}", f"{rows['seconds'].mean():.1f}", *cells)
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
