@@ -116,12 +116,14 @@ class Bilinear(Block):
         # columns first, as the module does it: X B is (height, columns), then A (X B)
         macs = channels * (height * width * self.columns + self.rows * height * self.columns)
         middle = channels * height * self.columns
+        # a residual layer holds its input to the end
+        ends = size(shape) + size(out) if out == shape else max(size(shape), size(out))
         return Cost.of(
             weights=pairs * (height * self.rows + width * self.columns),
             trained=2 * size(out) + slope,
             kept=2 * size(out) + slope,
             macs=macs,
-            memory=middle + max(size(shape), size(out)),
+            memory=middle + ends,
         )
 
     def build(self, shape: Shape) -> nn.Module:

@@ -4,17 +4,9 @@ from space.architecture import AnyBlock, Architecture, Family
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
 from space.blocks.depthwise import ResidualSeparable, Separable
 from space.blocks.liquid import LiquidScan
-from space.blocks.mlp import Bilinear, Dense
+from studies.shipped import find
 
 BLOCKS: dict[Family, tuple[AnyBlock, ...]] = {
-    "cnn": (
-        Convolution(width=16, kernel=5, stride=2),
-        ResidualConvolution(repeats=3),
-        Pool(),
-        Convolution(width=20),
-        ResidualConvolution(repeats=3),
-        GlobalAverage(),
-    ),
     "depthwise": (
         Convolution(width=16, kernel=5, stride=2),
         ResidualSeparable(repeats=3),
@@ -23,7 +15,6 @@ BLOCKS: dict[Family, tuple[AnyBlock, ...]] = {
         Separable(width=24),
         GlobalAverage(),
     ),
-    "mlp": (Bilinear(rows=22, columns=22), Bilinear(rows=12, columns=12), Dense(width=36)),
     "liquid": (
         Convolution(width=8, kernel=5, stride=2),
         Convolution(width=8, stride=2),
@@ -39,5 +30,7 @@ BLOCKS: dict[Family, tuple[AnyBlock, ...]] = {
 }
 
 STUDENTS = [
-    Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=blocks) for family, blocks in BLOCKS.items()
+    find("tied-cnn"),
+    find("row-column"),
+    *(Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=blocks) for family, blocks in BLOCKS.items()),
 ]
