@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,6 +127,12 @@ def load(source: DataSource) -> DataSet:
         validation=_split(parts["val"]),
         test=_split(parts["test"]),
     )
+
+
+@lru_cache(maxsize=1)
+def load_once(source: DataSource) -> DataSet:
+    """`load`, remembered: a worker process runs hundreds of tasks on the same data."""
+    return load(source)
 
 
 def class_counts(data: DataSet) -> Tensor:

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from kd import checkpoint as checkpoints
 from kd import loss as losses
-from kd.data import DataSet, DataSource, Split, load, per_channel
+from kd.data import DataSet, Split, load_once, per_channel
 from kd.recipe import Recipe
 from kd.views import CLEAN, View, ViewSource, open_view
 from space.architecture import Architecture
@@ -52,12 +51,6 @@ class RungResult:
     failure: str | None = None
 
 
-@lru_cache(maxsize=1)
-def _data(source: DataSource) -> DataSet:
-    # a worker process runs hundreds of tasks on the same data
-    return load(source)
-
-
 def train_rung(
     architecture: Architecture,
     recipe: Recipe,
@@ -83,7 +76,7 @@ def train_rung(
     started = time.perf_counter()
     if device == "cpu":
         torch.set_num_threads(1)
-    place, folder, data = torch.device(device), source.folder, _data(source.data)
+    place, folder, data = torch.device(device), source.folder, load_once(source.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = build(architecture)
