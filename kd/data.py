@@ -91,6 +91,12 @@ class DataSet:
         return channels, height, width
 
     @property
+    def labelled(self) -> Split:
+        """Training and validation samples together."""
+        parts = (self.train, self.validation)
+        return Split(images=torch.cat([p.images for p in parts]), labels=torch.cat([p.labels for p in parts]))
+
+    @property
     def sequences(self) -> bool:
         """Whether it holds sequences, not images."""
         return self.train.images.dtype != torch.uint8
