@@ -67,8 +67,9 @@ def teach_epoch(source: DataSource, recipe: TeacherRecipe, path: Path, threads: 
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     batch = min(recipe.batch, len(data.train.labels))
     steps = len(data.train.labels) // batch
+    total_steps = max(5, recipe.epochs * steps)  # torch divides by zero where a quarter of them is one
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps, pct_start=0.25
+        optimizer, recipe.learning_rate, total_steps=total_steps, pct_start=0.25
     )
     optimizer.step()  # changes nothing without gradients, yet the schedule wants to come after it
     for _ in range(epoch * steps):

@@ -93,7 +93,7 @@ def _teach(members: Sequence[Member], data: DataSet, device: str, note: Callable
                     raise result
                 if isinstance(result, Exception):
                     reason = str(result).splitlines()[0][:200]
-                    raise InputError(f"teaching {ticket.path} failed ({reason}): a smaller --batch takes less memory")
+                    raise InputError(f"teaching {ticket.path} failed ({reason}): if memory was short, lower --batch")
                 note(f"{ticket.path.stem}  " + "  ".join(f"{key} {value:.4g}" for key, value in result[-1].items()))
                 done[ticket] = len(result)
                 left.append(ticket)

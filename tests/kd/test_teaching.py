@@ -60,6 +60,12 @@ def test_an_epoch_more_than_asked_is_not_taught(small_data: DataSet, tmp_path: P
     assert checkpoint_of(path).read_bytes() == before
 
 
+@pytest.mark.parametrize("batch", [1_000, 500, 250, 200])
+def test_a_few_steps_are_enough(batch: int, small_data: DataSet, tmp_path: Path) -> None:
+    few = replace(TINY, epochs=1, batch=batch)
+    assert len(teach_epoch(small_data.source, few, tmp_path / "t.safetensors", 1, "cpu")) == 1
+
+
 def test_momentum_and_schedule_go_on_where_they_were(small_data: DataSet, tmp_path: Path) -> None:
     # an oracle that never stops: one optimizer, one schedule, one average over both epochs
     still = replace(TINY, epochs=2, dropout=0.0, augmentation=Augmentation(rotation=0, shift=0, scale=0, shear=0))
