@@ -52,6 +52,10 @@ class Augmentation:
         """
         return {name: value for name, value in asdict(self).items() if value or name in AFFINE}
 
+    def mild(self) -> "Augmentation":
+        """The same at half the strength: ranges, probabilities and α halved."""
+        return Augmentation(**{name: value / 2 for name, value in asdict(self).items()})
+
 
 AFFINE = tuple(field.name for field in fields(Augmentation))[:4]
 STILL = Augmentation(rotation=0, shift=0, scale=0, shear=0)

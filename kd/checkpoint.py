@@ -1,4 +1,4 @@
-"""A student in training, as bytes: weights, averaged weights, optimizer state; always safetensors."""
+"""A network in training, as bytes: weights, averaged weights, optimizer state; always safetensors."""
 
 import torch
 from safetensors.torch import load, save
@@ -6,13 +6,18 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 
-def pack(model: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optimizer) -> bytes:
+def pack(
+    model: nn.Module,
+    averaged: AveragedModel,
+    optimizer: torch.optim.Optimizer,
+    metadata: dict[str, str] | None = None,
+) -> bytes:
     """Everything needed to go on training, as safetensors bytes."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"averaged.{name}": tensor for name, tensor in averaged.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, metadata)
 
 
 def unpack(content: bytes, model: nn.Module, averaged: AveragedModel, optimizer: torch.optim.Optimizer) -> None:
@@ -28,7 +33,7 @@ def unpack(content: bytes, model: nn.Module, averaged: AveragedModel, optimizer:
 
 
 def averaged_weights(content: bytes) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint: the student that is evaluated and kept."""
+    """The averaged weights of a checkpoint: the network that is evaluated and kept."""
     return _below(load(content), "averaged.module.")
 
 

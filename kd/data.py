@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,6 +91,12 @@ class DataSet:
         return channels, height, width
 
     @property
+    def labelled(self) -> Split:
+        """Training and validation samples together."""
+        parts = (self.train, self.validation)
+        return Split(images=torch.cat([p.images for p in parts]), labels=torch.cat([p.labels for p in parts]))
+
+    @property
     def sequences(self) -> bool:
         """Whether it holds sequences, not images."""
         return self.train.images.dtype != torch.uint8
@@ -126,6 +133,12 @@ def load(source: DataSource) -> DataSet:
         validation=_split(parts["val"]),
         test=_split(parts["test"]),
     )
+
+
+@lru_cache(maxsize=1)
+def load_once(source: DataSource) -> DataSet:
+    """`load`, remembered: a worker process runs hundreds of tasks on the same data."""
+    return load(source)
 
 
 def class_counts(data: DataSet) -> Tensor:

@@ -23,9 +23,10 @@ class Recipe:
     `loss` is "hard" (labels only) or a soft loss of `kd.loss`, at `temperature`, with labels weighing `hard_weight`;
     `standardise` normalises logits first, `dkd_alpha` and `dkd_beta` weigh the two parts of "dkd". `epochs` is the
     length of a "cosine" schedule; on a "constant" one training may stop anywhere, which is what rungs need. The first
-    `warmup` epochs raise the rate linearly, the last `clean_epochs` see unaugmented images. `views` augmented passes
-    are prepared and used in turn. `ema` is the ceiling of the decay of the averaged weights, which are the ones
-    evaluated and kept.
+    `warmup` epochs raise the rate linearly. Of `epochs` the last share `fade` (rounded to whole epochs) sees milder
+    augmentation, of half the strength, and the last `clean_epochs` see unaugmented images. `views` augmented passes are
+    prepared and used in turn, and up to as many milder ones. `ema` is the ceiling of the decay of the averaged weights,
+    which are the ones evaluated and kept.
     """
 
     loss: Loss = "kl"
@@ -42,6 +43,7 @@ class Recipe:
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     batch: PositiveInt = 256
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    fade: Share = 0.0
     clean_epochs: Annotated[int, Field(ge=0)] = 0
     views: PositiveInt = 6
     augmentation: Augmentation = Augmentation()
@@ -50,7 +52,19 @@ class Recipe:
     def digest(self) -> str:
         """Twelve hexadecimal digits that name the recipe."""
         settings = asdict(self) | {"augmentation": self.augmentation.settings()}
+        if not self.fade:  # what came later changes no digest of a recipe without it
+            del settings["fade"]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def clean(self) -> range:
+        """Epochs, counted from 0, on the unaugmented view."""
+        return range(self.epochs - self.clean_epochs, self.epochs)
+
+    @property
+    def mild(self) -> range:
+        """Epochs, counted from 0, on views of milder augmentation."""
+        return range(self.epochs - round(self.fade * self.epochs), self.epochs - self.clean_epochs)
 
     def rate(self, epoch: float) -> float:
         """Learning rate after `epoch` epochs (fractions count)."""

@@ -1,28 +1,31 @@
-"""The teacher: a mid-size convolutional network, its training, its file."""
+"""The teacher: a mid-size convolutional network and its file."""
 
 import json
-import time
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from kd.augment import Augmentation, augmented
+from kd.augment import Augmentation
 from kd.data import ASSETS, DataSet, Split, per_channel, stored_statistic, values
+from kd.files import write_whole
 from space.errors import InputError
+
+HALVING = (1, 3, 5, 0, 2, 4)
+"""Layers of stride 2: the first two of these, and one more each time that a side beyond 32 doubles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherRecipe:
-    """How the teacher is made: layer widths (every second layer has stride 2), passes, one-cycle AdamW."""
+    """How the teacher is made: layer widths, passes, one-cycle AdamW."""
 
     widths: tuple[int, ...] = (32, 32, 64, 64, 128, 128)
     epochs: int = 22
@@ -58,10 +61,11 @@ class Teacher(nn.Module):
         self.shape, self.classes = shape, classes
         self.register_buffer("mean", per_channel(mean), persistent=False)
         self.register_buffer("std", per_channel(std), persistent=False)
+        halved = HALVING[: 2 + max(0, math.ceil(math.log2(max(shape[1:]) / 32)))]
         layers: list[nn.Module] = []
         channels = shape[0]
         for index, width in enumerate(widths):
-            stride = 2 if index % 2 and index < 4 else 1
+            stride = 2 if index in halved else 1
             layers += [
                 nn.Conv2d(channels, width, 3, stride, 1, bias=False),
                 nn.BatchNorm2d(width),
@@ -79,16 +83,6 @@ class Teacher(nn.Module):
         return logits
 
 
-def half_precision(device: torch.device) -> torch.autocast:
-    """Autocast to bfloat16 where it pays: on a GPU, and on a CPU with matrix tiles (AMX), else no change.
-
-    By the hardware, not by a measurement at run time, so that the same machine gives the same teacher. A CPU with
-    AVX-512 BF16 but no tiles took 289 ms a training step in bfloat16 and 253 ms in float32.
-    """
-    pays = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=pays)
-
-
 @torch.no_grad()
 def teacher_logits(teacher: nn.Module, pixels: Tensor) -> Tensor:
     """Logits float32 (batch, classes) of a teacher in evaluation mode, always computed in float32."""
@@ -96,64 +90,13 @@ def teacher_logits(teacher: nn.Module, pixels: Tensor) -> Tensor:
     return logits
 
 
-def accuracy(teacher: nn.Module, split: Split, device: torch.device, batch: int = 1_000) -> float:
-    """Share of a split's images that the teacher labels correctly."""
+@torch.no_grad()
+def accuracy(answer: Callable[[Tensor], Tensor], split: Split, device: torch.device, batch: int = 1_000) -> float:
+    """Share of a split's samples that a teacher, from `kd.data.values` to logits, labels correctly."""
     right = 0
     for images, labels in zip(split.images.split(batch), split.labels.split(batch), strict=True):
-        answers = teacher_logits(teacher, values(images.to(device))).argmax(1)
-        right += int((answers == labels.to(device)).sum())
+        right += int((answer(values(images.to(device))).argmax(1) == labels.to(device)).sum())
     return right / len(split.labels)
-
-
-def teach(
-    data: DataSet, recipe: TeacherRecipe, device: torch.device, log: Callable[[dict[str, float]], None]
-) -> tuple[Teacher, list[dict[str, float]]]:
-    """Train a teacher on the training split alone; returns it (EMA weights) and its learning curve.
-
-    The test split is not touched. `log` is called after each epoch with that epoch's row of the curve.
-    """
-    torch.manual_seed(recipe.seed)
-    generator = torch.Generator(device).manual_seed(recipe.seed)
-    model = Teacher(data.shape, data.classes, data.mean, data.std, recipe.widths, recipe.dropout)
-    model.to(device).to(memory_format=torch.channels_last)
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    batch = min(recipe.batch, len(data.train.labels))
-    steps = len(data.train.labels) // batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps, pct_start=0.25
-    )
-    images, labels = data.train.images.to(device), data.train.labels.to(device)
-    curve: list[dict[str, float]] = []
-    for epoch in range(1, recipe.epochs + 1):
-        started, total = time.perf_counter(), torch.zeros((), device=device)
-        model.train()
-        order = torch.randperm(len(labels), generator=generator, device=device)
-        for index in order[: steps * batch].split(batch):
-            pixels = augmented(values(images[index]), data, recipe.augmentation, generator)
-            with half_precision(device):
-                logits = model(pixels.to(memory_format=torch.channels_last))
-            loss = functional.cross_entropy(logits.float(), labels[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            averaged.update_parameters(model)
-            total += loss.detach()
-        batches = (values(images[index]) for index in order[:10_240].split(512))
-        update_bn((augmented(b, data, recipe.augmentation, generator) for b in batches), averaged, device)
-        averaged.eval()
-        row = {
-            "epoch": epoch,
-            "train_loss": float(total) / steps,
-            "validation_accuracy": accuracy(averaged, data.validation, device),
-            "seconds": time.perf_counter() - started,
-        }
-        curve.append(row)
-        log(row)
-    teacher = averaged.module
-    assert isinstance(teacher, Teacher)
-    return teacher.eval(), curve
 
 
 def save(teacher: Teacher, path: Path, recipe: TeacherRecipe, data: DataSet) -> None:
@@ -167,10 +110,30 @@ def save(teacher: Teacher, path: Path, recipe: TeacherRecipe, data: DataSet) -> 
         "mean": json.dumps(data.mean),
         "std": json.dumps(data.std),
         "widths": json.dumps(recipe.widths),
-        "recipe": json.dumps(asdict(recipe)),
-        "data": data.digest,
+        **origin(recipe, data),
     }
-    save_file(tensors, path, metadata)
+    write_whole(path, to_bytes(tensors, metadata))
+
+
+def origin(recipe: TeacherRecipe, data: DataSet) -> dict[str, str]:
+    """What a file or a checkpoint says of where it comes from: recipe and data digest."""
+    return {"recipe": json.dumps(asdict(recipe)), "data": data.digest}
+
+
+def check_origin(path: Path, recipe: TeacherRecipe, data: DataSet) -> dict[str, str]:
+    """Metadata of a teacher's file or checkpoint; raises InputError when it is of another recipe or other data."""
+    try:
+        with safe_open(path, framework="pt") as archive:
+            metadata: dict[str, str] = archive.metadata() or {}
+        stored = TypeAdapter(TeacherRecipe).validate_json(metadata["recipe"])
+    except (OSError, SafetensorError, KeyError, ValidationError) as error:
+        raise InputError(f"{path} holds no teacher: remove it, or choose another --out") from error
+    pairs = {field.name: (getattr(stored, field.name), getattr(recipe, field.name)) for field in fields(recipe)}
+    pairs["data"] = metadata["data"], data.digest
+    different = [f"{name} is {old}, not {new}" for name, (old, new) in pairs.items() if old != new]
+    if different:
+        raise InputError(f"{path} was taught otherwise ({different[0]}): remove it, or choose another --out")
+    return metadata
 
 
 def fused(teacher: Teacher) -> Teacher:

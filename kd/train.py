@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -15,9 +14,9 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from kd import checkpoint as checkpoints
 from kd import loss as losses
-from kd.data import DataSet, DataSource, Split, load, per_channel
+from kd.data import DataSet, Split, load_once, per_channel
 from kd.recipe import Recipe
-from kd.views import CLEAN, View, ViewSource, open_view
+from kd.views import View, ViewSource, open_view, view_of
 from space.architecture import Architecture
 from space.student import build
 
@@ -29,7 +28,8 @@ CALIBRATION = 4_096
 class Epoch:
     """One point of a learning curve: after `epoch` passes over the training set, which may be a fraction.
 
-    `train_loss` is the mean since the point before, `validation_loss` the cross-entropy in nats.
+    `train_loss` is the mean since the point before, `validation_loss` the cross-entropy in nats. Where views hold
+    validation samples, the latter two are no measure of what has been learnt.
     """
 
     epoch: float
@@ -50,12 +50,6 @@ class RungResult:
     checkpoint: bytes
     seconds: float
     failure: str | None = None
-
-
-@lru_cache(maxsize=1)
-def _data(source: DataSource) -> DataSet:
-    # a worker process runs hundreds of tasks on the same data
-    return load(source)
 
 
 def train_rung(
@@ -83,7 +77,7 @@ def train_rung(
     started = time.perf_counter()
     if device == "cpu":
         torch.set_num_threads(1)
-    place, folder, data = torch.device(device), source.folder, _data(source.data)
+    place, data = torch.device(device), load_once(source.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = build(architecture)
@@ -98,8 +92,7 @@ def train_rung(
     for begin, end in _stretches(start, stop):
         began = time.perf_counter()
         epoch = math.floor(begin)
-        clean = recipe.epochs - recipe.clean_epochs <= epoch < recipe.epochs
-        view = open_view(folder, CLEAN if clean else epoch % recipe.views)
+        view = open_view(*view_of(source, recipe, epoch))
         loss = _train_stretch(model, averaged, optimizer, recipe, begin, end, seed, view, data, place)
         if not math.isfinite(loss):
             reason = f"loss is {loss} in epoch {epoch + 1}"

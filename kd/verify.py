@@ -32,10 +32,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedClaim:
-    """What `results.json` says of one seed: accuracies as shares."""
+    """What `results.json` says of one seed: accuracies as shares, that on validation only if it is a measure."""
 
     seed: int
-    validation: float
+    validation: float | None
     test: float
 
 
@@ -177,8 +177,8 @@ def _seed(student: TrainedStudent, claim: SeedClaim, architecture: Architecture,
 
 
 def _export(path: Path, claims: Claims, students: dict[int, TrainedStudent], data: DataSet) -> Check:
-    """Whether `student.onnx` computes what the seed best on validation does."""
-    best = max(claims.seeds, key=lambda claim: (claim.validation, -claim.seed), default=None)
+    """Whether `student.onnx` computes what the seed best on validation does; without such figures, the first."""
+    best = max(claims.seeds, key=lambda claim: (claim.validation or 0, -claim.seed), default=None)
     if best is None or best.seed not in students:
         return Check(name=path.name, ok=False, detail="the weights it was made from cannot be read")
     if not path.is_file():

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 from kd.augment import Augmentation, augmented
 from kd.data import DataSet, DataSource, load, values
 from kd.mixing import mix
+from kd.recipe import Recipe
 from kd.teacher_source import TeacherSource, open_teacher
 from space.errors import InputError
 
@@ -31,17 +32,34 @@ CLEAN = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewSource:
-    """What a family of views is made from, and the `folder` that holds them."""
+    """What a family of views is made from, and the `folder` that holds them.
+
+    They are of the training split, or `with_validation` of training and validation samples.
+    """
 
     folder: Path
     data: DataSource
     teacher: TeacherSource
     augmentation: Augmentation
     seed: int = 0
+    with_validation: bool = False
+
+    def mild(self) -> "ViewSource":
+        """The views of half the augmentation, which lie in a folder of their own below."""
+        return replace(self, folder=self.folder / "mild", augmentation=self.augmentation.mild(), seed=self.seed + 1)
+
+    def view(self, index: int) -> Path:
+        """Folder of one view."""
+        return self.folder / ("clean" if index == CLEAN else f"{index:03d}")
 
 
 def view_source(
-    cache: Path, data: DataSet, teacher: TeacherSource, augmentation: Augmentation, seed: int = 0
+    cache: Path,
+    data: DataSet,
+    teacher: TeacherSource,
+    augmentation: Augmentation,
+    seed: int = 0,
+    with_validation: bool = False,
 ) -> ViewSource:
     """The views of a loaded data set; their folder under `cache` is named after all that determines their content."""
     made_of = {
@@ -51,9 +69,16 @@ def view_source(
         "augmentation": augmentation.settings(),
         "seed": seed,
     }
+    if with_validation:
+        made_of["with_validation"] = True
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
     return ViewSource(
-        folder=cache / key, data=data.source, teacher=teacher.resolved(), augmentation=augmentation, seed=seed
+        folder=cache / key,
+        data=data.source,
+        teacher=teacher.resolved(),
+        augmentation=augmentation,
+        seed=seed,
+        with_validation=with_validation,
     )
 
 
@@ -66,31 +91,43 @@ class View:
     logits: Tensor
 
 
-def open_view(folder: Path, index: int) -> View:
+def open_view(source: ViewSource, index: int) -> View:
     """Memory-map a view that `make_view` wrote."""
-    path = folder / _name(index)
+    path = source.view(index)
     # copy-on-write: nothing is copied and the file cannot be changed, yet torch sees a writable array
     parts = (torch.from_numpy(np.load(path / f"{part}.npy", mmap_mode="c")) for part in ("images", "labels", "logits"))
     images, labels, logits = parts
     return View(images=images, labels=labels, logits=logits)
 
 
-def missing(source: ViewSource, count: int, clean: bool) -> list[int]:
-    """Indices of the views among the first `count`, and the clean one if asked for, that are still to be made."""
-    wanted = [*range(count), CLEAN] if clean else [*range(count)]
-    return [index for index in wanted if not (source.folder / _name(index)).is_dir()]
+def view_of(source: ViewSource, recipe: Recipe, epoch: int) -> tuple[ViewSource, int]:
+    """Which view an epoch, counted from 0, is trained on."""
+    if epoch in recipe.clean:
+        return source, CLEAN
+    if epoch in recipe.mild:
+        return source.mild(), (epoch - recipe.mild.start) % recipe.views
+    return source, epoch % recipe.views
+
+
+def missing(source: ViewSource, recipe: Recipe) -> list[tuple[ViewSource, int]]:
+    """Views of a recipe that are still to be made: all augmented ones, the milder and the clean one as far as used."""
+    views = [(source, index) for index in range(recipe.views)]
+    views += [(source.mild(), index) for index in range(min(recipe.views, len(recipe.mild)))]
+    views += [(source, CLEAN)] if recipe.clean else []
+    return [(family, index) for family, index in views if not family.view(index).is_dir()]
 
 
 def make_view(source: ViewSource, index: int, device: str) -> None:
     """Write one view, whole or not at all; does nothing if it exists. Raises InputError for logits out of range."""
-    folder = source.folder
-    if (folder / _name(index)).is_dir():
+    path = source.view(index)
+    if path.is_dir():
         return
     data = load(source.data)
+    split = data.labelled if source.with_validation else data.train
     teacher = open_teacher(source.teacher, data, torch.device(device))
     generator = torch.Generator(device).manual_seed(source.seed * 100_003 + index + 1)
-    order = torch.randperm(len(data.train.labels), generator=generator, device=device).cpu()
-    images, labels = data.train.images[order], data.train.labels[order]
+    order = torch.randperm(len(split.labels), generator=generator, device=device).cpu()
+    images, labels = split.images[order], split.labels[order]
     logits: list[Tensor] = []
     for start in range(0, len(images), BATCH):
         part = slice(start, start + BATCH)
@@ -104,18 +141,14 @@ def make_view(source: ViewSource, index: int, device: str) -> None:
     answers = torch.cat(logits)
     if not bool(answers.isfinite().all()):
         raise InputError(f"teacher {', '.join(source.teacher.models)} gives logits that are not finite as float16")
-    draft = folder / f".{_name(index)}-{uuid.uuid4().hex}"
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     draft.mkdir(parents=True)
     try:
         np.save(draft / "images.npy", images.numpy())
         np.save(draft / "labels.npy", labels.numpy())
         np.save(draft / "logits.npy", answers.numpy())
-        draft.rename(folder / _name(index))
+        draft.rename(path)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
-        if not (folder / _name(index)).is_dir():  # another worker may have been faster
+        if not path.is_dir():  # another worker may have been faster
             raise
-
-
-def _name(index: int) -> str:
-    return "clean" if index == CLEAN else f"{index:03d}"

@@ -73,9 +73,10 @@ class Content:
 
     @property
     def best(self) -> StudentRecord | None:
-        """The retrained student within the budget that is best on validation."""
-        within = [s for s in self.students if self.config.budget.objection(s.architecture) is None]
-        return max(within, key=lambda s: (s.validation, -s.cost.parameters), default=None)
+        """The retrained student within the budget that is best on validation; None when there is no figure to go by."""
+        within = [s for s in self.students if s.merit is not None]
+        within = [s for s in within if self.config.budget.objection(s.architecture) is None]
+        return max(within, key=lambda s: (s.merit or 0, -s.cost.parameters), default=None)
 
     @property
     def smallest(self) -> StudentRecord | None:
@@ -120,6 +121,9 @@ def headline(content: Content) -> str:
 
 
 def _progress(content: Content) -> str:
+    if content.students:
+        retrained = counted(len(content.students), "student")
+        return f"{retrained} retrained, none within the budget with a validation accuracy to choose one by."
     if not content.trials:
         return "Nothing has been tried yet."
     if not content.front:

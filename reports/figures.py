@@ -51,7 +51,7 @@ def figures(content: Content) -> dict[str, go.Figure]:
         drawn["front"] = front_figure(content)
     if content.trained:
         drawn["learning-curves"] = curves_figure(content)
-    if content.students:
+    if any(student.validation is not None for student in content.students):
         drawn["retrained-curves"] = retrained_figure(content.students)
     if content.trials:
         drawn["fates"] = fates_figure(content)
@@ -162,7 +162,9 @@ def _draw_student(drawn: go.Figure, student: StudentRecord) -> None:
             label(
                 student.architecture,
                 f"{mean_test(student)} on the test set",
-                f"{percent(student.validation)} validation",
+                "trained on validation samples too"
+                if student.validation is None
+                else f"{percent(student.validation)} validation",
             )
         ],
         hovertemplate="%{text}<extra></extra>",

@@ -17,7 +17,8 @@ from studies.records import StudentRecord, TrialRecord
 class Row:
     """One point of a front; accuracies are shares.
 
-    Of a "retrained" point `validation_accuracy` is the mean over its `seeds`; a "search" point has no test accuracy.
+    Of a "retrained" point `validation_accuracy` is the mean over its `seeds`, None where validation samples were
+    trained on; a "search" point has no test accuracy.
     `test_deviation` is the sample standard deviation, None for fewer than two seeds.
     """
 

@@ -6,21 +6,20 @@ import os
 import shlex
 import signal
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import optuna
 import sqlalchemy
-import torch
 import typer
 from rich.console import Console
 
-from kd import teacher as teachers
 from kd.augment import default_policy
 from kd.data import DataSource, load
 from kd.device import pick
 from kd.files import write_whole
+from kd.teacher import TeacherRecipe
 from kd.verify import verify_student
 from reports.anatomy import layer_table, shipped_table
 from reports.dashboard import feed, serve
@@ -30,6 +29,7 @@ from reports.page import write_report
 from reports.summary import status as summary
 from search.run import Machine, retrain_study, run_study
 from search.students import meant, named
+from search.teaching import teach as teach_members
 from space.errors import InputError
 from studies import config as configs
 from studies.directory import RunDirectory
@@ -51,7 +51,10 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Local worker processes; default: one a core.")]
 Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler to use instead of local workers.")]
 Resources = Annotated[list[str] | None, typer.Option(help="Worker resources a task needs, like GPU=1. Repeatable.")]
+Validation = Annotated[int, typer.Option(min=1, help="Samples held out; the study's data.validation.")]
+Size = Annotated[tuple[int, int] | None, typer.Option(min=1, help="Height and width to resize images to.")]
 RUNS = Path("runs")
+RECIPE = TeacherRecipe()
 
 
 @app.command(epilog="Example: wunderkind run mnist-quick --name mine --trials 60 --set budget.parameters=5000")
@@ -187,50 +190,39 @@ def dashboard(
         serve(store, port)
 
 
-@app.command(epilog="Example: wunderkind teach mnist --epochs 30 --out my-teacher.safetensors")
+@app.command(epilog="Example: wunderkind teach mnist --members 3 --epochs 30 --out my-teacher.safetensors")
 def teach(
     data: Annotated[str, typer.Argument(help="A data set's name or path; see wunderkind data.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="File to write; default: teachers/DATA.safetensors.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training split.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the teacher.")] = 0,
-    validation: Annotated[int, typer.Option(min=1, help="Images held out; the study's data.validation.")] = 5_000,
+    members: Annotated[int, typer.Option(min=1, help="Teachers to train, for an ensemble.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write, of several with their seeds; default: teachers/DATA.safetensors."),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training split.")] = RECIPE.epochs,
+    batch: Annotated[int, typer.Option(min=2, help="Samples a step.")] = RECIPE.batch,
+    learning_rate: Annotated[float, typer.Option(min=1e-9, help="Peak of the one-cycle schedule.")] = (
+        RECIPE.learning_rate
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first teacher; the others' follow.")] = 0,
+    validation: Validation = 5_000,
+    size: Size = None,
     device: Device = "auto",
 ) -> None:
-    """Train a teacher on the training split alone; its log and test accuracy are written beside it as JSON."""
-    source = DataSource(name=data, validation=validation)
-    splits = load(source)
+    """Train teachers on the training split alone, or go on with them; logs with test accuracy lie beside as JSON."""
+    splits = load(DataSource(name=data, validation=validation, size=size))
     path = out or Path("teachers") / f"{splits.name}.safetensors"
-    recipe = teachers.TeacherRecipe(seed=seed, augmentation=default_policy(data))
-    recipe = replace(recipe, epochs=epochs or recipe.epochs)
-    place, console = torch.device(pick(device)), Console()
-
-    def log(row: dict[str, float]) -> None:
-        console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()), highlight=False)
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    teacher, curve = teachers.teach(splits, recipe, place, log)
-    teachers.save(teacher, path, recipe, splits)
-    stored = teachers.load(path, place)
-    accuracies = {
-        f"{part}_accuracy": teachers.accuracy(stored, split, place)
-        for part, split in (("validation", splits.validation), ("test", splits.test))
-    }
-    about = {
-        "recipe": asdict(recipe),
-        "data": splits.digest,
-        "parameters": sum(p.numel() for p in stored.parameters()),
-        **accuracies,
-        "curve": curve,
-    }
-    write_whole(path.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
-    console.print(f"{path}: test accuracy {100 * accuracies['test_accuracy']:.2f} %", soft_wrap=True)
+    policy, console = default_policy(data), Console()
+    recipe = replace(RECIPE, epochs=epochs, batch=batch, learning_rate=learning_rate, augmentation=policy, seed=seed)
+    teach_members(
+        path, recipe, members, splits, pick(device), lambda line: console.print(line, soft_wrap=True, highlight=False)
+    )
 
 
 @app.command("data", epilog="Example: wunderkind data fashion-mnist")
 def describe_data(
     name: Annotated[str, typer.Argument(metavar="NAME_OR_PATH", help="As data.name.", show_default=False)],
-    validation: Annotated[int, typer.Option(min=1, help="Samples held out; the study's data.validation.")] = 5_000,
-    size: Annotated[tuple[int, int] | None, typer.Option(min=1, help="Height and width to resize images to.")] = None,
+    validation: Validation = 5_000,
+    size: Size = None,
 ) -> None:
     """Show what a data set holds: source, shape, splits, statistics, samples a class."""
     Console().print(describe(load(DataSource(name=name, validation=validation, size=size))))

@@ -92,7 +92,7 @@ def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -
         start,
         stop,
         state,
-        store.views,
+        store.retrain_views,
         device,
     )
 
@@ -100,9 +100,11 @@ def _submit(store: Store, engine: Engine, retraining: Retraining, device: str) -
 def _record(store: Store, retraining: Retraining, result: RungResult, note: Note) -> None:
     last = result.curve[-1]
     record_rung(store, store.training(retraining.architecture.digest, retraining.seed), last.epoch, result)
+    merged = store.config.retrain.with_validation
     note(
         f"retraining {retraining.architecture.digest} seed {retraining.seed}: epoch {last.epoch:g} of "
-        f"{store.config.retrain.recipe.epochs}, validation {100 * last.validation_accuracy:.2f} %"
+        f"{store.config.retrain.recipe.epochs}, "
+        + (f"loss {last.train_loss:.4f}" if merged else f"validation {100 * last.validation_accuracy:.2f} %")
     )
 
 
@@ -113,18 +115,21 @@ def _finish(store: Store, retraining: Retraining, accuracy: float, note: Note) -
 
 
 def write_student(store: Store, student: StudentRecord) -> None:
-    """Write `student.onnx` (the best seed on validation) and `results.json`, unless those there tell the same."""
+    """Write `student.onnx` and `results.json`, unless those there tell the same.
+
+    Exported is the seed best on validation, the first where validation samples were trained on.
+    """
     folder = store.directory.student(student.architecture.digest)
     path, export, told = folder / "results.json", folder / "student.onnx", json.dumps(results(student), indent=2) + "\n"
     if export.is_file() and path.is_file() and path.read_bytes() == told.encode():
         return
-    best = max(student.seeds, key=lambda seed: (seed.validation, -seed.seed))
+    best = max(student.seeds, key=lambda seed: (seed.validation or 0, -seed.seed))
     export_onnx(folder / f"seed-{best.seed}.safetensors", export, store.data.test.images[:64])
     write_whole(path, told)  # last, so that it never tells of seeds that the export was not chosen from
 
 
 def results(student: StudentRecord) -> dict[str, object]:
-    """A retrained student's numbers, for `results.json`."""
+    """A retrained student's numbers, for `results.json`; validation is null where its samples were trained on."""
     return {
         "architecture": student.architecture.to_dict(),
         "digest": student.architecture.digest,

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from kd.data import DataSet, load
 from kd.teacher_source import open_teacher
-from kd.views import CLEAN, make_view, missing
+from kd.views import make_view, missing
 from reports.dashboard import feed
 from reports.page import write_report
 from reports.summary import status
@@ -111,15 +111,13 @@ def retrain_study(
 
 def make_views(store: Store, engine: Engine, device: str, progress: Progress) -> None:
     """Write the views that are missing."""
-    config = store.config
-    recipes = (config.recipe, config.retrain.recipe)
-    clean = any(recipe.clean_epochs for recipe in recipes)
-    lacking = missing(store.views, max(recipe.views for recipe in recipes), clean)
+    searched = missing(store.views, store.config.recipe)
+    lacking = list(dict.fromkeys([*searched, *missing(store.retrain_views, store.config.retrain.recipe)]))
     if not lacking:
         return
     progress.phase(f"preparing {len(lacking)} views with the teacher's logits")
-    for index in lacking:
-        engine.submit("clean" if index == CLEAN else index, make_view, store.views, index, device)
+    for source, index in lacking:
+        engine.submit(source.view(index).relative_to(store.views.folder.parent), make_view, source, index, device)
     while engine.tickets:
         progress.tick(engine)
         for ticket, result in engine.finished(seconds=1.0):

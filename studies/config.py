@@ -47,10 +47,15 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrain:
-    """How the front is retrained: `points` students spread over size (0: all), `seeds` times each."""
+    """How the front is retrained: `points` students spread over size (0: all), `seeds` times each.
+
+    `with_validation` retrains on training and validation samples together. No figure but the test accuracy is then told
+    of a retrained student, and choices between students go by the search.
+    """
 
     points: Annotated[int, Field(ge=0)] = 5
     seeds: Natural = 3
+    with_validation: bool = False
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=2.0, learning_rate=1e-2)
 
 

@@ -42,10 +42,13 @@ class TrialRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedRecord:
-    """One finished retraining: accuracies (shares) and the learning curve."""
+    """One finished retraining: accuracies (shares) and the learning curve.
+
+    `validation` is None where validation samples were trained on; the curve's figures of them then are no measure.
+    """
 
     seed: int
-    validation: float
+    validation: float | None
     test: float
     seconds: float
     curve: tuple[Epoch, ...]
@@ -53,17 +56,24 @@ class SeedRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentRecord:
-    """A retrained student with at least one finished seed."""
+    """A retrained student with at least one finished seed; `searched` is the validation accuracy of its trial."""
 
     trial: int | None
+    searched: float | None
     architecture: Architecture
     cost: Cost
     seeds: tuple[SeedRecord, ...]
 
     @property
-    def validation(self) -> float:
-        """Mean validation accuracy over the seeds."""
-        return statistics.fmean(seed.validation for seed in self.seeds)
+    def validation(self) -> float | None:
+        """Mean validation accuracy over the seeds, None where validation samples were trained on."""
+        shares = [seed.validation for seed in self.seeds if seed.validation is not None]
+        return statistics.fmean(shares) if shares else None
+
+    @property
+    def merit(self) -> float | None:
+        """What choices between students go by: validation accuracy, after retraining if that is known."""
+        return self.searched if self.validation is None else self.validation
 
     @property
     def test(self) -> float:
@@ -92,7 +102,7 @@ def trial_records(store: Store) -> list[TrialRecord]:
 
 def student_records(store: Store) -> list[StudentRecord]:
     """Retrained students, smallest first: every folder under `students/` with a finished seed."""
-    trials = {record.architecture.digest: record.number for record in reversed(trial_records(store))}
+    trials = {record.architecture.digest: record for record in reversed(trial_records(store))}
     students = []
     for path in store.directory.students.glob("*/architecture.json"):
         architecture = from_json(path.read_bytes())
@@ -102,9 +112,11 @@ def student_records(store: Store) -> list[StudentRecord]:
             if (record := seed_record(store, architecture.digest, int(file.stem.removeprefix("seed-"))))
         )
         if seeds:
+            trial = trials.get(architecture.digest)
             students.append(
                 StudentRecord(
-                    trial=trials.get(architecture.digest),
+                    trial=trial.number if trial else None,
+                    searched=trial.accuracy if trial else None,
                     architecture=architecture,
                     cost=architecture.cost(),
                     seeds=tuple(sorted(seeds, key=lambda s: s.seed)),
@@ -122,7 +134,8 @@ def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     rungs = store.ledger.rungs(training)
     curve = tuple(epoch for rung in rungs for epoch in rung.curve)
     seconds = sum(rung.seconds for rung in rungs)
-    return SeedRecord(seed=seed, validation=curve[-1].validation_accuracy, test=test, seconds=seconds, curve=curve)
+    validation = None if store.config.retrain.with_validation else curve[-1].validation_accuracy
+    return SeedRecord(seed=seed, validation=validation, test=test, seconds=seconds, curve=curve)
 
 
 def front(records: Sequence[TrialRecord], floor: float) -> list[TrialRecord]:
@@ -142,11 +155,11 @@ def front(records: Sequence[TrialRecord], floor: float) -> list[TrialRecord]:
 
 
 def student_front(students: Sequence[StudentRecord]) -> list[StudentRecord]:
-    """The Pareto set of retrained students over mean validation accuracy (up) and parameters (down)."""
+    """The Pareto set of retrained students over merit (up) and parameters (down); those without merit are left out."""
     best, kept = -1.0, []
-    for student in sorted(students, key=lambda s: (s.cost.parameters, -s.validation)):
-        if student.validation > best:
-            best = student.validation
+    for student in sorted(students, key=lambda s: (s.cost.parameters, -(s.merit or 0))):
+        if student.merit is not None and student.merit > best:
+            best = student.merit
             kept.append(student)
     return kept
 

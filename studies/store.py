@@ -21,7 +21,7 @@ METRICS = ("validation accuracy", "parameters")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """An open study: what was asked, where it lies, what happened."""
+    """An open study: what was asked, where it lies, what happened, what it trains on (`views` of the search)."""
 
     config: Config
     directory: RunDirectory
@@ -29,14 +29,14 @@ class Store:
     ledger: Ledger
     data: DataSet
     views: ViewSource
+    retrain_views: ViewSource
 
     def training(self, architecture: str, seed: int | None = None) -> Training:
         """Ledger key of an architecture (digest): of its retraining with `seed`, without one of its search."""
-        recipe, seed = (
-            (self.config.recipe, self.config.search.seed) if seed is None else (self.config.retrain.recipe, seed)
-        )
-        views = self.views.folder.name
-        return Training(architecture=architecture, recipe=recipe.digest, views=views, seed=seed)
+        recipe, views = self.config.retrain.recipe, self.retrain_views
+        if seed is None:
+            recipe, views, seed = self.config.recipe, self.views, self.config.search.seed
+        return Training(architecture=architecture, recipe=recipe.digest, views=views.folder.name, seed=seed)
 
 
 def database_url(directory: RunDirectory) -> str:
@@ -73,7 +73,16 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
     config = stored_config(directory)
     data = data or load(config.data)
     url = database_url(directory)
-    views = view_source(directory.cache.resolve(), data, config.teacher, config.recipe.augmentation)
+    views, retrain_views = (
+        view_source(
+            directory.cache.resolve(),
+            data,
+            config.teacher,
+            config.recipe.augmentation,
+            with_validation=with_validation,
+        )
+        for with_validation in (False, config.retrain.with_validation)
+    )
     ledger = Ledger(url)
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
     try:
@@ -86,7 +95,15 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
                 load_if_exists=True,
             )
             study.set_metric_names(list(METRICS))
-        yield Store(config=config, directory=directory, study=study, ledger=ledger, data=data, views=views)
+        yield Store(
+            config=config,
+            directory=directory,
+            study=study,
+            ledger=ledger,
+            data=data,
+            views=views,
+            retrain_views=retrain_views,
+        )
     finally:
         storage.engine.dispose()
         ledger.close()

@@ -18,6 +18,7 @@ from kd.export import export_onnx
 from kd.recipe import Recipe
 from kd.student_file import load_student, save_student
 from kd.teacher_source import TeacherSource
+from kd.teaching import finish, teach_epoch
 from kd.train import evaluate, normalise, train_rung
 from kd.verify import verify_student
 from kd.views import CLEAN, make_view, open_view, view_source
@@ -46,8 +47,9 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     data: DataSet = request.getfixturevalue(kind)
     policy = replace(STILL, jitter=0.05, time_shift=0.05, mixup=0.1)
     recipe = teachers.TeacherRecipe(widths=(16, 32, 32), epochs=6, batch=50, ema=0.9, augmentation=policy)
-    teacher, _ = teachers.teach(data, recipe, CPU, lambda row: None)
-    teachers.save(teacher, tmp_path / "teacher.safetensors", recipe, data)
+    for _ in range(recipe.epochs):
+        teach_epoch(data.source, recipe, tmp_path / "teacher.safetensors", 1, "cpu")
+    finish(data, recipe, tmp_path / "teacher.safetensors", CPU)
     stored = teachers.load(tmp_path / "teacher.safetensors", CPU)
     teachers.check(stored, data)
     assert stored.mean.flatten().tolist() == pytest.approx(data.mean)
@@ -59,7 +61,7 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     )
     for index in (CLEAN, 0):
         make_view(source, index, "cpu")
-    view = open_view(source.folder, 0)
+    view = open_view(source, 0)
     assert view.images.dtype == data.train.images.dtype
     expected = teachers.teacher_logits(stored, values(view.images))
     torch.testing.assert_close(view.logits.float(), expected, rtol=1e-2, atol=1e-2)

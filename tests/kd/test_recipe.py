@@ -46,6 +46,7 @@ def test_every_setting_has_a_digest_of_its_own() -> None:
         Recipe(temperature=3),
         Recipe(batch=128),
         Recipe(ema=0.9),
+        Recipe(fade=0.2),
         Recipe(augmentation=Augmentation(rotation=3)),
     ]
     assert len({recipe.digest for recipe in recipes}) == len(recipes)

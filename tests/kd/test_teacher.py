@@ -1,15 +1,13 @@
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from kd.augment import Augmentation
 from kd.data import ASSETS, DataSet
-from kd.teacher import Teacher, TeacherRecipe, accuracy, check, fused, load, save, shipped, teach, teacher_logits
+from kd.teacher import Teacher, TeacherRecipe, accuracy, check, fused, load, save, shipped, teacher_logits
 from space.errors import InputError
 
 CPU = torch.device("cpu")
@@ -55,17 +53,17 @@ def test_files_that_hold_no_teacher_are_refused(tmp_path: Path, small_data: Data
         load(path, CPU)
 
 
-def test_teaching_is_repeatable_and_sees_training_images_only(small_data: DataSet) -> None:
-    rows: list[dict[str, float]] = []
-    still = TeacherRecipe(widths=(4, 8), epochs=2, batch=100, augmentation=Augmentation(rotation=0))
-    blind = replace(small_data, test=small_data.validation)
-    teacher, curve = teach(small_data, still, CPU, rows.append)
-    again, _ = teach(blind, still, CPU, lambda row: None)
-    assert [row["epoch"] for row in curve] == [1, 2]
-    assert rows == curve
-    for name, tensor in again.state_dict().items():
-        assert torch.equal(tensor, teacher.state_dict()[name]), name
-    assert curve[-1]["validation_accuracy"] == accuracy(teacher, small_data.validation, CPU)
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [((1, 8, 8), 2), ((1, 28, 28), 7), ((3, 32, 32), 8), ((3, 64, 48), 8), ((3, 224, 224), 7), ((9, 128, 1), 8)],
+    ids=str,
+)
+def test_larger_samples_are_halved_more_often(shape: tuple[int, int, int], side: int) -> None:
+    statistics = (0.5,) * shape[0]
+    teacher = Teacher(shape, 7, statistics, statistics, (4,) * 6).eval()
+    pixels = torch.rand(2, *shape)
+    assert max(teacher.features(pixels).shape[2:]) == side
+    assert teacher_logits(teacher, pixels).shape == (2, 7)
 
 
 @pytest.mark.skipif(not shipped("mnist").is_file(), reason="no teacher is shipped yet")

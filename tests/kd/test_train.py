@@ -7,7 +7,7 @@ from kd.checkpoint import averaged_weights
 from kd.data import DataSet
 from kd.recipe import Recipe
 from kd.train import RungResult, evaluate, normalise, train_rung
-from kd.views import ViewSource
+from kd.views import ViewSource, make_view
 from space.architecture import FAMILIES, AnyBlock, Architecture, Family
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
 from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable
@@ -67,6 +67,17 @@ def test_seed_and_recipe_matter(change: dict[str, object], small_views: ViewSour
         return train_rung(student("cnn"), recipe, seed, 0, 1, None, small_views).checkpoint
 
     assert trained() != trained(**change)  # type: ignore[arg-type]
+
+
+def test_augmentation_that_fades_trains_on_mild_views(small_views: ViewSource) -> None:
+    make_view(small_views.mild(), 0, "cpu")
+    recipe = replace(RECIPE, epochs=2, views=1)
+    faded = replace(recipe, fade=0.5)
+    first = train_rung(student("cnn"), faded, 3, 0, 1, None, small_views).checkpoint
+    assert first == train_rung(student("cnn"), recipe, 3, 0, 1, None, small_views).checkpoint
+    second = train_rung(student("cnn"), faded, 3, 1, 2, first, small_views).checkpoint
+    assert second == train_rung(student("cnn"), recipe, 3, 1, 2, first, small_views.mild()).checkpoint
+    assert second != train_rung(student("cnn"), recipe, 3, 1, 2, first, small_views).checkpoint
 
 
 def test_students_learn(small_views: ViewSource) -> None:

@@ -12,7 +12,7 @@ from kd.augment import Augmentation, augment
 from kd.data import DataSet, DataSource, load
 from kd.recipe import Recipe
 from kd.teacher_source import TeacherSource
-from kd.views import CLEAN, View, ViewSource, make_view, missing, open_view, view_source
+from kd.views import CLEAN, View, ViewSource, make_view, missing, open_view, view_of, view_source
 
 
 def pairs(images: torch.Tensor, labels: torch.Tensor) -> list[tuple[bytes, int]]:
@@ -26,7 +26,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def opened(source: ViewSource, index: int) -> View:
-    return open_view(source.folder, index)
+    return open_view(source, index)
 
 
 def test_the_clean_view_is_the_training_split_shuffled(small_views: ViewSource, small_data: DataSet) -> None:
@@ -62,8 +62,10 @@ def test_a_view_lies_shuffled(small_views: ViewSource, small_data: DataSet) -> N
 
 
 def test_views_that_exist_are_used_again(small_views: ViewSource) -> None:
-    assert missing(small_views, 2, clean=True) == []
-    assert missing(small_views, 4, clean=False) == [2, 3]
+    assert missing(small_views, Recipe(views=2, clean_epochs=1)) == []
+    assert missing(small_views, Recipe(views=4)) == [(small_views, 2), (small_views, 3)]
+    faded = Recipe(views=2, epochs=10, fade=0.1)
+    assert missing(small_views, faded) == [(small_views.mild(), 0)]
     before = {path: path.stat().st_mtime_ns for path in small_views.folder.rglob("*")}
     make_view(small_views, 0, "cpu")
     assert {path: path.stat().st_mtime_ns for path in small_views.folder.rglob("*")} == before
@@ -86,7 +88,7 @@ def test_a_full_disk_leaves_nothing(small_views: ViewSource, tmp_path: Path) -> 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(source.folder.iterdir()) == []
-    assert 0 in missing(source, 1, clean=False)
+    assert missing(source, Recipe(views=1)) == [(source, 0)]
 
 
 def test_views_cannot_be_changed_through_an_open_one(small_views: ViewSource) -> None:
@@ -162,6 +164,48 @@ def test_the_teacher_answers_for_mixed_pixels(
     assert torch.equal(clean.labels, plain.labels)
 
 
+def test_augmentation_fades_in_the_last_epochs(small_views: ViewSource) -> None:
+    recipe = Recipe(epochs=10, views=2, fade=0.45, clean_epochs=1)  # 4.5 epochs are rounded to 4
+    used = [view_of(small_views, recipe, epoch) for epoch in range(12)]
+    full, mild = small_views, small_views.mild()
+    turns = [(full, 0), (full, 1)] * 3
+    assert used == [*turns, (mild, 0), (mild, 1), (mild, 0), (full, CLEAN), (full, 0), (full, 1)]
+    assert all(view_of(full, Recipe(epochs=10, views=2), epoch) == (full, epoch % 2) for epoch in range(12))
+
+
+def test_mild_views_are_of_half_the_augmentation(
+    small_data: DataSet, small_views: ViewSource, teacher_path: Path
+) -> None:
+    half = Augmentation(rotation=6, shift=0.04, scale=0.06, shear=4)
+    assert small_views.mild().augmentation == half
+    assert Augmentation(mixup=1, flip=0.5).mild() == replace(half, mixup=0.5, flip=0.25)
+    make_view(small_views.mild(), 0, "cpu")
+    view = opened(small_views.mild(), 0)
+    generator = torch.Generator().manual_seed(100_003 + 1)
+    order = torch.randperm(len(small_data.train.labels), generator=generator)[:64]
+    pixels = augment(small_data.train.images[order].float() / 255, half, generator)
+    assert torch.equal(view.images[:64], (pixels * 255).round().to(torch.uint8))
+    expected = teachers.teacher_logits(teachers.load(teacher_path, torch.device("cpu")), view.images.float() / 255)
+    torch.testing.assert_close(view.logits.float(), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_views_with_validation_hold_every_sample_once(
+    small_data: DataSet, small_views: ViewSource, teacher_path: Path, tmp_path: Path
+) -> None:
+    teacher = TeacherSource(models=(str(teacher_path),))
+    source = view_source(tmp_path, small_data, teacher, Augmentation(), with_validation=True)
+    assert source.folder.name != small_views.folder.name
+    for index in (CLEAN, 0):
+        make_view(source, index, "cpu")
+    clean, moved = opened(source, CLEAN), opened(source, 0)
+    both = [pairs(split.images, split.labels) for split in (small_data.train, small_data.validation)]
+    assert pairs(clean.images, clean.labels) == sorted(both[0] + both[1])
+    assert torch.equal(torch.bincount(moved.labels), torch.bincount(clean.labels))
+    for view in (clean, moved):
+        expected = teachers.teacher_logits(teachers.load(teacher_path, torch.device("cpu")), view.images.float() / 255)
+        torch.testing.assert_close(view.logits.float(), expected, rtol=2e-3, atol=2e-3)
+
+
 def test_the_default_policy_of_mnist_names_and_makes_the_views_it_always_did(
     small_data: DataSet, small_views: ViewSource, teacher_path: Path
 ) -> None:
@@ -169,7 +213,7 @@ def test_the_default_policy_of_mnist_names_and_makes_the_views_it_always_did(
         view_source(Path("views"), load(DataSource()), TeacherSource(), Augmentation()).folder.name
         == "4dc47df1e0e37e67"
     )
-    assert Recipe().digest == "d3e894c1e278"
+    assert Recipe().digest == "439dce868787"
     view = opened(small_views, 0)
     moved = small_data.train.images.clone()
     generator = torch.Generator().manual_seed(1)

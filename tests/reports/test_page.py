@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -106,6 +107,30 @@ def test_states_the_teacher_and_the_use_of_the_test_set(retrained: Store) -> Non
     assert "tutor.safetensors, 288,554 parameters, 99.71 % validation, 99.68 % test" in text
     assert "the test set was read once a seed" in text
     assert "All choices were made on the validation split" in text
+
+
+def test_accuracy_on_samples_trained_on_is_never_told(retrained: Store) -> None:
+    fair = student_records(retrained)
+    retrain = replace(retrained.config.retrain, with_validation=True)
+    merged = replace(retrained, config=replace(retrained.config, retrain=retrain))
+    trials = {trial.number: trial for trial in trial_records(merged)}
+    page = parsed(write_report(merged))
+    document = (merged.directory.report / "report.md").read_text()
+    note = "Students were retrained on training and validation samples; all choices were made by the search's accuracy"
+    assert note in page.text
+    assert note in document
+    assert "All choices were made on" not in page.text + document
+    assert "retrained-curves" not in merged.directory.page.read_text()
+    for student, before in zip(student_records(merged), fair, strict=True):
+        assert before.validation is not None
+        assert f"{100 * before.validation:.2f} %" not in document.split("## Search front")[0]
+        assert student.validation is None
+        assert student.trial is not None
+        assert student.merit == trials[student.trial].accuracy
+    points = json.loads((merged.directory.report / "pareto.json").read_text())
+    assert {p["validation_accuracy"] for p in points if p["stage"] == "retrained"} == {None}
+    # the largest has the best trial
+    assert "99.38 ± 0.03 % (n = 3) on the test set" in page.text[: page.text.index("trials")]
 
 
 def test_a_teacher_without_a_log_is_named(searched: Store) -> None:

@@ -1,15 +1,18 @@
 """Students by name, file, trial or digest: shown, and retrained with a study's recipe."""
 
 import io
+import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
 from kd.data import DataSource
 from kd.train import Epoch
+from kd.views import open_view
 from search.cli import app
 from search.engine import Engine
 from search.progress import Progress
@@ -102,6 +105,30 @@ def test_a_preset_retrains_students_that_no_trial_found(tmp_path: Path) -> None:
     (folders[0] / "student.onnx").unlink()
     retrain(runs, "--student", CNN.digest)
     assert "FAILED" not in wunderkind("verify", "small", runs=runs)
+
+
+def test_all_that_is_labelled_is_trained_on_if_asked(tmp_path: Path, small_source: DataSource) -> None:
+    merged = "seeds = 2\nwith_validation = true"
+    settings = PRESET.replace("seeds = 1", merged).replace("epochs = 1", "epochs = 2\nfade = 0.5")
+    (configs.PRESETS / "merged.toml").write_text(settings.format(data=small_source.name))
+    runs = tmp_path / "runs"
+    said = retrain(runs, "--student", "row-column", study="merged")
+    directory = RunDirectory(root=runs, name="merged")
+    with opened(directory) as store:
+        (record,) = student_records(store)
+        labelled = torch.cat([store.data.train.labels, store.data.validation.labels])
+        for source in (store.retrain_views, store.retrain_views.mild()):
+            assert torch.equal(open_view(source, 0).labels.sort().values, labelled.sort().values)
+        assert len(open_view(store.views, 0).labels) == len(store.data.train.labels)
+        assert (record.validation, record.merit) == (None, None)
+        accuracy = store.ledger.rungs(store.training(record.architecture.digest, 0))[-1].curve[-1].validation_accuracy
+    folder = directory.student(record.architecture.digest)
+    told = json.loads((folder / "results.json").read_text())
+    assert [seed["validation"] for seed in told["seeds"]] == [None, None]
+    for text in (said, directory.page.read_text(), wunderkind("status", "merged", runs=runs)):
+        assert f"{100 * accuracy:.2f} %" not in text
+    assert "1 student retrained, none within the budget with a validation accuracy to choose one by" in said
+    assert "FAILED" not in wunderkind("verify", "merged", runs=runs)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -119,12 +120,16 @@ def test_spread_without_a_count_or_with_few_points_takes_all() -> None:
     assert spread(POINTS, 50) == POINTS
 
 
-def retrained(width: int, validations: list[float], tests: list[float]) -> StudentRecord:
+def retrained(
+    width: int, validations: Sequence[float | None], tests: list[float], searched: float | None = None
+) -> StudentRecord:
     seeds = tuple(
         SeedRecord(seed=n, validation=v, test=t, seconds=1.0, curve=())
         for n, (v, t) in enumerate(zip(validations, tests, strict=True))
     )
-    return StudentRecord(trial=0, architecture=student(width), cost=student(width).cost(), seeds=seeds)
+    return StudentRecord(
+        trial=0, searched=searched, architecture=student(width), cost=student(width).cost(), seeds=seeds
+    )
 
 
 def test_means_and_deviations_over_seeds() -> None:
@@ -138,6 +143,15 @@ def test_means_and_deviations_over_seeds() -> None:
 def test_retrained_students_are_chosen_on_validation_never_on_test() -> None:
     small, large = retrained(1, [0.9], [0.5]), retrained(2, [0.8], [0.99])
     assert student_front([large, small]) == [small]
+
+
+def test_students_that_saw_validation_samples_are_chosen_by_the_search() -> None:
+    small, large = retrained(1, [None], [0.5], searched=0.9), retrained(2, [None], [0.99], searched=0.8)
+    stranger = retrained(3, [None, None], [0.99, 0.99])
+    assert [s.validation for s in (small, large, stranger)] == [None, None, None]
+    assert [s.merit for s in (small, large, stranger)] == [0.9, 0.8, None]
+    assert student_front([large, small, stranger]) == [small]
+    assert retrained(1, [0.7], [0.5], searched=0.9).merit == 0.7
 
 
 def test_what_lacks_seeds_is_still_to_be_retrained() -> None:
