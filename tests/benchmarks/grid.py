@@ -31,12 +31,12 @@ def filled(path: Path, jobs: Mapping[str, tuple[Any, ...]], measure: Callable[..
                 while waiting and engine.free > 0:
                     name = waiting.popleft()
                     engine.submit(name, measure, *jobs[name])
-                for name, result in engine.finished(1.0):
+                for ticket, result in engine.finished(1.0):
                     if isinstance(result, Exception):
                         raise result
-                    rows = pd.DataFrame([{"job": name, **row} for row in result])
+                    rows = pd.DataFrame([{"job": ticket, **row} for row in result])
                     rows.to_csv(path, mode="a", header=not path.is_file(), index=False)
                     left = len(waiting) + len(engine.tickets)
-                    console.print(f"{total - left} of {total}: {name}", highlight=False)
+                    console.print(f"{total - left} of {total}: {ticket}", highlight=False)
     table = pd.read_csv(path)
     return table[table["job"].isin(list(jobs))]

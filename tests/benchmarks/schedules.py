@@ -13,6 +13,7 @@ accuracy of the long training, and the seconds that all rungs up to this one too
 `reports/evidence/schedules.csv`, so a call goes on where the last one stopped.
 """
 
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -50,19 +51,28 @@ CACHE = Path("runs/.views")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decaying(Recipe):
-    """A recipe whose rate falls linearly from `begin` to 0 at `end` (epochs)."""
+class Falling(Recipe):
+    """A recipe whose rate falls to 0 from `begin` to `end` (epochs), in a straight line or along a cosine."""
 
     begin: float
     end: float
+    cosine: bool
 
     def rate(self, epoch: float) -> float:
-        return self.learning_rate * (self.end - epoch) / (self.end - self.begin)
+        if epoch < self.begin:
+            return self.learning_rate * epoch / self.begin
+        progress = (epoch - self.begin) / (self.end - self.begin)
+        return self.learning_rate * (0.5 + 0.5 * math.cos(math.pi * progress) if self.cosine else 1 - progress)
+
+
+def falling(begin: float, end: float, cosine: bool) -> Falling:
+    return Falling(batch=RECIPE.batch, views=RECIPE.views, begin=begin, end=end, cosine=cosine)
 
 
 def drawn() -> list[Architecture]:
     """Random students, the families taking turns."""
-    generator, domain, found = random.Random(0), Domain(smallest=1_000), []
+    generator, domain = random.Random(0), Domain(smallest=1_000)
+    found: list[Architecture] = []
     while len(found) < STUDENTS:
         family = FAMILIES[len(found) % len(FAMILIES)]
         student = suggest(RandomTrial(generator, {"family": family}), domain, (1, 28, 28), 10)
@@ -99,12 +109,9 @@ def measure(student: Architecture, schedule: str, source: ViewSource) -> list[Ro
                 stable = train_rung(student, RECIPE, 0, start, (1 - DECAY) * rung, state, source)
                 start, state = (1 - DECAY) * rung, stable.checkpoint
                 seconds += stable.seconds
-                recipe = Decaying(batch=RECIPE.batch, views=RECIPE.views, begin=start, end=rung)
-                result = train_rung(student, recipe, 0, start, rung, state, source)
+                result = train_rung(student, falling(start, rung, cosine=False), 0, start, rung, state, source)
             case _:
-                recipe = Recipe(
-                    batch=RECIPE.batch, views=RECIPE.views, schedule="cosine", epochs=rung, warmup=min(1, 0.3 * rung)
-                )
+                recipe = falling(min(1, 0.3 * rung), rung, cosine=True)
                 result = train_rung(student, recipe, 0, 0, rung, None, source)
         seconds += result.seconds
         last = result.curve[-1]
@@ -126,7 +133,7 @@ def schedule_free(student: Architecture, source: ViewSource) -> list[Row]:
     for rung in RUNGS:
         for epoch in range(int(start), int(np.ceil(rung))):
             optimizer.train()
-            view = open_view(source.folder, epoch % RECIPE.views)
+            view = open_view(source, epoch % RECIPE.views)
             averaged = AveragedModel(model)
             # the optimizer warms up and averages by itself
             flat = Recipe(batch=RECIPE.batch, views=RECIPE.views, warmup=0)
@@ -146,8 +153,8 @@ def made_views() -> ViewSource:
     data = load(DataSource())
     source = view_source(CACHE.resolve(), data, TeacherSource(), RECIPE.augmentation)
     with Engine() as engine:
-        for index in missing(source, RECIPE.views, clean=False):
-            engine.submit(index, make_view, source, index, "cpu")
+        for family, index in missing(source, RECIPE):
+            engine.submit(index, make_view, family, index, "cpu")
         while engine.tickets:
             engine.finished(1.0)
     return source
@@ -188,7 +195,7 @@ def main() -> None:
             long = accuracies[chosen].tolist()
             cells.append(correlation(rows.loc[chosen, "accuracy"].tolist(), long))
             cells.append(correlation((-rows.loc[chosen, "loss"]).tolist(), long))
-        table.add_row(schedule, f"{epochs:g}", f"{rows['seconds'].mean():.1f}", *cells)
+        table.add_row(str(schedule), f"{epochs:g}", f"{rows['seconds'].mean():.1f}", *cells)
     Console(width=140).print(table)
 
 
