@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from kd import checkpoint as checkpoints
 from kd import loss as losses
 from kd.data import DataSet, DataSource, Split, load, per_channel
+from kd.features import Guide
 from kd.recipe import Recipe
 from kd.views import CLEAN, View, ViewSource, open_view
 from space.architecture import Architecture
@@ -86,21 +87,23 @@ def train_rung(
     place, folder, data = torch.device(device), source.folder, _data(source.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: nn.Module = build(architecture)
-    model.to(place).to(memory_format=torch.channels_last)
-    averaged = AveragedModel(model, multi_avg_fn=_average(recipe.ema))
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, foreach=True
-    )
+        model = build(architecture)
+        model.to(place).to(memory_format=torch.channels_last)
+        averaged = AveragedModel(model, multi_avg_fn=_average(recipe.ema))  # a copy, which has no guide
+        guide = None
+        if recipe.feature_loss != "none":
+            guide = Guide(model, architecture, recipe.feature_loss, open_view(folder, 0).features).to(place)
+    trained = [*model.parameters(), *(guide.parameters() if guide is not None else ())]
+    optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, foreach=True)
     if checkpoint is not None:
-        checkpoints.unpack(checkpoint, model, averaged, optimizer)
+        checkpoints.unpack(checkpoint, model, averaged, optimizer, guide=guide)
     curve: list[Epoch] = []
     for begin, end in _stretches(start, stop):
         began = time.perf_counter()
         epoch = math.floor(begin)
         clean = recipe.epochs - recipe.clean_epochs <= epoch < recipe.epochs
         view = open_view(folder, CLEAN if clean else epoch % recipe.views)
-        loss = _train_stretch(model, averaged, optimizer, recipe, begin, end, seed, view, data, place)
+        loss = _train_stretch(model, averaged, guide, optimizer, recipe, begin, end, seed, view, data, place)
         if not math.isfinite(loss):
             reason = f"loss is {loss} in epoch {epoch + 1}"
             return RungResult(curve=tuple(curve), checkpoint=b"", seconds=time.perf_counter() - started, failure=reason)
@@ -116,7 +119,7 @@ def train_rung(
                 seconds=time.perf_counter() - began,
             )
         )
-    content = checkpoints.pack(model, averaged, optimizer)
+    content = checkpoints.pack(model, averaged, optimizer, guide=guide)
     return RungResult(curve=tuple(curve), checkpoint=content, seconds=time.perf_counter() - started)
 
 
@@ -149,6 +152,7 @@ def _stretches(start: float, stop: float) -> list[tuple[float, float]]:
 def _train_stretch(
     model: nn.Module,
     averaged: AveragedModel,
+    guide: Guide | None,
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     begin: float,
@@ -173,6 +177,8 @@ def _train_stretch(
         output = model(normalise(view.images[part], data, device))
         logits, labels = view.logits[part].to(device).float(), view.labels[part].to(device)
         loss = losses.total(output, logits, labels, recipe)
+        if guide is not None and view.features is not None:
+            loss = loss + recipe.feature_weight * guide(view.features[part].to(device).float())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
