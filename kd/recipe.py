@@ -14,6 +14,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Loss = Literal["hard", "kl", "mse", "dkd", "dist"]
+FeatureLoss = Literal["none", "hint", "attention", "similarity"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +22,13 @@ class Recipe:
     """How a student is trained.
 
     `loss` is "hard" (labels only) or a soft loss of `kd.loss`, at `temperature`, with labels weighing `hard_weight`;
-    `standardise` normalises logits first, `dkd_alpha` and `dkd_beta` weigh the two parts of "dkd". `epochs` is the
-    length of a "cosine" schedule; on a "constant" one training may stop anywhere, which is what rungs need. The first
-    `warmup` epochs raise the rate linearly. Of `epochs` the last share `fade` (rounded to whole epochs) sees milder
-    augmentation, of half the strength, and the last `clean_epochs` see unaugmented images. `views` augmented passes are
-    prepared and used in turn, and up to as many milder ones. `ema` is the ceiling of the decay of the averaged weights,
-    which are the ones evaluated and kept.
+    `standardise` normalises logits first, `dkd_alpha` and `dkd_beta` weigh the two parts of "dkd". A `feature_loss` of
+    `kd.features` is added, times `feature_weight`; it needs a teacher's stage. `epochs` is the length of a "cosine"
+    schedule; on a "constant" one training may stop anywhere, which is what rungs need. The first `warmup` epochs raise
+    the rate linearly. Of `epochs` the last share `fade` (rounded to whole epochs) sees milder augmentation, of half the
+    strength, and the last `clean_epochs` see unaugmented images. `views` augmented passes are prepared and used in
+    turn, and up to as many milder ones. `ema` is the ceiling of the decay of the averaged weights, which are the ones
+    evaluated and kept.
     """
 
     loss: Loss = "kl"
@@ -36,6 +38,8 @@ class Recipe:
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dkd_alpha: Annotated[float, Field(ge=0)] = 1.0
     dkd_beta: Annotated[float, Field(ge=0)] = 8.0
+    feature_loss: FeatureLoss = "none"
+    feature_weight: PositiveFloat = 1.0
     schedule: Literal["constant", "cosine"] = "constant"
     epochs: PositiveInt = 9
     warmup: Annotated[float, Field(ge=0)] = 0.3
@@ -54,6 +58,8 @@ class Recipe:
         settings = asdict(self) | {"augmentation": self.augmentation.settings()}
         if not self.fade:  # what came later changes no digest of a recipe without it
             del settings["fade"]
+        if self.feature_loss == "none":
+            del settings["feature_loss"], settings["feature_weight"]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
     @property

@@ -137,14 +137,14 @@ def check_origin(path: Path, recipe: TeacherRecipe, data: DataSet) -> dict[str, 
 
 
 def fused(teacher: Teacher) -> Teacher:
-    """A copy for inference: batch norm folded into the convolutions, 1.4 times faster on a CPU."""
+    """A copy for inference: batch norm folded into the convolutions, 1.4 times faster on a CPU; same module names."""
     copy = deepcopy(teacher)
     layers = list(copy.features)
     folded: list[nn.Module] = []
     for convolution, norm, activation in zip(layers[::3], layers[1::3], layers[2::3], strict=True):
         assert isinstance(convolution, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
-        folded += [fuse_conv_bn_eval(convolution, norm), activation]
+        folded += [fuse_conv_bn_eval(convolution, norm), nn.Identity(), activation]
     copy.features = nn.Sequential(*folded).to(memory_format=torch.channels_last)
     return copy
 

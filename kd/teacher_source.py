@@ -1,6 +1,7 @@
 """Which teachers answer for the pixels of a view: shipped ones, ones trained here, and the user's own.
 
-An open teacher is a function from pixels in 0..1, float32 (batch, *shape), to logits (batch, classes).
+An open teacher is a function from pixels in 0..1, float32 (batch, *shape), to logits (batch, classes). On the way it
+may hand over the maps of one of its stages.
 """
 
 import hashlib
@@ -8,7 +9,8 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,7 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from kd import teacher as teachers
 from kd.data import SHIPPED, DataSet, per_channel, values
@@ -25,6 +28,7 @@ from kd.student_file import Deployed, load_student
 from space.errors import InputError
 
 Answer = Callable[[Tensor], Tensor]
+Keep = Callable[[Tensor], None]
 PROBED = 8
 """Training images that a teacher must answer for before a study starts."""
 
@@ -38,41 +42,63 @@ class TeacherSource:
     `package.module:callable`, which is called without arguments and gives a module. The latter two take their weights
     from the file of the same place in `weights`: `.safetensors`, or a state dict saved by torch. They get pixels in
     0..1, or standardised ones (mean and deviation of the training data) when `standardised` is set; so do ONNX files.
+
+    `stage` names a submodule (as `named_modules` does) of the one teacher, which is no ONNX file: what it gives, maps
+    (batch, channels, height, width) or vectors, is averaged over at most `cells` × `cells` cells and kept in the views
+    for `recipe.feature_loss`. The stages of a teacher that `wunderkind teach` wrote are `features.2`, `features.5`, …,
+    one a convolution, its batch norm and SiLU included; those of a student `module.blocks.0`, `module.blocks.1`, ….
     """
 
     models: Annotated[tuple[str, ...], Field(min_length=1)] = ("mnist",)
     weights: tuple[str, ...] = ()
     standardised: bool = False
+    stage: str = ""
+    cells: Annotated[int, Field(ge=1)] = 4
 
     def resolved(self) -> "TeacherSource":
-        """The same with absolute paths, for workers that may run elsewhere; raises InputError for a missing file."""
+        """The same with absolute paths, for workers that may run elsewhere.
+
+        Raises:
+            InputError: for a missing file, weights or a stage that do not go with the models.
+        """
         if self.weights and len(self.weights) != len(self.models):
             raise InputError(
                 f"{len(self.models)} teachers, {len(self.weights)} files of weights: give one file a teacher, in order"
             )
+        if self.stage and (len(self.models) > 1 or self.models[0].endswith(".onnx")):
+            raise InputError(
+                f"teacher.stage = '{self.stage}': {', '.join(self.models)} has no stages to name: "
+                "use one teacher that is a PyTorch module, or leave the stage away"
+            )
         models = tuple(str(_path(model)) if _is_file(model) else model for model in self.models)
         weights = tuple(str(_existing(Path(name))) for name in self.weights)
-        return TeacherSource(models=models, weights=weights, standardised=self.standardised)
+        return replace(self, models=models, weights=weights)
 
     def fingerprint(self) -> str:
         """SHA-256 of all that determines the answers: the files' content, the names of code."""
         parts = [_file_hash(Path(name)) if _is_file(name) else name for name in self.resolved().models]
         parts += [_file_hash(Path(name)) for name in self.weights]
         parts += ["standardised"] if self.standardised else []
+        parts += [f"{self.stage} in {self.cells}"] if self.stage else []
         return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def open_teacher(source: TeacherSource, data: DataSet, device: torch.device) -> Answer:
+def open_teacher(source: TeacherSource, data: DataSet, device: torch.device, keep: Keep = lambda maps: None) -> Answer:
     """Open all teachers of a source and try them on a few training images.
 
     Several teachers answer with the logarithm of the mean of their probabilities (Hinton et al. 2015, section 2.1).
+    With a stage, every answer, also those of the trial, first hands its maps (batch, channels, height, width) to
+    `keep`, float32, both sides at most `source.cells`.
 
     Raises:
-        InputError: for a missing or unreadable file, code that cannot be called, logits of a wrong shape, NaN.
+        InputError: for a missing or unreadable file, code that cannot be called, logits of a wrong shape, NaN, an
+            unknown stage or one that gives no maps.
     """
     source = source.resolved()
     weights = source.weights or ("",) * len(source.models)
-    answers = [_open(model, file, source, data, device) for model, file in zip(source.models, weights, strict=True)]
+    answers = [
+        _open(model, file, source, data, device, keep) for model, file in zip(source.models, weights, strict=True)
+    ]
     if len(answers) == 1:
         return answers[0]
 
@@ -82,18 +108,18 @@ def open_teacher(source: TeacherSource, data: DataSet, device: torch.device) -> 
     return ensemble
 
 
-def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device: torch.device) -> Answer:
+def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device: torch.device, keep: Keep) -> Answer:
     if weights and ":" not in model:
         raise InputError(f"teacher {model} brings its own weights: leave {weights} away")
     if model.endswith(".safetensors"):
-        answer = _of_module(_own(Path(model), data, device), device)
+        answer = _of_module(_own(Path(model), data, device), source, device, keep)
     elif model.endswith(".onnx"):
         answer = _of_onnx(Path(model), device)
     else:
         module = _make(model, data.classes)
         if weights:
             _fill(module, Path(weights), model)
-        answer = _of_module(module.to(device).eval(), device)
+        answer = _of_module(module.to(device).eval(), source, device, keep)
     if source.standardised and not model.endswith(".safetensors"):
         plain = answer
 
@@ -119,11 +145,38 @@ def _own(path: Path, data: DataSet, device: torch.device) -> nn.Module:
     return teachers.fused(teacher)
 
 
-def _of_module(module: nn.Module, device: torch.device) -> Answer:
+def _of_module(module: nn.Module, source: TeacherSource, device: torch.device, keep: Keep) -> Answer:
     def answer(pixels: Tensor) -> Tensor:
         return teachers.teacher_logits(module, pixels.to(device)).float()
 
-    return answer
+    if not source.stage:
+        return answer
+    stages = dict(module.named_modules())
+    if source.stage not in stages:
+        near = ", ".join(get_close_matches(source.stage, filter(None, stages), n=6, cutoff=0))
+        raise InputError(f"teacher.stage = '{source.stage}': {source.models[0]} has no such submodule, but {near}")
+    seen: list[Tensor] = []
+    # pooled at once, because the next module may work in place
+    stages[source.stage].register_forward_hook(lambda _m, _i, output: seen.append(_pooled(output, source.cells)))
+
+    def answer_and_keep(pixels: Tensor) -> Tensor:
+        seen.clear()
+        logits = answer(pixels)
+        if not seen:
+            raise InputError(f"teacher.stage = '{source.stage}' is not run: name another")
+        keep(seen[-1])
+        return logits
+
+    return answer_and_keep
+
+
+def _pooled(output: object, cells: int) -> Tensor:
+    if not isinstance(output, Tensor) or output.ndim not in (2, 4):
+        what = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        raise InputError(f"teacher.stage gives {what}: name one that gives (batch, channels, height, width) or vectors")
+    maps = output.float() if output.ndim == 4 else output.float()[:, :, None, None]
+    height, width = (min(cells, side) for side in maps.shape[2:])
+    return functional.adaptive_avg_pool2d(maps, (height, width))
 
 
 def _of_onnx(path: Path, device: torch.device) -> Answer:

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from kd import checkpoint as checkpoints
 from kd import loss as losses
 from kd.data import DataSet, Split, load_once, per_channel
+from kd.features import Guide
 from kd.recipe import Recipe
 from kd.views import View, ViewSource, open_view, view_of
 from space.architecture import Architecture
@@ -80,20 +81,23 @@ def train_rung(
     place, data = torch.device(device), load_once(source.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: nn.Module = build(architecture)
-    model.to(place).to(memory_format=torch.channels_last)
-    averaged = AveragedModel(model, multi_avg_fn=_average(recipe.ema))
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, foreach=True
-    )
+        model = build(architecture)
+        model.to(place).to(memory_format=torch.channels_last)
+        averaged = AveragedModel(model, multi_avg_fn=_average(recipe.ema))  # a copy, which has no guide
+        guide = None
+        if recipe.feature_loss != "none":
+            maps = open_view(*view_of(source, recipe, 0)).features
+            guide = Guide(model, architecture, recipe.feature_loss, maps).to(place)
+    trained = [*model.parameters(), *(guide.parameters() if guide is not None else ())]
+    optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, foreach=True)
     if checkpoint is not None:
-        checkpoints.unpack(checkpoint, model, averaged, optimizer)
+        checkpoints.unpack(checkpoint, model, averaged, optimizer, guide=guide)
     curve: list[Epoch] = []
     for begin, end in _stretches(start, stop):
         began = time.perf_counter()
         epoch = math.floor(begin)
         view = open_view(*view_of(source, recipe, epoch))
-        loss = _train_stretch(model, averaged, optimizer, recipe, begin, end, seed, view, data, place)
+        loss = train_stretch(model, averaged, guide, optimizer, recipe, begin, end, seed, view, data, place)
         if not math.isfinite(loss):
             reason = f"loss is {loss} in epoch {epoch + 1}"
             return RungResult(curve=tuple(curve), checkpoint=b"", seconds=time.perf_counter() - started, failure=reason)
@@ -109,7 +113,7 @@ def train_rung(
                 seconds=time.perf_counter() - began,
             )
         )
-    content = checkpoints.pack(model, averaged, optimizer)
+    content = checkpoints.pack(model, averaged, optimizer, guide=guide)
     return RungResult(curve=tuple(curve), checkpoint=content, seconds=time.perf_counter() - started)
 
 
@@ -139,9 +143,10 @@ def _stretches(start: float, stop: float) -> list[tuple[float, float]]:
     return list(pairwise(bounds))
 
 
-def _train_stretch(
+def train_stretch(
     model: nn.Module,
     averaged: AveragedModel,
+    guide: Guide | None,
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     begin: float,
@@ -166,6 +171,8 @@ def _train_stretch(
         output = model(normalise(view.images[part], data, device))
         logits, labels = view.logits[part].to(device).float(), view.labels[part].to(device)
         loss = losses.total(output, logits, labels, recipe)
+        if guide is not None and view.features is not None:
+            loss = loss + recipe.feature_weight * guide(view.features[part].to(device).float())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

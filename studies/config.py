@@ -142,6 +142,12 @@ def parse(settings: Mapping[str, Any]) -> Config:
             f"space.smallest = {config.space.smallest}: must be below space.largest = {config.space.largest} (if not "
             f"set, from the budget): --set space.smallest={max(1, min(smallest, config.space.largest - 1))}"
         )
+    for key, recipe in (("recipe", config.recipe), ("retrain.recipe", config.retrain.recipe)):
+        if recipe.feature_loss != "none" and not config.teacher.stage:
+            raise InputError(
+                f"{key}.feature_loss = '{recipe.feature_loss}': needs a stage of the teacher to follow: name a "
+                f"submodule of it, like --set teacher.stage=features.11, or set {key}.feature_loss=none"
+            )
     if config.recipe.augmentation != config.retrain.recipe.augmentation:
         raise InputError(
             "recipe.augmentation and retrain.recipe.augmentation differ: views are shared, make them equal"

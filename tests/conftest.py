@@ -4,6 +4,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from kd import teacher as teachers
 from kd.augment import Augmentation
@@ -70,4 +71,16 @@ def sequences(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet) -> 
         arrays[f"x_{name}"] = split.images[:, 0].numpy() / 255 * scale + offset
         arrays[f"y_{name}"] = split.labels.numpy()
     np.savez(path, **arrays)
+    return load(DataSource(name=str(path)))
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet) -> DataSet:
+    """The small data in three channels of different brightness, channels last."""
+    path = tmp_path_factory.mktemp("data") / "colours.npz"
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for name, split in (("train", small_data.train), ("val", small_data.validation), ("test", small_data.test)):
+        grey = split.images[:, 0].numpy()
+        arrays |= {f"x_{name}": np.stack([grey, grey // 4, 255 - grey // 2], axis=3), f"y_{name}": split.labels.numpy()}
+    np.savez(path, **arrays)  # type: ignore[arg-type]
     return load(DataSource(name=str(path)))

@@ -32,7 +32,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from kd.data import DataSource, load
 from kd.recipe import Recipe
 from kd.teacher_source import TeacherSource
-from kd.train import CALIBRATION, _train_stretch, evaluate, normalise, train_rung
+from kd.train import CALIBRATION, evaluate, normalise, train_rung, train_stretch
 from kd.views import ViewSource, make_view, missing, open_view, view_source
 from search.engine import Engine
 from space.architecture import FAMILIES, Architecture
@@ -138,7 +138,7 @@ def schedule_free(student: Architecture, source: ViewSource) -> list[Row]:
             # the optimizer warms up and averages by itself
             flat = Recipe(batch=RECIPE.batch, views=RECIPE.views, warmup=0)
             end = min(rung, epoch + 1)
-            _train_stretch(model, averaged, optimizer, flat, max(start, epoch), end, 0, view, data, place)
+            train_stretch(model, averaged, None, optimizer, flat, max(start, epoch), end, 0, view, data, place)
         optimizer.eval()
         calibration = (normalise(images, data, place) for images in view.images[:CALIBRATION].split(512))
         update_bn(calibration, model)

@@ -8,12 +8,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from kd import teacher as teachers
 from kd.augment import STILL
 from kd.checkpoint import averaged_weights
-from kd.data import DataSet, DataSource, load, values
+from kd.data import DataSet, values
 from kd.export import export_onnx
 from kd.recipe import Recipe
 from kd.student_file import load_student, save_student
@@ -28,18 +27,6 @@ from space.blocks.liquid import LiquidScan
 from space.budget import Budget
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def colours(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet) -> DataSet:
-    """The small data in three channels of different brightness, channels last."""
-    path = tmp_path_factory.mktemp("data") / "colours.npz"
-    arrays: dict[str, NDArray[np.generic]] = {}
-    for name, split in (("train", small_data.train), ("val", small_data.validation), ("test", small_data.test)):
-        grey = split.images[:, 0].numpy()
-        arrays |= {f"x_{name}": np.stack([grey, grey // 4, 255 - grey // 2], axis=3), f"y_{name}": split.labels.numpy()}
-    np.savez(path, **arrays)  # type: ignore[arg-type]
-    return load(DataSource(name=str(path)))
 
 
 @pytest.mark.parametrize("kind", ["sequences", "colours"])

@@ -47,7 +47,10 @@ def test_every_setting_has_a_digest_of_its_own() -> None:
         Recipe(batch=128),
         Recipe(ema=0.9),
         Recipe(fade=0.2),
+        Recipe(feature_loss="hint"),
+        Recipe(feature_loss="attention"),
+        Recipe(feature_loss="hint", feature_weight=2),
         Recipe(augmentation=Augmentation(rotation=3)),
     ]
     assert len({recipe.digest for recipe in recipes}) == len(recipes)
-    assert Recipe().digest == Recipe().digest
+    assert Recipe().digest == Recipe().digest == Recipe(feature_weight=2).digest

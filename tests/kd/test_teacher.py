@@ -38,6 +38,7 @@ def test_a_folded_teacher_answers_the_same(small_data: DataSet) -> None:
     torch.testing.assert_close(teacher_logits(folded, pixels), teacher_logits(teacher, pixels), rtol=1e-4, atol=1e-4)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     assert any(isinstance(module, nn.BatchNorm2d) for module in teacher.modules())
+    assert [name for name, _ in folded.named_modules()] == [name for name, _ in teacher.named_modules()]
 
 
 def test_files_that_hold_no_teacher_are_refused(tmp_path: Path, small_data: DataSet) -> None:

@@ -1,11 +1,14 @@
 """Teachers of every kind, on MNIST's own images."""
 
+import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import functional
 
 from kd import teacher as teachers
 from kd.data import DataSet, DataSource, load, per_channel
@@ -39,6 +42,18 @@ def broken():
 
 def number():
     return 7
+
+class Staged(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.maps, self.activation = nn.Conv2d(1, 3, 3, stride=7), nn.ReLU(inplace=True)
+        self.tokens, self.idle, self.pair = nn.Flatten(2), nn.ReLU(), nn.MaxPool2d(2, return_indices=True)
+        self.head = nn.Linear(48, 10)
+    def forward(self, pixels):
+        maps = self.activation(self.maps(pixels))
+        self.pair(maps)
+        return self.head(self.tokens(maps).flatten(1))
 """
 
 
@@ -114,6 +129,62 @@ def test_an_ensemble_averages_probabilities(data: DataSet, code: Path) -> None:
     both = ask(TeacherSource(models=("mnist", "my_teachers:Small")), data)
     parts = [ask(TeacherSource(models=(name,)), data).softmax(1) for name in ("mnist", "my_teachers:Small")]
     torch.testing.assert_close(both.softmax(1), (parts[0] + parts[1]) / 2)
+
+
+def stage(source: TeacherSource, data: DataSet, images: torch.Tensor) -> torch.Tensor:
+    kept: list[torch.Tensor] = []
+    open_teacher(source, data, CPU, kept.append)(images)
+    tried, maps = kept
+    assert tried.shape[1:] == maps.shape[1:]
+    return maps
+
+
+def test_stages_of_the_users_code(data: DataSet, code: Path) -> None:
+    module = importlib.import_module("my_teachers").Staged()
+    source = TeacherSource(models=("my_teachers:Staged",), stage="maps", standardised=True)
+    with torch.no_grad():
+        maps = module.maps(normalised(data))
+        assert float(maps.min()) < 0  # which what follows in place would not leave
+        torch.testing.assert_close(stage(source, data, pixels(data)), maps)
+        halved = functional.avg_pool2d(maps, 2)
+        torch.testing.assert_close(stage(replace(source, cells=2), data, pixels(data)), halved)
+        logits = module.head(maps.relu().flatten(1))
+    torch.testing.assert_close(stage(replace(source, stage="head"), data, pixels(data)), logits[:, :, None, None])
+
+
+def test_stages_of_torchvision_models(colours: DataSet) -> None:
+    images = colours.test.images[:4].float() / 255
+    maps = stage(TeacherSource(models=("torchvision:resnet18",), stage="layer2.1"), colours, images)
+    assert maps.shape == (4, 128, 4, 4)
+
+
+def test_stages_of_a_student(data: DataSet, tmp_path: Path) -> None:
+    blocks = (Convolution(width=4, stride=2), Convolution(width=6, stride=5), GlobalAverage())
+    architecture = Architecture(family="cnn", shape=data.shape, classes=10, blocks=blocks)
+    path = tmp_path / "seed-0.safetensors"
+    save_student(path, build(architecture).state_dict(), architecture, data)
+    maps = stage(TeacherSource(models=(str(path),), stage="module.blocks.1"), data, pixels(data))
+    with torch.no_grad():
+        torch.testing.assert_close(maps, load_student(path).module.blocks[:2](normalised(data))[:, :, :3, :3])
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "message"),
+    [
+        ("mnist", "features.18", r"teacher\.stage = 'features\.18': .* has no such submodule, but .*features\.17"),
+        ("my_teachers:Staged", "layer", "has no such submodule, but .*maps"),
+        ("my_teachers:Staged", "idle", r"teacher\.stage = 'idle' is not run: name another"),
+        ("my_teachers:Staged", "tokens", r"teacher\.stage gives shape \(8, 3, 16\): name one"),
+        ("my_teachers:Staged", "pair", r"teacher\.stage gives tuple: name one"),
+        ("teacher.onnx", "features.2", "has no stages to name: use one teacher that is a PyTorch module"),
+    ],
+)
+def test_what_is_no_stage_is_said_in_one_line(data: DataSet, code: Path, model: str, name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        ask(TeacherSource(models=(model,), stage=name), data)
+    assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match="has no stages to name"):
+        TeacherSource(models=(model, model), stage=name).fingerprint()
 
 
 @pytest.mark.parametrize(

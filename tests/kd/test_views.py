@@ -61,11 +61,15 @@ def test_a_view_lies_shuffled(small_views: ViewSource, small_data: DataSet) -> N
     assert all(len(part.unique()) >= 8 for part in labels.split(100))
 
 
+def test_milder_views_are_made_as_far_as_they_are_used(small_views: ViewSource, tmp_path: Path) -> None:
+    new = replace(small_views, folder=tmp_path)
+    faded = Recipe(views=2, epochs=10, fade=0.1)
+    assert missing(new, faded) == [(new, 0), (new, 1), (new.mild(), 0)]
+
+
 def test_views_that_exist_are_used_again(small_views: ViewSource) -> None:
     assert missing(small_views, Recipe(views=2, clean_epochs=1)) == []
     assert missing(small_views, Recipe(views=4)) == [(small_views, 2), (small_views, 3)]
-    faded = Recipe(views=2, epochs=10, fade=0.1)
-    assert missing(small_views, faded) == [(small_views.mild(), 0)]
     before = {path: path.stat().st_mtime_ns for path in small_views.folder.rglob("*")}
     make_view(small_views, 0, "cpu")
     assert {path: path.stat().st_mtime_ns for path in small_views.folder.rglob("*")} == before

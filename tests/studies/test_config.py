@@ -7,6 +7,7 @@ import pytest
 
 from kd.augment import default_policy
 from kd.recipe import Recipe
+from kd.teacher_source import TeacherSource
 from space.budget import Budget
 from space.domain import Domain
 from space.errors import InputError
@@ -75,6 +76,14 @@ def test_a_configuration_survives_its_json(tmp_path: Path) -> None:
         ({"recipe": {"fade": 1.5}}, r"recipe\.fade = 1\.5"),
         ({"retrain": {"recipe": {"fade": -0.1}}}, r"retrain\.recipe\.fade = -0\.1"),
         ({"retrain": {"with_validation": 1}}, r"retrain\.with_validation = 1"),
+        ({"recipe": {"feature_loss": "hints"}}, r"recipe\.feature_loss = 'hints'"),
+        (
+            {"recipe": {"feature_loss": "hint"}},
+            r"recipe\.feature_loss = 'hint': needs .* teacher\.stage=features",
+        ),
+        ({"retrain": {"recipe": {"feature_loss": "hint"}}}, r"retrain\.recipe\.feature_loss = 'hint': needs"),
+        ({"recipe": {"feature_weight": 0}}, r"recipe\.feature_weight = 0"),
+        ({"teacher": {"cells": 0}}, r"teacher\.cells = 0"),
         ({"recipe": {"temperature": 0}}, r"recipe\.temperature = 0"),
         ({"recipe": {"learning_rate": math.inf}}, r"recipe\.learning_rate = inf: must be a finite number"),
         ({"search": {"hours": math.inf}}, r"search\.hours = inf"),
@@ -130,6 +139,13 @@ def test_a_whole_number_may_stand_for_a_float() -> None:
 def test_changes_are_written_like_toml(change: str, value: object) -> None:
     assert callable(value)
     assert value(read("mnist-quick", [change]))
+
+
+def test_a_feature_loss_goes_with_a_stage() -> None:
+    config = read("mnist-quick", ["recipe.feature_loss=attention", "teacher.stage=features.11", "teacher.cells=7"])
+    assert (config.recipe.feature_loss, config.retrain.recipe.feature_loss) == ("attention", "none")
+    assert config.teacher == TeacherSource(stage="features.11", cells=7)
+    assert parse(json.loads(config.to_json())) == config
 
 
 def test_the_last_change_wins() -> None:
