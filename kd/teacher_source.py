@@ -1,12 +1,11 @@
-"""Which teachers answer for the pixels of a view: shipped ones, ones trained here, and the user's own.
-
-An open teacher is a function from pixels in 0..1, float32 (batch, *shape), to logits (batch, classes).
-"""
+"""Which teachers answer for the pixels of a view: shipped ones, ones trained here, and the user's own."""
 
 import hashlib
 import importlib
+import io
 import os
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,13 @@ from kd.data import SHIPPED, DataSet, per_channel, values
 from kd.student_file import Deployed, load_student
 from space.errors import InputError
 
-Answer = Callable[[Tensor], Tensor]
+Answer = Callable[[Tensor, Tensor], Tensor]
+"""An open teacher: from pixels in 0..1, float32 (batch, *shape), and the samples' places in the training split, int64
+(batch,), to logits (batch, classes). Only a file of logits looks at the places."""
+
+STORED = (".npy", ".npz")
+"""Suffixes of files of logits."""
+
 PROBED = 8
 """Training images that a teacher must answer for before a study starts."""
 
@@ -38,11 +43,20 @@ class TeacherSource:
     `package.module:callable`, which is called without arguments and gives a module. The latter two take their weights
     from the file of the same place in `weights`: `.safetensors`, or a state dict saved by torch. They get pixels in
     0..1, or standardised ones (mean and deviation of the training data) when `standardised` is set; so do ONNX files.
+
+    The one model may also be a file of logits, floating of shape (n, classes): an `.npy` file, or the array `logits` of
+    an `.npz` file. Its rows are the samples of the data's training split in the order of their file, those included
+    that are held out of it. It answers for samples as they are, so nothing may be augmented.
     """
 
     models: Annotated[tuple[str, ...], Field(min_length=1)] = ("mnist",)
     weights: tuple[str, ...] = ()
     standardised: bool = False
+
+    @property
+    def stored(self) -> bool:
+        """Whether a file of logits answers."""
+        return any(model.endswith(STORED) for model in self.models)
 
     def resolved(self) -> "TeacherSource":
         """The same with absolute paths, for workers that may run elsewhere; raises InputError for a missing file."""
@@ -72,12 +86,14 @@ def open_teacher(source: TeacherSource, data: DataSet, device: torch.device) -> 
     """
     source = source.resolved()
     weights = source.weights or ("",) * len(source.models)
+    if source.stored and len(source.models) > 1:
+        raise InputError(f"teachers {', '.join(source.models)}: a file of logits answers alone, average logits before")
     answers = [_open(model, file, source, data, device) for model, file in zip(source.models, weights, strict=True)]
     if len(answers) == 1:
         return answers[0]
 
-    def ensemble(pixels: Tensor) -> Tensor:
-        return torch.stack([answer(pixels).log_softmax(1) for answer in answers]).logsumexp(0)
+    def ensemble(pixels: Tensor, places: Tensor) -> Tensor:
+        return torch.stack([answer(pixels, places).log_softmax(1) for answer in answers]).logsumexp(0)
 
     return ensemble
 
@@ -89,6 +105,8 @@ def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device
         answer = _of_module(_own(Path(model), data, device), device)
     elif model.endswith(".onnx"):
         answer = _of_onnx(Path(model), device)
+    elif model.endswith(STORED):
+        answer = _of_logits(Path(model), data, device)
     else:
         module = _make(model, data.classes)
         if weights:
@@ -97,8 +115,8 @@ def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device
     if source.standardised and not model.endswith(".safetensors"):
         plain = answer
 
-        def answer(pixels: Tensor) -> Tensor:
-            return plain((pixels - per_channel(data.mean, device)) / per_channel(data.std, device))
+        def answer(pixels: Tensor, places: Tensor) -> Tensor:
+            return plain((pixels - per_channel(data.mean, device)) / per_channel(data.std, device), places)
 
     _probe(model, answer, data, device)
     return answer
@@ -120,7 +138,7 @@ def _own(path: Path, data: DataSet, device: torch.device) -> nn.Module:
 
 
 def _of_module(module: nn.Module, device: torch.device) -> Answer:
-    def answer(pixels: Tensor) -> Tensor:
+    def answer(pixels: Tensor, _places: Tensor) -> Tensor:
         return teachers.teacher_logits(module, pixels.to(device)).float()
 
     return answer
@@ -143,9 +161,35 @@ def _of_onnx(path: Path, device: torch.device) -> Answer:
     if others:
         raise InputError(f"{path} has {1 + len(others)} inputs: a teacher takes one, the pixels")
 
-    def answer(pixels: Tensor) -> Tensor:
+    def answer(pixels: Tensor, _places: Tensor) -> Tensor:
         logits = session.run(None, {first.name: pixels.cpu().numpy().astype(np.float32)})[0]
         return torch.from_numpy(np.asarray(logits, np.float32)).to(device)
+
+    return answer
+
+
+def _of_logits(path: Path, data: DataSet, device: torch.device) -> Answer:
+    content = path.read_bytes()
+    try:
+        stored = np.load(io.BytesIO(content), allow_pickle=False)
+        logits = np.asarray(stored["logits"] if path.suffix == ".npz" else stored)
+    except (zipfile.BadZipFile, KeyError, IndexError, ValueError, EOFError, OSError) as error:
+        raise InputError(
+            f"cannot read logits from {path} ({_line(error)}): save them with numpy.save, or as logits with numpy.savez"
+        ) from error
+    if logits.shape != (data.given, data.classes) or not np.issubdtype(logits.dtype, np.floating):
+        raise InputError(
+            f"{path} holds {logits.dtype} of shape {logits.shape}: {data.name} needs floating logits of shape "
+            f"({data.given}, {data.classes}), a row each training sample, held-out ones included"
+        )
+    with np.errstate(over="ignore"):
+        broken = np.flatnonzero(~np.isfinite(logits.astype(np.float16)).all(1))
+    if len(broken):
+        raise InputError(f"{path} holds logits that are not finite as float16, first in row {broken[0]}: replace them")
+    table = torch.from_numpy(logits.astype(np.float32))[data.rows].to(device)
+
+    def answer(_pixels: Tensor, places: Tensor) -> Tensor:
+        return table[places.to(device)]
 
     return answer
 
@@ -184,7 +228,7 @@ def _fill(module: nn.Module, path: Path, model: str) -> None:
 def _probe(model: str, answer: Answer, data: DataSet, device: torch.device) -> None:
     pixels = values(data.train.images[:PROBED].to(device))
     try:
-        logits = answer(pixels)
+        logits = answer(pixels, torch.arange(len(pixels)))
     except Exception as error:  # the user's code may raise anything
         shape = tuple(pixels.shape)
         raise InputError(f"teacher {model} cannot answer for pixels of shape {shape} ({_line(error)})") from error
@@ -198,7 +242,7 @@ def _probe(model: str, answer: Answer, data: DataSet, device: torch.device) -> N
 
 
 def _is_file(model: str) -> bool:
-    return model in SHIPPED or model.endswith((".safetensors", ".onnx"))
+    return model in SHIPPED or model.endswith((".safetensors", ".onnx", *STORED))
 
 
 def _path(model: str) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kd.augment import Augmentation, augmented
+from kd.augment import STILL, Augmentation, augmented
 from kd.data import DataSet, DataSource, load, values
 from kd.mixing import mix
 from kd.teacher_source import TeacherSource, open_teacher
@@ -43,7 +43,17 @@ class ViewSource:
 def view_source(
     cache: Path, data: DataSet, teacher: TeacherSource, augmentation: Augmentation, seed: int = 0
 ) -> ViewSource:
-    """The views of a loaded data set; their folder under `cache` is named after all that determines their content."""
+    """The views of a loaded data set; their folder under `cache` is named after all that determines their content.
+
+    Raises:
+        InputError: for a file of logits as teacher of augmented samples, and a teacher's file that is not there.
+    """
+    if teacher.stored and augmentation != STILL:
+        raise InputError(
+            f"teacher {', '.join(teacher.models)} answers for samples as they are: "
+            "set recipe.augmentation=none and retrain.recipe.augmentation=none, "
+            "or assistants.recipe.augmentation=none where it teaches an assistant"
+        )
     made_of = {
         "format": FORMAT,
         "data": data.digest,
@@ -100,7 +110,7 @@ def make_view(source: ViewSource, index: int, device: str) -> None:
             shown, mixed = mix(shown, labels[part].to(device), source.augmentation, generator)
             samples = shown if data.sequences else (shown * 255).round().to(torch.uint8)
             images[part], labels[part] = samples.cpu(), mixed.cpu()
-        logits.append(teacher(values(samples)).half().cpu())
+        logits.append(teacher(values(samples), order[part]).half().cpu())
     answers = torch.cat(logits)
     if not bool(answers.isfinite().all()):
         raise InputError(f"teacher {', '.join(source.teacher.models)} gives logits that are not finite as float16")

@@ -156,6 +156,8 @@ def _with_policy(config: Config, settings: Mapping[str, Any]) -> Config:
 
     def completed(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
         given = settings.get("recipe", {}).get("augmentation", {})
+        if given == "none":
+            return recipe
         chosen = {name: getattr(recipe.augmentation, name) for name in given}
         return replace(recipe, augmentation=replace(default_policy(config.data.name), **chosen))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kd.augment import default_policy
+from kd.augment import STILL, default_policy
 from kd.recipe import Recipe
 from space.budget import Budget
 from space.domain import Domain
@@ -76,6 +76,7 @@ def test_a_configuration_survives_its_json(tmp_path: Path) -> None:
         ({"recipe": {"learning_rate": math.inf}}, r"recipe\.learning_rate = inf: must be a finite number"),
         ({"search": {"hours": math.inf}}, r"search\.hours = inf"),
         ({"search": {"hours": math.nan}}, r"search\.hours = nan"),
+        ({"recipe": {"augmentation": "never"}}, r"recipe\.augmentation = 'never'"),
         ({"recipe": {"augmentation": {"rotation": 30}}}, "views are shared"),
         ({"recipe": {"augmentation": {"rotation": -1}}}, r"recipe\.augmentation\.rotation = -1"),
         ({"recipe": {"augmentation": {"scale": 1}}}, r"recipe\.augmentation\.scale = 1"),
@@ -187,6 +188,12 @@ def test_differences_name_key_and_both_values() -> None:
 def test_how_long_to_search_may_change() -> None:
     assert differences(Config(), replace(Config(), search=Search(trials=99, hours=1.0))) == []
     assert differences(Config(), replace(Config(), search=Search(peers=9))) != []
+
+
+def test_augmentation_is_turned_off_in_a_word() -> None:
+    config = read("mnist-quick", ["recipe.augmentation=none", "retrain.recipe.augmentation=none"])
+    assert config.recipe.augmentation == config.retrain.recipe.augmentation == STILL
+    assert parse(json.loads(config.to_json())) == config
 
 
 def test_augmentation_left_out_is_the_data_sets_own() -> None:
