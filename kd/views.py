@@ -8,8 +8,9 @@ import hashlib
 import json
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,9 +62,25 @@ def view_source(
         "augmentation": augmentation.settings(),
         "seed": seed,
     }
-    key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
     return ViewSource(
-        folder=cache / key, data=data.source, teacher=teacher.resolved(), augmentation=augmentation, seed=seed
+        folder=cache / _key(made_of), data=data.source, teacher=teacher.resolved(), augmentation=augmentation, seed=seed
+    )
+
+
+def assistant_views(source: ViewSource, assistant: Path, augmentation: Augmentation) -> ViewSource:
+    """Views of the same data with the answers of an assistant that learns, or has learnt, from `source`.
+
+    Args:
+        source: the views it learns from.
+        assistant: its file, still to be written, in a folder named after all that determines it.
+        augmentation: what these views are made with.
+    """
+    made_of = {"format": FORMAT, "assistant": assistant.parent.name, "augmentation": augmentation.settings()}
+    return replace(
+        source,
+        folder=source.folder.parent / _key(made_of),
+        teacher=TeacherSource(models=(str(assistant),)),
+        augmentation=augmentation,
     )
 
 
@@ -125,6 +142,10 @@ def make_view(source: ViewSource, index: int, device: str) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         if not (folder / _name(index)).is_dir():  # another worker may have been faster
             raise
+
+
+def _key(made_of: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _name(index: int) -> str:

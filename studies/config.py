@@ -54,6 +54,18 @@ class Retrain:
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=2.0, learning_rate=1e-2)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assistants:
+    """Networks between teacher and students: shipped `architectures` by name or `.json` files, the largest first.
+
+    Each is taught by the one before, by `recipe` and once, with `seed`; no budget holds them.
+    """
+
+    architectures: tuple[str, ...] = ()
+    recipe: Recipe = Retrain().recipe
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 def _named(teacher: Any) -> Any:
     if isinstance(teacher, str):
         return {"models": (teacher,)}
@@ -77,6 +89,7 @@ class Config:
 
     data: DataSource = DataSource()
     teacher: Annotated[TeacherSource, BeforeValidator(_named)] = TeacherSource()
+    assistants: Assistants = Assistants()
     space: Domain = Domain()
     budget: Budget = Budget()
     search: Search = Search()
@@ -161,11 +174,12 @@ def _with_policy(config: Config, settings: Mapping[str, Any]) -> Config:
         chosen = {name: getattr(recipe.augmentation, name) for name in given}
         return replace(recipe, augmentation=replace(default_policy(config.data.name), **chosen))
 
-    retrain = settings.get("retrain", {})
+    retrain, assistants = settings.get("retrain", {}), settings.get("assistants", {})
     return replace(
         config,
         recipe=completed(config.recipe, settings),
         retrain=replace(config.retrain, recipe=completed(config.retrain.recipe, retrain)),
+        assistants=replace(config.assistants, recipe=completed(config.assistants.recipe, assistants)),
     )
 
 

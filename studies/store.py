@@ -10,9 +10,11 @@ import optuna
 
 from kd.data import DataSet, load
 from kd.files import write_whole
-from kd.views import ViewSource, view_source
+from kd.views import ViewSource
+from space.architecture import Architecture
 from space.errors import InputError
 from studies.config import Config, differences, parse
+from studies.courses import Course, chain
 from studies.directory import RunDirectory
 from studies.ledger import Ledger, Training
 
@@ -21,13 +23,17 @@ METRICS = ("validation accuracy", "parameters")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """An open study: what was asked, where it lies, what happened."""
+    """An open study: what was asked, where it lies, what happened.
+
+    `views` are those of its students: with the answers of the last of its `assistants`, without any of its teacher.
+    """
 
     config: Config
     directory: RunDirectory
     study: optuna.Study
     ledger: Ledger
     data: DataSet
+    assistants: tuple[Course, ...]
     views: ViewSource
 
     def training(self, architecture: str, seed: int | None = None) -> Training:
@@ -37,6 +43,17 @@ class Store:
         )
         views = self.views.folder.name
         return Training(architecture=architecture, recipe=recipe.digest, views=views, seed=seed)
+
+    def course(self, architecture: Architecture, seed: int) -> Course:
+        """Retraining of a student with `seed`."""
+        return Course(
+            name=f"student {architecture.digest} seed {seed}",
+            architecture=architecture,
+            recipe=self.config.retrain.recipe,
+            views=self.views,
+            training=self.training(architecture.digest, seed),
+            weights=self.directory.student(architecture.digest) / f"seed-{seed}.safetensors",
+        )
 
 
 def database_url(directory: RunDirectory) -> str:
@@ -73,7 +90,7 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
     config = stored_config(directory)
     data = data or load(config.data)
     url = database_url(directory)
-    views = view_source(directory.cache.resolve(), data, config.teacher, config.recipe.augmentation)
+    assistants, views = chain(directory, config, data)
     ledger = Ledger(url)
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
     try:
@@ -86,7 +103,15 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
                 load_if_exists=True,
             )
             study.set_metric_names(list(METRICS))
-        yield Store(config=config, directory=directory, study=study, ledger=ledger, data=data, views=views)
+        yield Store(
+            config=config,
+            directory=directory,
+            study=study,
+            ledger=ledger,
+            data=data,
+            assistants=assistants,
+            views=views,
+        )
     finally:
         storage.engine.dispose()
         ledger.close()

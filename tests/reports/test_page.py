@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from kd.data import DataSource
+from kd.teacher_source import TeacherSource
 from reports.page import write_report
 from space.architecture import from_json
+from studies.config import Config
+from studies.directory import RunDirectory
 from studies.records import front, student_records, trial_records
-from studies.store import Store
+from studies.store import Store, create, opened
 
 FILES = {"index.html", "report.md", "pareto.csv", "pareto.json"}
 
@@ -106,6 +110,18 @@ def test_states_the_teacher_and_the_use_of_the_test_set(retrained: Store) -> Non
     assert "tutor.safetensors, 288,554 parameters, 99.71 % validation, 99.68 % test" in text
     assert "the test set was read once a seed" in text
     assert "All choices were made on the validation split" in text
+
+
+def test_a_teacher_that_is_code_has_no_log(
+    tmp_path: Path, small_source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("package.json").write_text('{"parameters": 7}')
+    directory = RunDirectory(root=tmp_path / "runs", name="tiny")
+    create(directory, Config(data=small_source, teacher=TeacherSource(models=("package.module:callable",))))
+    with opened(directory) as store:
+        text = parsed(write_report(store)).text
+    assert "teacher package.module:callable families" in text
 
 
 def test_a_teacher_without_a_log_is_named(searched: Store) -> None:
