@@ -28,9 +28,9 @@ def test_without_assistants_students_learn_from_the_teacher(small_data: DataSet,
 
 
 def test_each_assistant_is_taught_by_the_one_before(small_data: DataSet, tmp_path: Path) -> None:
-    config = Config(assistants=Assistants(architectures=("assistant-cnn", "tied-cnn")))
+    config = Config(assistants=Assistants(architectures=("wide-cnn", "tied-cnn")))
     (first, second), views = links(tmp_path, small_data, config)
-    assert [course.name for course in (first, second)] == ["assistant assistant-cnn", "assistant tied-cnn"]
+    assert [course.name for course in (first, second)] == ["assistant wide-cnn", "assistant tied-cnn"]
     assert first.views.folder.name == links(tmp_path, small_data, Config())[1]
     assert second.views.teacher.models == (str(first.weights),)
     assert len({first.views.folder, second.views.folder, first.views.folder.parent / views}) == 3
@@ -42,7 +42,7 @@ def test_each_assistant_is_taught_by_the_one_before(small_data: DataSet, tmp_pat
     "change",
     [
         {"architectures": ("tied-cnn",)},
-        {"architectures": ("tied-cnn", "assistant-cnn")},
+        {"architectures": ("tied-cnn", "wide-cnn")},
         {"seed": 1},
         {"recipe": replace(Assistants().recipe, epochs=3)},
         {"recipe": replace(Assistants().recipe, augmentation=STILL)},
@@ -52,7 +52,7 @@ def test_each_assistant_is_taught_by_the_one_before(small_data: DataSet, tmp_pat
 def test_another_assistant_has_another_file_and_other_views(
     small_data: DataSet, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    settings = Assistants(architectures=("assistant-cnn",))
+    settings = Assistants(architectures=("wide-cnn",))
     config = Config(assistants=settings)
     (before,), views = links(tmp_path, small_data, config)
     (*_, after), others = links(tmp_path, small_data, replace(config, assistants=replace(settings, **change)))
@@ -61,7 +61,7 @@ def test_another_assistant_has_another_file_and_other_views(
 
 
 def test_another_teacher_makes_another_assistant(small_data: DataSet, tmp_path: Path) -> None:
-    config = Config(assistants=Assistants(architectures=("assistant-cnn",)))
+    config = Config(assistants=Assistants(architectures=("wide-cnn",)))
     (before,), views = links(tmp_path, small_data, config)
     (after,), others = links(tmp_path, small_data, replace(config, teacher=TeacherSource(standardised=True)))
     assert before.weights.parent.parent == after.weights.parent.parent
@@ -72,7 +72,7 @@ def test_another_teacher_makes_another_assistant(small_data: DataSet, tmp_path: 
 def test_the_students_recipe_changes_no_assistant_but_its_augmentation_their_views(
     small_data: DataSet, tmp_path: Path
 ) -> None:
-    config = Config(assistants=Assistants(architectures=("assistant-cnn",)))
+    config = Config(assistants=Assistants(architectures=("wide-cnn",)))
     (before,), views = links(tmp_path, small_data, config)
     hotter = replace(config, recipe=replace(config.recipe, temperature=4.0))
     assert links(tmp_path, small_data, hotter) == ((before,), views)
@@ -90,7 +90,7 @@ def test_an_assistant_answers_for_augmented_samples_where_saved_logits_cannot(
     config = Config(teacher=TeacherSource(models=(str(path),)))
     with pytest.raises(InputError, match="answers for samples as they are"):
         links(tmp_path, small_data, config)
-    settings = Assistants(architectures=("assistant-cnn",))
+    settings = Assistants(architectures=("wide-cnn",))
     with pytest.raises(InputError, match=r"or assistants\.recipe\.augmentation=none"):
         links(tmp_path, small_data, replace(config, assistants=settings))
     still = replace(settings, recipe=replace(settings.recipe, augmentation=STILL))
