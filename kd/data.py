@@ -21,6 +21,7 @@ from space.errors import InputError
 ASSETS = Path(__file__).parent / "assets"
 SHIPPED = {"mnist": "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"}
 Side = Annotated[int, Field(ge=1)]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,8 @@ class DataSet:
     """A loaded data set.
 
     `origin` is where it was read, `digest` identifies content and split, `names` are the classes'. `mean` and `std`
-    have one value a channel, over training images with pixels in 0..1, or over training sequences as they are.
+    have one value a channel, over training images with pixels in 0..1, or over training sequences as they are. `rows`,
+    int64 of shape (n,), says which of the `given` samples of the source's training split those of `train` are.
     """
 
     name: str
@@ -78,6 +80,8 @@ class DataSet:
     train: Split
     validation: Split
     test: Split
+    rows: Tensor
+    given: int
 
     @property
     def classes(self) -> int:
@@ -109,14 +113,19 @@ def load(source: DataSource) -> DataSet:
     if expected is not None and raw.checksum != expected:
         raise InputError(f"checksum of {raw.origin} is {raw.checksum}, expected {expected}: get the data again")
     parts, classes = checked(raw)
+    x, y = parts["train"]
+    rows = np.arange(len(y))
     identity: list[object] = [raw.checksum, source.validation, source.seed]
     if "test" not in parts:
-        count = round(source.test * len(parts["train"][1]))
-        parts |= _held_out(parts["train"], "test", count, f"data.test is {source.test}", source.seed, classes)
+        count = round(source.test * len(y))
+        rows, taken = _held_out(y, rows, count, f"data.test is {source.test}", source.seed, classes)
+        parts["test"] = x[taken], y[taken]
         identity.append(f"test {source.test}")
     if "val" not in parts:
         count = source.validation
-        parts |= _held_out(parts["train"], "val", count, f"data.validation is {count}", source.seed, classes)
+        rows, taken = _held_out(y, rows, count, f"data.validation is {count}", source.seed, classes)
+        parts["val"] = x[taken], y[taken]
+    parts["train"] = x[rows], y[rows]
     mean, std = _moments(parts["train"][0])
     if len(mean) > 1:
         identity += mean  # which one channel never needed
@@ -132,6 +141,8 @@ def load(source: DataSource) -> DataSet:
         train=_split(parts["train"]),
         validation=_split(parts["val"]),
         test=_split(parts["test"]),
+        rows=torch.from_numpy(rows),
+        given=len(y),
     )
 
 
@@ -162,7 +173,7 @@ def stored_statistic(value: Any) -> tuple[float, ...]:
     return tuple(map(float, value)) if isinstance(value, list) else (float(value),)
 
 
-def stratified(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+def stratified(labels: Indices, count: int, seed: int) -> Indices:
     """Indices of `count` samples in which every class keeps its share (largest remainders), ascending."""
     generator = np.random.default_rng(seed)
     members = [generator.permutation(np.flatnonzero(labels == c)) for c in range(int(labels.max()) + 1)]
@@ -188,9 +199,11 @@ def _read(source: DataSource) -> Raw:
     return idx.read(path) if idx.find(path) else images.read(path, source.size)
 
 
-def _held_out(train: Part, name: str, count: int, setting: str, seed: int, classes: int) -> dict[str, Part]:
-    """The training split and a new one, stratified, that takes `count` samples of it."""
-    x, y = train
+def _held_out(
+    labels: Indices, rows: Indices, count: int, setting: str, seed: int, classes: int
+) -> tuple[Indices, Indices]:
+    """The rows that stay in the training split, and `count` that are taken out of it, stratified."""
+    y = labels[rows]
     if not classes <= count <= len(y) - classes:
         raise InputError(
             f"{setting}: it must leave at least one image a class on both sides "
@@ -201,7 +214,7 @@ def _held_out(train: Part, name: str, count: int, setting: str, seed: int, class
     lost = np.setdiff1d(np.arange(classes), y[kept])
     if len(lost):
         raise InputError(f"{setting}: it takes all {int((y == lost[0]).sum())} images of class {lost[0]}: lower it")
-    return {"train": (x[kept], y[kept]), name: (x[taken], y[taken])}
+    return rows[kept], rows[taken]
 
 
 def _moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -6,13 +6,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from kd.augment import Augmentation
+from kd.augment import STILL, Augmentation
 
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Policy = Annotated[Augmentation, BeforeValidator(lambda given: asdict(STILL) if given == "none" else given)]
 Loss = Literal["hard", "kl", "mse", "dkd", "dist"]
 FeatureLoss = Literal["none", "hint", "attention", "similarity"]
 
@@ -28,7 +29,7 @@ class Recipe:
     the rate linearly. Of `epochs` the last share `fade` (rounded to whole epochs) sees milder augmentation, of half the
     strength, and the last `clean_epochs` see unaugmented images. `views` augmented passes are prepared and used in
     turn, and up to as many milder ones. `ema` is the ceiling of the decay of the averaged weights, which are the ones
-    evaluated and kept.
+    evaluated and kept. `augmentation` may be written as "none".
     """
 
     loss: Loss = "kl"
@@ -50,7 +51,7 @@ class Recipe:
     fade: Share = 0.0
     clean_epochs: Annotated[int, Field(ge=0)] = 0
     views: PositiveInt = 6
-    augmentation: Augmentation = Augmentation()
+    augmentation: Policy = Augmentation()
 
     @property
     def digest(self) -> str:

@@ -1,18 +1,16 @@
-"""Which teachers answer for the pixels of a view: shipped ones, ones trained here, and the user's own.
-
-An open teacher is a function from pixels in 0..1, float32 (batch, *shape), to logits (batch, classes). On the way it
-may hand over the maps of one of its stages.
-"""
+"""Which teachers answer for the pixels of a view: shipped ones, ones trained here, and the user's own."""
 
 import hashlib
 import importlib
+import io
 import os
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
 import torch
@@ -27,8 +25,23 @@ from kd.data import SHIPPED, DataSet, per_channel, values
 from kd.student_file import Deployed, load_student
 from space.errors import InputError
 
-Answer = Callable[[Tensor], Tensor]
+
+class Answer(Protocol):
+    """An open teacher."""
+
+    def __call__(self, pixels: Tensor, places: Tensor | None = None, /) -> Tensor:
+        """Logits (batch, classes) for pixels in 0..1, float32 (batch, *shape).
+
+        A file of logits looks only at the samples' `places` in the training split, int64 (batch,).
+        """
+
+
 Keep = Callable[[Tensor], None]
+"""Is handed the maps of a teacher's stage."""
+
+STORED = (".npy", ".npz")
+"""Suffixes of files of logits."""
+
 PROBED = 8
 """Training images that a teacher must answer for before a study starts."""
 
@@ -43,6 +56,10 @@ class TeacherSource:
     from the file of the same place in `weights`: `.safetensors`, or a state dict saved by torch. They get pixels in
     0..1, or standardised ones (mean and deviation of the training data) when `standardised` is set; so do ONNX files.
 
+    The one model may also be a file of logits, floating of shape (n, classes): an `.npy` file, or the array `logits` of
+    an `.npz` file. Its rows are the samples of the data's training split in the order of their file, those included
+    that are held out of it. It answers for samples as they are, so nothing may be augmented.
+
     `stage` names a submodule (as `named_modules` does) of the one teacher, which is no ONNX file: what it gives, maps
     (batch, channels, height, width) or vectors, is averaged over at most `cells` × `cells` cells and kept in the views
     for `recipe.feature_loss`. The stages of a teacher that `wunderkind teach` wrote are `features.2`, `features.5`, …,
@@ -55,6 +72,11 @@ class TeacherSource:
     stage: str = ""
     cells: Annotated[int, Field(ge=1)] = 4
 
+    @property
+    def stored(self) -> bool:
+        """Whether a file of logits answers."""
+        return any(model.endswith(STORED) for model in self.models)
+
     def resolved(self) -> "TeacherSource":
         """The same with absolute paths, for workers that may run elsewhere.
 
@@ -65,7 +87,7 @@ class TeacherSource:
             raise InputError(
                 f"{len(self.models)} teachers, {len(self.weights)} files of weights: give one file a teacher, in order"
             )
-        if self.stage and (len(self.models) > 1 or self.models[0].endswith(".onnx")):
+        if self.stage and (len(self.models) > 1 or self.models[0].endswith((".onnx", *STORED))):
             raise InputError(
                 f"teacher.stage = '{self.stage}': {', '.join(self.models)} has no stages to name: "
                 "use one teacher that is a PyTorch module, or leave the stage away"
@@ -96,14 +118,16 @@ def open_teacher(source: TeacherSource, data: DataSet, device: torch.device, kee
     """
     source = source.resolved()
     weights = source.weights or ("",) * len(source.models)
+    if source.stored and len(source.models) > 1:
+        raise InputError(f"teachers {', '.join(source.models)}: a file of logits answers alone, average logits before")
     answers = [
         _open(model, file, source, data, device, keep) for model, file in zip(source.models, weights, strict=True)
     ]
     if len(answers) == 1:
         return answers[0]
 
-    def ensemble(pixels: Tensor) -> Tensor:
-        return torch.stack([answer(pixels).log_softmax(1) for answer in answers]).logsumexp(0)
+    def ensemble(pixels: Tensor, places: Tensor | None = None) -> Tensor:
+        return torch.stack([answer(pixels, places).log_softmax(1) for answer in answers]).logsumexp(0)
 
     return ensemble
 
@@ -115,6 +139,8 @@ def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device
         answer = _of_module(_own(Path(model), data, device), source, device, keep)
     elif model.endswith(".onnx"):
         answer = _of_onnx(Path(model), device)
+    elif model.endswith(STORED):
+        answer = _of_logits(Path(model), data, device)
     else:
         module = _make(model, data.classes)
         if weights:
@@ -123,8 +149,8 @@ def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device
     if source.standardised and not model.endswith(".safetensors"):
         plain = answer
 
-        def answer(pixels: Tensor) -> Tensor:
-            return plain((pixels - per_channel(data.mean, device)) / per_channel(data.std, device))
+        def answer(pixels: Tensor, places: Tensor | None = None) -> Tensor:
+            return plain((pixels - per_channel(data.mean, device)) / per_channel(data.std, device), places)
 
     _probe(model, answer, data, device)
     return answer
@@ -146,7 +172,7 @@ def _own(path: Path, data: DataSet, device: torch.device) -> nn.Module:
 
 
 def _of_module(module: nn.Module, source: TeacherSource, device: torch.device, keep: Keep) -> Answer:
-    def answer(pixels: Tensor) -> Tensor:
+    def answer(pixels: Tensor, _places: Tensor | None = None) -> Tensor:
         return teachers.teacher_logits(module, pixels.to(device)).float()
 
     if not source.stage:
@@ -159,9 +185,9 @@ def _of_module(module: nn.Module, source: TeacherSource, device: torch.device, k
     # pooled at once, because the next module may work in place
     stages[source.stage].register_forward_hook(lambda _m, _i, output: seen.append(_pooled(output, source.cells)))
 
-    def answer_and_keep(pixels: Tensor) -> Tensor:
+    def answer_and_keep(pixels: Tensor, places: Tensor | None = None) -> Tensor:
         seen.clear()
-        logits = answer(pixels)
+        logits = answer(pixels, places)
         if not seen:
             raise InputError(f"teacher.stage = '{source.stage}' is not run: name another")
         keep(seen[-1])
@@ -196,9 +222,36 @@ def _of_onnx(path: Path, device: torch.device) -> Answer:
     if others:
         raise InputError(f"{path} has {1 + len(others)} inputs: a teacher takes one, the pixels")
 
-    def answer(pixels: Tensor) -> Tensor:
+    def answer(pixels: Tensor, _places: Tensor | None = None) -> Tensor:
         logits = session.run(None, {first.name: pixels.cpu().numpy().astype(np.float32)})[0]
         return torch.from_numpy(np.asarray(logits, np.float32)).to(device)
+
+    return answer
+
+
+def _of_logits(path: Path, data: DataSet, device: torch.device) -> Answer:
+    content = path.read_bytes()
+    try:
+        stored = np.load(io.BytesIO(content), allow_pickle=False)
+        logits = np.asarray(stored["logits"] if path.suffix == ".npz" else stored)
+    except (zipfile.BadZipFile, KeyError, IndexError, ValueError, EOFError, OSError) as error:
+        raise InputError(
+            f"cannot read logits from {path} ({_line(error)}): save them with numpy.save, or as logits with numpy.savez"
+        ) from error
+    if logits.shape != (data.given, data.classes) or not np.issubdtype(logits.dtype, np.floating):
+        raise InputError(
+            f"{path} holds {logits.dtype} of shape {logits.shape}: {data.name} needs floating logits of shape "
+            f"({data.given}, {data.classes}), a row each training sample, held-out ones included"
+        )
+    with np.errstate(over="ignore"):
+        broken = np.flatnonzero(~np.isfinite(logits.astype(np.float16)).all(1))
+    if len(broken):
+        raise InputError(f"{path} holds logits that are not finite as float16, first in row {broken[0]}: replace them")
+    table = torch.from_numpy(logits.astype(np.float32))[data.rows].to(device)
+
+    def answer(_pixels: Tensor, places: Tensor | None = None) -> Tensor:
+        assert places is not None
+        return table[places.to(device)]
 
     return answer
 
@@ -237,7 +290,7 @@ def _fill(module: nn.Module, path: Path, model: str) -> None:
 def _probe(model: str, answer: Answer, data: DataSet, device: torch.device) -> None:
     pixels = values(data.train.images[:PROBED].to(device))
     try:
-        logits = answer(pixels)
+        logits = answer(pixels, torch.arange(len(pixels)))
     except Exception as error:  # the user's code may raise anything
         shape = tuple(pixels.shape)
         raise InputError(f"teacher {model} cannot answer for pixels of shape {shape} ({_line(error)})") from error
@@ -251,7 +304,7 @@ def _probe(model: str, answer: Answer, data: DataSet, device: torch.device) -> N
 
 
 def _is_file(model: str) -> bool:
-    return model in SHIPPED or model.endswith((".safetensors", ".onnx"))
+    return model in SHIPPED or model.endswith((".safetensors", ".onnx", *STORED))
 
 
 def _path(model: str) -> Path:

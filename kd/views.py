@@ -13,12 +13,13 @@ import shutil
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kd.augment import Augmentation, augmented
+from kd.augment import STILL, Augmentation, augmented
 from kd.data import DataSet, DataSource, load, values
 from kd.mixing import mix
 from kd.recipe import Recipe
@@ -64,7 +65,21 @@ def view_source(
     seed: int = 0,
     with_validation: bool = False,
 ) -> ViewSource:
-    """The views of a loaded data set; their folder under `cache` is named after all that determines their content."""
+    """The views of a loaded data set; their folder under `cache` is named after all that determines their content.
+
+    Raises:
+        InputError: for a file of logits as teacher of augmented samples, and a teacher's file that is not there.
+    """
+    if teacher.stored and augmentation != STILL:
+        raise InputError(
+            f"teacher {', '.join(teacher.models)} answers for samples as they are: "
+            "set recipe.augmentation=none and retrain.recipe.augmentation=none, "
+            "or assistants.recipe.augmentation=none where it teaches an assistant"
+        )
+    if teacher.stored and with_validation:
+        raise InputError(
+            f"teacher {', '.join(teacher.models)} answers for training samples: set retrain.with_validation=false"
+        )
     made_of = {
         "format": FORMAT,
         "data": data.digest,
@@ -74,13 +89,35 @@ def view_source(
     }
     if with_validation:
         made_of["with_validation"] = True
-    key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
     return ViewSource(
-        folder=cache / key,
+        folder=cache / _key(made_of),
         data=data.source,
         teacher=teacher.resolved(),
         augmentation=augmentation,
         seed=seed,
+        with_validation=with_validation,
+    )
+
+
+def assistant_views(
+    source: ViewSource, assistant: Path, augmentation: Augmentation, with_validation: bool = False
+) -> ViewSource:
+    """Views of the same data with the answers of an assistant that learns, or has learnt, from `source`.
+
+    Args:
+        source: the views it learns from.
+        assistant: its file, still to be written, in a folder named after all that determines it.
+        augmentation: what these views are made with.
+        with_validation: whether of training and validation samples.
+    """
+    made_of = {"format": FORMAT, "assistant": assistant.parent.name, "augmentation": augmentation.settings()}
+    if with_validation:
+        made_of["with_validation"] = True
+    return replace(
+        source,
+        folder=source.folder.parent / _key(made_of),
+        teacher=TeacherSource(models=(str(assistant),)),
+        augmentation=augmentation,
         with_validation=with_validation,
     )
 
@@ -144,7 +181,7 @@ def make_view(source: ViewSource, index: int, device: str) -> None:
             shown, mixed = mix(shown, labels[part].to(device), source.augmentation, generator)
             samples = shown if data.sequences else (shown * 255).round().to(torch.uint8)
             images[part], labels[part] = samples.cpu(), mixed.cpu()
-        logits.append(teacher(values(samples)).half().cpu())
+        logits.append(teacher(values(samples), order[part]).half().cpu())
     answers = {"logits": torch.cat(logits)} | ({"features": torch.cat(features)} if features else {})
     for name, tensor in answers.items():
         if not bool(tensor.isfinite().all()):
@@ -159,3 +196,7 @@ def make_view(source: ViewSource, index: int, device: str) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         if not path.is_dir():  # another worker may have been faster
             raise
+
+
+def _key(made_of: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]

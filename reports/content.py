@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kd.teacher_source import TeacherSource
 from reports.formats import count, counted, mean_test, percent
 from space.architecture import FAMILIES, Family
 from studies.config import Config
@@ -25,7 +24,7 @@ GOOD = 0.98
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherRecord:
-    """A teacher's name and what the log beside its file says; None for what it does not."""
+    """The name of a teacher or an assistant and what the log beside its file says; None for what it does not."""
 
     name: str
     parameters: int | None
@@ -49,6 +48,7 @@ class Content:
     name: str
     config: Config
     teachers: tuple[TeacherRecord, ...]
+    assistants: tuple[TeacherRecord, ...]
     trials: tuple[TrialRecord, ...]
     front: tuple[TrialRecord, ...]
     students: tuple[StudentRecord, ...]
@@ -91,7 +91,8 @@ def gather(store: Store) -> Content:
     return Content(
         name=store.directory.name,
         config=store.config,
-        teachers=_teachers(store.config.teacher),
+        teachers=tuple(_teacher(Path(model).name, Path(model)) for model in store.config.teacher.resolved().models),
+        assistants=tuple(_teacher(course.name, course.weights) for course in store.assistants),
         trials=tuple(trials),
         front=tuple(front(trials, store.config.search.floor)),
         students=tuple(students),
@@ -139,15 +140,12 @@ def _progress(content: Content) -> str:
     )
 
 
-def _teachers(source: TeacherSource) -> tuple[TeacherRecord, ...]:
-    return tuple(_teacher(Path(model)) for model in source.resolved().models)
-
-
-def _teacher(path: Path) -> TeacherRecord:
+def _teacher(name: str, path: Path) -> TeacherRecord:
     log = path.with_suffix(".json")
-    facts: dict[str, Any] = json.loads(log.read_text()) if log.is_file() else {}
+    # a teacher that is code is no file, and a .json of its module's name no log
+    facts: dict[str, Any] = json.loads(log.read_text()) if path.is_file() and log.is_file() else {}
     return TeacherRecord(
-        name=path.name,
+        name=name,
         parameters=facts.get("parameters"),
         validation=facts.get("validation_accuracy"),
         test=facts.get("test_accuracy"),

@@ -11,9 +11,9 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.2f} %"
 
 
-def count(number: int) -> str:
-    """Write a whole number with thousands separated."""
-    return f"{number:,}"
+def count(number: int | None) -> str:
+    """Write a whole number with thousands separated; a dash for None."""
+    return "–" if number is None else f"{number:,}"
 
 
 def counted(number: float, noun: str) -> str:

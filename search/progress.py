@@ -14,7 +14,8 @@ from search.candidates import Candidate
 from search.driver import retraining_seconds
 from search.engine import Engine
 from space.architecture import layers
-from studies.records import OUTCOMES, Retraining, TrialRecord, front, trial_records
+from studies.courses import Course
+from studies.records import OUTCOMES, TrialRecord, front, trial_records
 from studies.store import Store
 
 
@@ -81,8 +82,8 @@ class Progress:
             rungs = self._store.config.search.rungs
             what = f"{ticket.architecture.family}, {ticket.parameters:,} parameters"
             return f"trial {ticket.trial.number}", f"{what}, to epoch {rungs[ticket.rung]} of {rungs[-1]}"
-        if isinstance(ticket, Retraining):
-            return f"student {ticket.architecture.digest}", f"seed {ticket.seed}"
+        if isinstance(ticket, Course):
+            return ticket.name, f"{ticket.recipe.epochs} epochs"
         return f"view {ticket}", ""
 
     def _left(self, records: list[TrialRecord], engine: Engine, elapsed: float) -> str:

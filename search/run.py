@@ -8,20 +8,21 @@ from rich.console import Console
 
 from kd.data import DataSet, load
 from kd.teacher_source import open_teacher
-from kd.views import make_view, missing
 from reports.dashboard import feed
 from reports.page import write_report
 from reports.summary import status
 from search.driver import search
 from search.engine import Engine
+from search.preparation import prepare
 from search.progress import Progress
 from search.retraining import retrain
 from search.sampler import ReproducibleSampler
-from search.students import check_student, of_front, of_trials
+from search.students import check_fit, check_student, of_front, of_trials
 from space.architecture import Architecture
 from space.domain import check_feasible
 from studies import config as configs
 from studies.config import Config
+from studies.courses import chain
 from studies.directory import RunDirectory
 from studies.records import chosen, is_done, is_searched, student_records, trial_records
 from studies.store import Store, create, opened, stored_config
@@ -47,7 +48,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
     Raises:
         InputError: for what the user asked; nothing is lost or half-written then.
     """
-    data = _checked_data(config)
+    data = _checked_data(directory, config)
     infeasible = check_feasible(config.space, config.budget, data.shape, data.classes)
     with directory.locked():
         create(directory, config)
@@ -58,7 +59,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
                 return
             store.study.sampler = ReproducibleSampler(config.search, config.space, data.shape, data.classes)
             with Progress(console, store) as progress, machine.start() as engine:
-                make_views(store, engine, machine.device, progress)
+                prepare(store, engine, machine.device, progress)
                 if not is_searched(trial_records(store), config):
                     progress.phase("searching")
                     for line in infeasible:
@@ -93,7 +94,7 @@ def retrain_study(
     """
     new = not directory.config.is_file() and directory.name in configs.presets() and others and not trials
     config = configs.read(directory.name) if new else stored_config(directory)
-    data = _checked_data(config)
+    data = _checked_data(directory, config)
     for architecture in others:
         check_student(architecture, data, config.budget)
     with directory.locked():
@@ -104,26 +105,9 @@ def retrain_study(
                 check_student(architecture, data, config.budget)
             students = list({architecture.digest: architecture for architecture in (*found, *others)}.values())
             with Progress(console, store) as progress, machine.start() as engine:
-                make_views(store, engine, machine.device, progress)
+                prepare(store, engine, machine.device, progress)
                 retrain_students(store, engine, students, seeds or config.retrain.seeds, machine.device, progress)
             _publish(store, console)
-
-
-def make_views(store: Store, engine: Engine, device: str, progress: Progress) -> None:
-    """Write the views that are missing."""
-    searched = missing(store.views, store.config.recipe)
-    lacking = list(dict.fromkeys([*searched, *missing(store.retrain_views, store.config.retrain.recipe)]))
-    if not lacking:
-        return
-    progress.phase(f"preparing {len(lacking)} views with the teacher's logits")
-    for source, index in lacking:
-        engine.submit(source.view(index).relative_to(store.views.folder.parent), make_view, source, index, device)
-    while engine.tickets:
-        progress.tick(engine)
-        for ticket, result in engine.finished(seconds=1.0):
-            if isinstance(result, Exception):
-                raise result
-            progress.note(f"view {ticket} is ready")
 
 
 def retrain_students(
@@ -139,9 +123,11 @@ def retrain_students(
     retrain(store, engine, students, seeds, device, progress.note, lambda: progress.tick(engine))
 
 
-def _checked_data(config: Config) -> DataSet:
+def _checked_data(directory: RunDirectory, config: Config) -> DataSet:
     data = load(config.data)
     open_teacher(config.teacher, data, torch.device("cpu"))
+    for course in chain(directory, config, data)[0]:
+        check_fit(course.architecture, data)
     return data
 
 

@@ -68,12 +68,17 @@ def meant(root: Path, target: str, trial: int | None, student: str | None) -> Ar
     return find(target)
 
 
-def check_student(architecture: Architecture, data: DataSet, budget: Budget) -> None:
-    """Raise InputError when a student does not fit the data or breaks the budget."""
+def check_fit(architecture: Architecture, data: DataSet) -> None:
+    """Raise InputError when an architecture does not fit the data."""
     if (architecture.shape, architecture.classes) != (data.shape, data.classes):
         raise InputError(
             f"{architecture.digest} takes {architecture.shape} images of {architecture.classes} classes, {data.name} "
-            f"has {data.shape} images of {data.classes}: choose a student that fits"
+            f"has {data.shape} images of {data.classes}: choose an architecture that fits"
         )
+
+
+def check_student(architecture: Architecture, data: DataSet, budget: Budget) -> None:
+    """Raise InputError when a student does not fit the data or breaks the budget."""
+    check_fit(architecture, data)
     if objection := budget.objection(architecture):
         raise InputError(f"{architecture.digest} breaks the study's budget ({objection}): choose a smaller student")

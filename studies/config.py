@@ -59,6 +59,18 @@ class Retrain:
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=2.0, learning_rate=1e-2)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assistants:
+    """Networks between teacher and students: shipped `architectures` by name or `.json` files, the largest first.
+
+    Each is taught by the one before, by `recipe` and once, with `seed`; no budget holds them.
+    """
+
+    architectures: tuple[str, ...] = ()
+    recipe: Recipe = Retrain().recipe
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 def _named(teacher: Any) -> Any:
     if isinstance(teacher, str):
         return {"models": (teacher,)}
@@ -75,13 +87,15 @@ class Config:
     """Everything asked of a study. `teacher` may be written as the name of one model.
 
     Sizes in `space` follow from `budget` unless `parse` is given them.
-    What a file leaves out of the recipes' `augmentation` is the default policy of its data set (`kd.augment`).
+    What a file leaves out of a recipe is that of `Config`, `Retrain` or `Assistants`, what it leaves out of an
+    `augmentation` the default policy of its data set (`kd.augment`).
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     data: DataSource = DataSource()
     teacher: Annotated[TeacherSource, BeforeValidator(_named)] = TeacherSource()
+    assistants: Assistants = Assistants()
     space: Domain = Domain()
     budget: Budget = Budget()
     search: Search = Search()
@@ -133,7 +147,7 @@ def parse(settings: Mapping[str, Any]) -> Config:
         config = replace(config, space=replace(config.space, smallest=smallest))
     if "largest" not in given:
         config = replace(config, space=replace(config.space, largest=largest))
-    config = _with_policy(config, settings)
+    config = _completed(config, settings)
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
         raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
@@ -162,19 +176,24 @@ def differences(stored: Config, asked: Config) -> list[str]:
     return [f"{key} is {old[key]}, not {new[key]}" for key in old if key not in free and old[key] != new[key]]
 
 
-def _with_policy(config: Config, settings: Mapping[str, Any]) -> Config:
-    """The data set's own augmentation wherever the settings say nothing."""
+def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
+    """Each part's own recipe and the data set's own augmentation wherever the settings say nothing."""
 
-    def completed(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
-        given = settings.get("recipe", {}).get("augmentation", {})
-        chosen = {name: getattr(recipe.augmentation, name) for name in given}
-        return replace(recipe, augmentation=replace(default_policy(config.data.name), **chosen))
+    def completed(part: Config | Retrain | Assistants, settings: Mapping[str, Any]) -> Recipe:
+        given = settings.get("recipe", {})
+        moves = given.get("augmentation", {})
+        policy = part.recipe.augmentation
+        if moves != "none":
+            policy = replace(default_policy(config.data.name), **{name: getattr(policy, name) for name in moves})
+        chosen = {name: getattr(part.recipe, name) for name in given} | {"augmentation": policy}
+        return replace(type(part)().recipe, **chosen)
 
-    retrain = settings.get("retrain", {})
+    retrain, assistants = settings.get("retrain", {}), settings.get("assistants", {})
     return replace(
         config,
-        recipe=completed(config.recipe, settings),
-        retrain=replace(config.retrain, recipe=completed(config.retrain.recipe, retrain)),
+        recipe=completed(config, settings),
+        retrain=replace(config.retrain, recipe=completed(config.retrain, retrain)),
+        assistants=replace(config.assistants, recipe=completed(config.assistants, assistants)),
     )
 
 

@@ -78,6 +78,11 @@ class RunDirectory:
         """Views, shared by all studies under the same root."""
         return self.root / ".views"
 
+    @property
+    def assistants(self) -> Path:
+        """Trained assistants, shared by all studies under the same root."""
+        return self.root / ".assistants"
+
     def require(self) -> None:
         """Raise InputError when there is no study of this name."""
         if not self.config.is_file():

@@ -1,4 +1,4 @@
-"""The shipped architectures: students known to be good, by name."""
+"""The shipped architectures, by name: students known to be good, and an assistant to teach them."""
 
 from pathlib import Path
 

@@ -10,9 +10,11 @@ import optuna
 
 from kd.data import DataSet, load
 from kd.files import write_whole
-from kd.views import ViewSource, view_source
+from kd.views import ViewSource
+from space.architecture import Architecture
 from space.errors import InputError
 from studies.config import Config, differences, parse
+from studies.courses import Course, chain
 from studies.directory import RunDirectory
 from studies.ledger import Ledger, Training
 
@@ -21,13 +23,18 @@ METRICS = ("validation accuracy", "parameters")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """An open study: what was asked, where it lies, what happened, what it trains on (`views` of the search)."""
+    """An open study: what was asked, where it lies, what happened.
+
+    `views`, and `retrain_views` for retraining, are those of its students: with the answers of the last of its
+    `assistants`, without any of its teacher.
+    """
 
     config: Config
     directory: RunDirectory
     study: optuna.Study
     ledger: Ledger
     data: DataSet
+    assistants: tuple[Course, ...]
     views: ViewSource
     retrain_views: ViewSource
 
@@ -37,6 +44,17 @@ class Store:
         if seed is None:
             recipe, views, seed = self.config.recipe, self.views, self.config.search.seed
         return Training(architecture=architecture, recipe=recipe.digest, views=views.folder.name, seed=seed)
+
+    def course(self, architecture: Architecture, seed: int) -> Course:
+        """Retraining of a student with `seed`."""
+        return Course(
+            name=f"student {architecture.digest} seed {seed}",
+            architecture=architecture,
+            recipe=self.config.retrain.recipe,
+            views=self.retrain_views,
+            training=self.training(architecture.digest, seed),
+            weights=self.directory.student(architecture.digest) / f"seed-{seed}.safetensors",
+        )
 
 
 def database_url(directory: RunDirectory) -> str:
@@ -73,16 +91,7 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
     config = stored_config(directory)
     data = data or load(config.data)
     url = database_url(directory)
-    views, retrain_views = (
-        view_source(
-            directory.cache.resolve(),
-            data,
-            config.teacher,
-            config.recipe.augmentation,
-            with_validation=with_validation,
-        )
-        for with_validation in (False, config.retrain.with_validation)
-    )
+    assistants, views, retrain_views = chain(directory, config, data)
     ledger = Ledger(url)
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
     try:
@@ -101,6 +110,7 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
             study=study,
             ledger=ledger,
             data=data,
+            assistants=assistants,
             views=views,
             retrain_views=retrain_views,
         )

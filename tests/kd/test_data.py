@@ -274,3 +274,16 @@ def test_the_source_and_licence_of_shipped_data_are_told() -> None:
     text = (ASSETS / "README.md").read_text()
     assert "CC BY-SA 3.0" in text
     assert "LeCun" in text
+
+
+def test_rows_lead_back_to_the_training_split_of_the_file(tmp_path: Path, small_source: DataSource) -> None:
+    with np.load(small_source.name) as archive:
+        arrays = {name: archive[name] for name in archive}
+    held_out = load(small_source)
+    assert (held_out.given, len(held_out.rows)) == (1_200, 1_000)
+    own = {"x_val": arrays["x_test"][:100], "y_val": arrays["y_test"][:100]}
+    with_own = load(written(tmp_path, arrays | own))
+    assert torch.equal(with_own.rows, torch.arange(1_200))
+    for data in (held_out, with_own):
+        assert np.array_equal(arrays["x_train"][data.rows], data.train.images[:, 0])
+        assert np.array_equal(arrays["y_train"][data.rows], data.train.labels)

@@ -60,8 +60,8 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     )
     student = Architecture(family="hybrid", shape=data.shape, classes=data.classes, blocks=blocks)
     before = data.train.images.clone()
-    training = Recipe(epochs=4, views=1, batch=25, warmup=0.2, augmentation=policy)
-    result = train_rung(student, training, 0, 0, 4, None, source)
+    training = Recipe(epochs=6, views=1, batch=25, warmup=0.2, augmentation=policy)
+    result = train_rung(student, training, 0, 0, 6, None, source)
     assert result.failure is None
     assert result.curve[-1].validation_accuracy > 0.3
     assert torch.equal(data.train.images, before)

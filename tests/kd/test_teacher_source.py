@@ -1,9 +1,12 @@
 """Teachers of every kind, on MNIST's own images."""
 
 import importlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -80,7 +83,7 @@ def normalised(data: DataSet) -> torch.Tensor:
 
 def ask(source: TeacherSource, data: DataSet) -> torch.Tensor:
     with torch.no_grad():
-        return open_teacher(source, data, CPU)(pixels(data))
+        return open_teacher(source, data, CPU)(pixels(data), torch.arange(32))
 
 
 def export(module: nn.Module, path: Path) -> None:
@@ -240,3 +243,52 @@ def test_a_student_may_teach(data: DataSet, tmp_path: Path) -> None:
     (tmp_path / "damaged.safetensors").write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match="cannot read a teacher"):
         ask(TeacherSource(models=(str(tmp_path / "damaged.safetensors"),)), data)
+
+
+def given_logits(data: DataSet) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """A row for each of the 60,000 samples of MNIST's training file, each row like no other."""
+    return np.arange(600_000).reshape(60_000, 10).astype(np.float32) / np.float32(10_000)
+
+
+@pytest.mark.parametrize("name", ["logits.npy", "logits.npz"])
+def test_a_file_of_logits_answers_for_places(data: DataSet, tmp_path: Path, name: str) -> None:
+    logits, path = given_logits(data), tmp_path / name
+    np.save(path, logits) if path.suffix == ".npy" else np.savez(path, logits=logits)
+    answer = open_teacher(TeacherSource(models=(str(path),)), data, CPU)
+    places = torch.tensor([7, 0, 54_999])
+    assert torch.equal(answer(data.train.images[places], places), torch.from_numpy(logits[data.rows[places]]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[:-1], r"holds float32 of shape \(59999, 10\): mnist needs floating logits of shape \(60000, 10\)"),
+        (lambda x: x[5_000:], r"held-out ones included"),
+        (lambda x: x[:, 1:], r"holds float32 of shape \(60000, 9\)"),
+        (lambda x: x.astype(np.int64), "holds int64 of shape"),
+        (lambda x: np.where(x == x[123, 4], np.nan, x), "not finite as float16, first in row 123"),
+        (lambda x: np.where(x == x[9, 4], 1e6, x), "not finite as float16, first in row 9"),
+        (lambda x: x.astype(object), "cannot read logits"),
+    ],
+)
+def test_logits_that_do_not_fit_are_refused(
+    data: DataSet, tmp_path: Path, change: Callable[[Any], Any], message: str
+) -> None:
+    np.save(tmp_path / "logits.npy", change(given_logits(data)))
+    with pytest.raises(InputError, match=message) as error:
+        ask(TeacherSource(models=(str(tmp_path / "logits.npy"),)), data)
+    assert "\n" not in str(error.value)
+
+
+def test_files_of_logits_that_cannot_be_read(data: DataSet, tmp_path: Path) -> None:
+    path = tmp_path / "logits.npz"
+    np.savez(path, answers=np.zeros(3))
+    for content in (path.read_bytes(), path.read_bytes()[:-30], b"", b"logits"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"cannot read logits from .* or as logits with"):
+            ask(TeacherSource(models=(str(path),)), data)
+    np.save(tmp_path / "logits.npy", given_logits(data))
+    with pytest.raises(InputError, match="a file of logits answers alone"):
+        ask(TeacherSource(models=("mnist", str(tmp_path / "logits.npy"))), data)
+    with pytest.raises(InputError, match="no teacher at"):
+        ask(TeacherSource(models=(str(tmp_path / "none.npy"),)), data)

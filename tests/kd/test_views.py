@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from kd import teacher as teachers
-from kd.augment import Augmentation, augment
+from kd.augment import STILL, Augmentation, augment
 from kd.data import DataSet, DataSource, load
 from kd.recipe import Recipe
 from kd.teacher_source import TeacherSource
 from kd.views import CLEAN, View, ViewSource, make_view, missing, open_view, view_of, view_source
+from space.errors import InputError
 
 
 def pairs(images: torch.Tensor, labels: torch.Tensor) -> list[tuple[bytes, int]]:
@@ -225,3 +226,30 @@ def test_the_default_policy_of_mnist_names_and_makes_the_views_it_always_did(
     moved = moved[order]
     pixels = augment(moved[:64].float() / 255, Augmentation(), generator)
     assert torch.equal(view.images[:64], (pixels * 255).round().to(torch.uint8))
+
+
+def test_saved_logits_make_the_views_of_the_teacher_that_gave_them(
+    small_source: DataSource, small_data: DataSet, teacher_path: Path, tmp_path: Path
+) -> None:
+    with np.load(small_source.name) as archive:
+        pixels = torch.from_numpy(archive["x_train"])[:, None].float() / 255
+    with torch.no_grad():
+        np.save(tmp_path / "logits.npy", teachers.load(teacher_path, torch.device("cpu"))(pixels).numpy())
+    sources = [
+        view_source(tmp_path, small_data, TeacherSource(models=(str(path),)), STILL)
+        for path in (teacher_path, tmp_path / "logits.npy")
+    ]
+    assert sources[0].folder != sources[1].folder
+    for index in (CLEAN, 0):
+        for source in sources:
+            make_view(source, index, "cpu")
+        asked, saved = (opened(source, index) for source in sources)
+        assert torch.equal(saved.images, asked.images)
+        assert torch.equal(saved.labels, asked.labels)
+        torch.testing.assert_close(saved.logits, asked.logits, rtol=2e-3, atol=2e-3)
+
+
+def test_saved_logits_answer_for_no_augmented_sample(small_data: DataSet, tmp_path: Path) -> None:
+    source = TeacherSource(models=(str(tmp_path / "logits.npy"),))
+    with pytest.raises(InputError, match=r"as they are: set recipe\.augmentation=none and retrain"):
+        view_source(tmp_path, small_data, source, Augmentation(rotation=0, shift=0, scale=0, shear=0, flip=0.5))

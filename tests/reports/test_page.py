@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from kd.data import DataSource
+from kd.teacher_source import TeacherSource
 from reports.page import write_report
 from space.architecture import from_json
+from studies.config import Config
+from studies.directory import RunDirectory
 from studies.records import front, student_records, trial_records
-from studies.store import Store
+from studies.store import Store, create, opened
 
 FILES = {"index.html", "report.md", "pareto.csv", "pareto.json"}
 
@@ -131,6 +135,18 @@ def test_accuracy_on_samples_trained_on_is_never_told(retrained: Store) -> None:
     assert {p["validation_accuracy"] for p in points if p["stage"] == "retrained"} == {None}
     # the largest has the best trial
     assert "99.38 ± 0.03 % (n = 3) on the test set" in page.text[: page.text.index("trials")]
+
+
+def test_a_teacher_that_is_code_has_no_log(
+    tmp_path: Path, small_source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("package.json").write_text('{"parameters": 7}')
+    directory = RunDirectory(root=tmp_path / "runs", name="tiny")
+    create(directory, Config(data=small_source, teacher=TeacherSource(models=("package.module:callable",))))
+    with opened(directory) as store:
+        text = parsed(write_report(store)).text
+    assert "teacher package.module:callable families" in text
 
 
 def test_a_teacher_without_a_log_is_named(searched: Store) -> None:

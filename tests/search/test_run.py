@@ -255,6 +255,8 @@ def assert_refused(result: subprocess.CompletedProcess[str], words: str) -> None
         (["run", "mnist-quick", "--name", "../up"], "study name '../up'"),
         (["run", "mnist-quick", "--device", "tpu"], "device 'tpu' cannot be used"),
         (["run", "mnist-quick", "--set", "teacher=none.safetensors"], "no teacher at"),
+        (["run", "mnist-quick", "--teacher", "none.npy"], "no teacher at"),
+        (["run", "mnist-quick", "--set", 'assistants.architectures=["tied-cmn"]'], "unknown architecture 'tied-cmn'"),
         (["status", "nobody"], "no study 'nobody'"),
         (["verify", "nobody"], "no study 'nobody'"),
         (["dashboard", "nobody"], "no study 'nobody'"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kd.augment import default_policy
+from kd.augment import STILL, default_policy
 from kd.recipe import Recipe
 from kd.teacher_source import TeacherSource
 from space.budget import Budget
@@ -88,6 +88,9 @@ def test_a_configuration_survives_its_json(tmp_path: Path) -> None:
         ({"recipe": {"learning_rate": math.inf}}, r"recipe\.learning_rate = inf: must be a finite number"),
         ({"search": {"hours": math.inf}}, r"search\.hours = inf"),
         ({"search": {"hours": math.nan}}, r"search\.hours = nan"),
+        ({"assistants": {"architecture": []}}, r"unknown key assistants\.architecture"),
+        ({"assistants": {"architectures": "wide-cnn"}}, r"assistants\.architectures = 'wide-cnn'"),
+        ({"recipe": {"augmentation": "never"}}, r"recipe\.augmentation = 'never'"),
         ({"recipe": {"augmentation": {"rotation": 30}}}, "views are shared"),
         ({"recipe": {"augmentation": {"rotation": -1}}}, r"recipe\.augmentation\.rotation = -1"),
         ({"recipe": {"augmentation": {"scale": 1}}}, r"recipe\.augmentation\.scale = 1"),
@@ -130,6 +133,7 @@ def test_a_whole_number_may_stand_for_a_float() -> None:
         ("search.sampler=evolution", lambda c: c.search.sampler == "evolution"),
         ("search.rungs=[1, 2]", lambda c: c.search.rungs == (1, 2)),
         ('space.families=["mlp", "cnn"]', lambda c: c.space.families == ("mlp", "cnn")),
+        ('assistants.architectures=["wide-cnn"]', lambda c: c.assistants.architectures == ("wide-cnn",)),
         ("retrain.recipe.epochs=3", lambda c: c.retrain.recipe.epochs == 3),
         ("data.name=/data/mine.npz", lambda c: c.data.name == "/data/mine.npz"),
         ("teacher=my=teacher.safetensors", lambda c: c.teacher.models == ("my=teacher.safetensors",)),
@@ -206,6 +210,20 @@ def test_differences_name_key_and_both_values() -> None:
 def test_how_long_to_search_may_change() -> None:
     assert differences(Config(), replace(Config(), search=Search(trials=99, hours=1.0))) == []
     assert differences(Config(), replace(Config(), search=Search(peers=9))) != []
+
+
+def test_what_a_recipe_leaves_out_is_that_of_its_part() -> None:
+    config = parse({part: {"recipe": {"batch": 32}} for part in ("retrain", "assistants")} | {"recipe": {"batch": 16}})
+    assert config.recipe == Recipe(batch=16)
+    assert config.retrain.recipe == config.assistants.recipe == replace(Retrain().recipe, batch=32)
+    assert config.retrain.recipe.schedule == "cosine"
+    assert parse(json.loads(config.to_json())) == config
+
+
+def test_augmentation_is_turned_off_in_a_word() -> None:
+    config = read("mnist-quick", ["recipe.augmentation=none", "retrain.recipe.augmentation=none"])
+    assert config.recipe.augmentation == config.retrain.recipe.augmentation == STILL
+    assert parse(json.loads(config.to_json())) == config
 
 
 def test_augmentation_left_out_is_the_data_sets_own() -> None:

@@ -34,7 +34,8 @@ def test_everything_lies_in_the_directory(tmp_path: Path) -> None:
     run = RunDirectory(root=tmp_path, name="mine")
     for place in (run.config, run.database, run.checkpoints, run.artifacts, run.report, run.student("abc")):
         assert place.is_relative_to(tmp_path / "mine")
-    assert run.cache == RunDirectory(root=tmp_path, name="other").cache
+    other = RunDirectory(root=tmp_path, name="other")
+    assert (run.cache, run.assistants) == (other.cache, other.assistants)
 
 
 def test_a_missing_study_is_refused_with_the_known_ones(tmp_path: Path) -> None:

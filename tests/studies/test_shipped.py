@@ -15,6 +15,7 @@ PARAMETERS = {
     "tied-cnn": 9_682,
     "tied-cnn-4k": 3_832,
     "tied-depthwise": 7_858,
+    "wide-cnn": 46_118,
 }
 
 
@@ -23,10 +24,10 @@ def test_shipped_architectures_are_named() -> None:
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_shipped_architecture_is_within_the_budget_and_fits_mnist(name: str) -> None:
+def test_a_shipped_architecture_fits_mnist_and_is_within_the_budget_unless_for_assistants(name: str) -> None:
     architecture = find(name)
     assert architecture.cost().parameters == PARAMETERS[name]
-    assert Budget().objection(architecture) is None
+    assert (Budget().objection(architecture) is None) != (name == "wide-cnn")
     assert (architecture.shape, architecture.classes) == ((1, 28, 28), 10)
 
 

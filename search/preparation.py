@@ -1,0 +1,62 @@
+"""What students need before they are trained: assistants, and views with the answers of who teaches them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from kd.files import write_whole
+from kd.recipe import Recipe
+from kd.views import ViewSource, make_view, missing
+from reports.formats import count
+from search.engine import Engine
+from search.progress import Progress
+from search.training import train
+from studies.courses import Course
+from studies.store import Store
+
+
+def prepare(store: Store, engine: Engine, device: str, progress: Progress) -> None:
+    """Train the assistants that no study under the same root has trained yet, then write the students' views."""
+    teacher = "the teacher"
+    for course in store.assistants:
+        log = course.weights.with_suffix(".json")
+        if not (log.is_file() and course.weights.is_file()):
+            _make_views([(course.views, course.recipe)], teacher, engine, device, progress)
+            progress.phase(f"training {course.name}, {count(course.architecture.cost().parameters)} parameters")
+            train(store, engine, [course], device, progress.note, lambda: progress.tick(engine))
+            write_whole(log, json.dumps(_about(store, course), indent=1) + "\n")
+        teacher = course.name
+    searched, retrained = (store.views, store.config.recipe), (store.retrain_views, store.config.retrain.recipe)
+    _make_views([searched, retrained], teacher, engine, device, progress)
+
+
+def _make_views(
+    uses: Sequence[tuple[ViewSource, Recipe]], teacher: str, engine: Engine, device: str, progress: Progress
+) -> None:
+    """Write the views that recipes need and that are missing."""
+    lacking = list(dict.fromkeys(view for views, recipe in uses for view in missing(views, recipe)))
+    if not lacking:
+        return
+    progress.phase(f"preparing {len(lacking)} views with the logits of {teacher}")
+    for views, index in lacking:
+        path = views.view(index)
+        engine.submit(f"{path.parent.name}/{path.name}", make_view, views, index, device)
+    while engine.tickets:
+        progress.tick(engine)
+        for ticket, result in engine.finished(seconds=1.0):
+            if isinstance(result, Exception):
+                raise result
+            progress.note(f"view {ticket} is ready")
+
+
+def _about(store: Store, course: Course) -> dict[str, object]:
+    """A trained assistant's log, with the keys of a teacher's."""
+    curve = [asdict(epoch) for rung in store.ledger.rungs(course.training) for epoch in rung.curve]
+    return {
+        "recipe": asdict(course.recipe),
+        "data": store.data.digest,
+        "parameters": course.architecture.cost().parameters,
+        "validation_accuracy": curve[-1]["validation_accuracy"],
+        "test_accuracy": store.ledger.test_accuracy(course.training),
+        "curve": curve,
+    }

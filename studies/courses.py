@@ -1,0 +1,55 @@
+"""Courses: trainings from the first weights to the reading of the test split, of assistants and of students."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kd.data import DataSet
+from kd.recipe import Recipe
+from kd.views import ViewSource, assistant_views, view_source
+from space.architecture import Architecture
+from studies.config import Config
+from studies.directory import RunDirectory
+from studies.ledger import Training
+from studies.shipped import find
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """Who learns by which recipe from which views; `training` is its ledger key, `weights` the file it ends in."""
+
+    name: str
+    architecture: Architecture
+    recipe: Recipe
+    views: ViewSource
+    training: Training
+    weights: Path
+
+
+def chain(directory: RunDirectory, config: Config, data: DataSet) -> tuple[tuple[Course, ...], ViewSource, ViewSource]:
+    """The courses of a study's assistants, and the views its students then learn from in search and retraining.
+
+    The teacher teaches the first assistant, that one the next, the last the students (Mirzadeh et al. 2020, section 3).
+    An assistant's file is named after all that determines it, so nothing has to be trained before all is named.
+
+    Raises:
+        InputError: for an unknown architecture, and for what `view_source` refuses.
+    """
+    recipe, seed = config.assistants.recipe, config.assistants.seed
+    taught = partial(view_source, directory.cache.resolve(), data, config.teacher)
+    courses: list[Course] = []
+    for name in config.assistants.architectures:
+        architecture, views = find(name), taught(recipe.augmentation)
+        training = Training(architecture=architecture.digest, recipe=recipe.digest, views=views.folder.name, seed=seed)
+        course = Course(
+            name=f"assistant {Path(name).stem}",
+            architecture=architecture,
+            recipe=recipe,
+            views=views,
+            training=training,
+            weights=directory.assistants.resolve() / training.name / "assistant.safetensors",
+        )
+        courses.append(course)
+        taught = partial(assistant_views, views, course.weights)
+    augmentation, with_validation = config.recipe.augmentation, config.retrain.with_validation
+    return tuple(courses), taught(augmentation), taught(augmentation, with_validation=with_validation)
