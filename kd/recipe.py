@@ -3,12 +3,14 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from kd.augment import STILL, Augmentation
+from space.families import Trial
 
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -16,6 +18,18 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Policy = Annotated[Augmentation, BeforeValidator(lambda given: asdict(STILL) if given == "none" else given)]
 Loss = Literal["hard", "kl", "mse", "dkd", "dist"]
 FeatureLoss = Literal["none", "hint", "attention", "similarity"]
+PREFIX = "recipe."
+"""What the names of a trial's parameters start with that are not the architecture's."""
+
+
+def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] >= bounds[1]:
+        raise ValueError(f"a range must rise, not go from {bounds[0]} to {bounds[1]}")
+    return bounds
+
+
+Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_rising)]
+ShareRange = Annotated[tuple[Share, Share], AfterValidator(_rising)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,3 +95,29 @@ class Recipe:
             return self.learning_rate
         progress = min(1.0, (epoch - self.warmup) / max(1e-9, self.epochs - self.warmup))
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeDomain:
+    """What of a recipe is drawn together with every student: choices of `loss`, ranges of numbers.
+
+    `temperature` and `learning_rate` are drawn evenly in their logarithm. What is left out is not drawn.
+    """
+
+    loss: tuple[Loss, ...] = ()
+    temperature: Range | None = None
+    hard_weight: ShareRange | None = None
+    learning_rate: Range | None = None
+
+    def draw(self, trial: Trial) -> None:
+        """Ask a trial for all there is to draw, as `recipe.NAME`."""
+        if self.loss:
+            trial.suggest_categorical(f"{PREFIX}loss", self.loss)
+        for name in ("temperature", "hard_weight", "learning_rate"):
+            if bounds := getattr(self, name):
+                trial.suggest_float(f"{PREFIX}{name}", *bounds, log=name != "hard_weight")
+
+
+def drawn(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a recipe among a trial's parameters, to be put in its place with `dataclasses.replace`."""
+    return {name.removeprefix(PREFIX): value for name, value in params.items() if name.startswith(PREFIX)}

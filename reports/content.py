@@ -60,6 +60,11 @@ class Content:
         return tuple(trial for trial in self.trials if trial.trained)
 
     @property
+    def searches_recipe(self) -> bool:
+        """Whether parts of the recipe were drawn."""
+        return any(trial.recipe for trial in self.trials)
+
+    @property
     def families(self) -> tuple[Family, ...]:
         """Families with a trained trial."""
         trained = {trial.architecture.family for trial in self.trained}

@@ -3,7 +3,7 @@
 import math
 
 from space.blocks.block import Cost, Shape
-from studies.records import StudentRecord
+from studies.records import StudentRecord, TrialRecord
 
 
 def percent(share: float | None) -> str:
@@ -32,6 +32,12 @@ def costs(cost: Cost) -> str:
         f"{count(cost.parameters)} parameters ({count(cost.deployed_parameters)} deployed), {count(cost.macs)} MACs, "
         f"{count(cost.memory_bytes)} B memory, {count(cost.int8_bytes)} B int8"
     )
+
+
+def recipe(trial: TrialRecord) -> str:
+    """Write what was drawn of a trial's recipe."""
+    parts = (f"{value:.3g}" if isinstance(value, float) else str(value) for value in trial.recipe.values())
+    return ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in zip(trial.recipe, parts, strict=True))
 
 
 def mean_test(student: StudentRecord) -> str:

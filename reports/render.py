@@ -26,6 +26,7 @@ def render(template: str, **values: object) -> str:
         "command": formats.command,
         "dimensions": formats.dimensions,
         "duration": formats.duration,
+        "recipe": formats.recipe,
         "mean_test": formats.mean_test,
         "layers": layers,
     }

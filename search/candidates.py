@@ -102,6 +102,7 @@ def _suggest(store: Store, trial: Trial, note: Note) -> Candidate | None:
     """Complete a trial's suggestion; None when it is over budget or known, which the study is then told."""
     budget = store.config.budget
     architecture = suggest(trial, store.config.space, store.data.shape, store.data.classes)
+    store.config.search.recipe.draw(trial)
     for name, violation in budget.violations(architecture).items():
         if name not in trial.constraints:
             trial.set_constraint(name, violation)

@@ -89,7 +89,7 @@ def _submit(store: Store, engine: Engine, candidate: Candidate, device: str) -> 
     settings = store.config
     stop = settings.search.rungs[candidate.rung]
     start, state = state_before(store, training_of(store, candidate), stop)
-    recipe, seed = settings.recipe, settings.search.seed
+    recipe, seed = store.recipe(candidate.architecture.digest), settings.search.seed
     engine.submit(candidate, train_rung, candidate.architecture, recipe, seed, start, stop, state, store.views, device)
 
 

@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
+from kd.recipe import PREFIX
 from space.domain import Domain, mutate, suggest
 
 NEAR = 8
@@ -17,6 +18,9 @@ NEAR = 8
 
 ENTRANTS = 3
 """Trials in a tournament: fewer leave more to chance, so that the near-front has children too."""
+
+HEREDITY = 0.8
+"""Probability that a child takes over a part of its parent's recipe."""
 
 
 class EvolutionSampler(BaseSampler):
@@ -44,7 +48,10 @@ class EvolutionSampler(BaseSampler):
         self._child, _ = mutate(parent.params, *self._space, self._generator)
         asked = FixedTrial(self._child)
         suggest(asked, *self._space)
-        return asked.distributions
+        recipe = [name for name in parent.params if name.startswith(PREFIX)]
+        kept = [name for name in recipe if self._generator.random() < HEREDITY]
+        self._child |= {name: parent.params[name] for name in kept}
+        return asked.distributions | {name: parent.distributions[name] for name in kept}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

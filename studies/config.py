@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 
 from kd.augment import default_policy
 from kd.data import DataSource
-from kd.recipe import Recipe
+from kd.recipe import Recipe, RecipeDomain
 from kd.teacher_source import TeacherSource
 from space.budget import Budget
 from space.domain import Domain, size_range
@@ -31,7 +31,8 @@ class Search:
     stops at each of `rungs` (epochs, fractions allowed); it is weak there when at least `peers` others with at most
     `slack` times its parameters did at least as well. A student whose validation accuracy (share) ends below `floor` is
     no use: the sampler takes it for infeasible and the front leaves it out. The first `startup` suggestions are random,
-    the families taking turns; `sampler` makes the others.
+    the families taking turns; `sampler` makes the others. `recipe` is drawn with every architecture and also used to
+    retrain it; an architecture is tried with one recipe only.
     """
 
     trials: Natural = 40
@@ -42,6 +43,7 @@ class Search:
     slack: Annotated[float, Field(ge=1)] = 1.1
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
     seed: Annotated[int, Field(ge=0)] = 0
+    recipe: RecipeDomain = RecipeDomain()
     sampler: Literal["tpe", "evolution", "random"] = "tpe"
 
 

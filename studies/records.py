@@ -2,13 +2,14 @@
 
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import optuna
 import pandas as pd
 
+from kd.recipe import PREFIX, drawn
 from kd.train import Epoch
 from space.architecture import Architecture, from_json
 from space.blocks.block import Cost
@@ -21,7 +22,11 @@ OUTCOMES: tuple[Outcome, ...] = ("complete", "pruned", "duplicate", "rejected", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """One trial. `accuracy` and `loss` (nats) are on the validation split after `epochs`; None if never trained."""
+    """One trial.
+
+    `accuracy` and `loss` (nats) are on the validation split after `epochs`; None if never trained. `recipe` is what was
+    drawn of it.
+    """
 
     number: int
     outcome: Outcome
@@ -33,6 +38,7 @@ class TrialRecord:
     loss: float | None
     seconds: float
     curve: tuple[Epoch, ...]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def trained(self) -> bool:
@@ -220,6 +226,7 @@ def frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
             "validation_accuracy": r.accuracy,
             "validation_loss": r.loss,
             "seconds": r.seconds,
+            **{f"{PREFIX}{name}": value for name, value in r.recipe.items()},
         }
         for r in records
     ]
@@ -246,4 +253,5 @@ def _trial_record(store: Store, trial: optuna.trial.FrozenTrial) -> TrialRecord:
         loss=curve[-1].validation_loss if curve else None,
         seconds=sum(rung.seconds for rung in rungs),
         curve=curve,
+        recipe=drawn(trial.params),
     )

@@ -4,12 +4,13 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import optuna
 
 from kd.data import DataSet, load
 from kd.files import write_whole
+from kd.recipe import Recipe, RecipeDomain, drawn
 from kd.views import ViewSource
 from space.architecture import Architecture
 from space.errors import InputError
@@ -40,17 +41,26 @@ class Store:
 
     def training(self, architecture: str, seed: int | None = None) -> Training:
         """Ledger key of an architecture (digest): of its retraining with `seed`, without one of its search."""
-        recipe, views = self.config.retrain.recipe, self.retrain_views
+        recipe, views = self.recipe(architecture, retraining=seed is not None), self.retrain_views
         if seed is None:
-            recipe, views, seed = self.config.recipe, self.views, self.config.search.seed
+            views, seed = self.views, self.config.search.seed
         return Training(architecture=architecture, recipe=recipe.digest, views=views.folder.name, seed=seed)
+
+    def recipe(self, architecture: str, retraining: bool = False) -> Recipe:
+        """Recipe of an architecture (digest), with what was drawn for its first trial."""
+        recipe = self.config.retrain.recipe if retraining else self.config.recipe
+        if self.config.search.recipe == RecipeDomain():
+            return recipe
+        trials = self.study.get_trials(deepcopy=False)
+        params = next((t.params for t in trials if t.user_attrs.get("digest") == architecture), {})
+        return replace(recipe, **drawn(params))
 
     def course(self, architecture: Architecture, seed: int) -> Course:
         """Retraining of a student with `seed`."""
         return Course(
             name=f"student {architecture.digest} seed {seed}",
             architecture=architecture,
-            recipe=self.config.retrain.recipe,
+            recipe=self.recipe(architecture.digest, retraining=True),
             views=self.retrain_views,
             training=self.training(architecture.digest, seed),
             weights=self.directory.student(architecture.digest) / f"seed-{seed}.safetensors",

@@ -1,20 +1,40 @@
 """Long measurements in small parts: finished ones are kept in a CSV file, a later call goes on with the rest."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
+from kd.recipe import Recipe
+from kd.views import ViewSource, make_view, missing
 from search.engine import Engine
 
 Row = dict[str, Any]
 
 
+def gathered(jobs: Mapping[str, tuple[Any, ...]], function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Run `function` with the arguments of every job, one process a core; names and results as they end."""
+    waiting, console = deque(jobs), Console()
+    if not waiting:
+        return
+    with Engine() as engine:
+        while waiting or engine.tickets:
+            while waiting and engine.free > 0:
+                name = waiting.popleft()
+                engine.submit(name, function, *jobs[name])
+            for ticket, result in engine.finished(1.0):
+                if isinstance(result, Exception):
+                    raise result
+                yield str(ticket), result
+                left = len(waiting) + len(engine.tickets)
+                console.print(f"{len(jobs) - left} of {len(jobs)}: {ticket}", highlight=False)
+
+
 def filled(path: Path, jobs: Mapping[str, tuple[Any, ...]], measure: Callable[..., list[Row]]) -> pd.DataFrame:
-    """The rows of all jobs; those that the file lacks are measured, one process a core, and appended as they end.
+    """The rows of all jobs; those that the file lacks are measured and appended as they end.
 
     Args:
         path: the CSV file; its column "job" names the job of a row.
@@ -22,21 +42,15 @@ def filled(path: Path, jobs: Mapping[str, tuple[Any, ...]], measure: Callable[..
         measure: runs on a worker and gives the rows of a job.
     """
     known = set(pd.read_csv(path)["job"]) if path.is_file() else set()
-    waiting = deque(name for name in jobs if name not in known)
-    console, total = Console(), len(waiting)
-    if waiting:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with Engine() as engine:
-            while waiting or engine.tickets:
-                while waiting and engine.free > 0:
-                    name = waiting.popleft()
-                    engine.submit(name, measure, *jobs[name])
-                for ticket, result in engine.finished(1.0):
-                    if isinstance(result, Exception):
-                        raise result
-                    rows = pd.DataFrame([{"job": ticket, **row} for row in result])
-                    rows.to_csv(path, mode="a", header=not path.is_file(), index=False)
-                    left = len(waiting) + len(engine.tickets)
-                    console.print(f"{total - left} of {total}: {ticket}", highlight=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for name, result in gathered({name: job for name, job in jobs.items() if name not in known}, measure):
+        rows = pd.DataFrame([{"job": name, **row} for row in result])
+        rows.to_csv(path, mode="a", header=not path.is_file(), index=False)
     table = pd.read_csv(path)
     return table[table["job"].isin(list(jobs))]
+
+
+def make_views(uses: Iterable[tuple[ViewSource, Recipe]]) -> None:
+    """Write the views that recipes need and that are missing."""
+    lacking = dict.fromkeys(view for views, recipe in uses for view in missing(views, recipe))
+    list(gathered({f"view {views.view(index)}": (views, index, "cpu") for views, index in lacking}, make_view))

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from grid import Row, filled
+from grid import Row, filled, make_views
 from rich.console import Console
 from rich.table import Table
 from schedulefree import AdamWScheduleFree
@@ -33,8 +33,7 @@ from kd.data import DataSource, load
 from kd.recipe import Recipe
 from kd.teacher_source import TeacherSource
 from kd.train import CALIBRATION, evaluate, normalise, train_rung, train_stretch
-from kd.views import ViewSource, make_view, missing, open_view, view_source
-from search.engine import Engine
+from kd.views import ViewSource, open_view, view_source
 from space.architecture import FAMILIES, Architecture
 from space.budget import Budget
 from space.domain import Domain, RandomTrial, suggest
@@ -152,11 +151,7 @@ def made_views() -> ViewSource:
     """The views of MNIST under `runs`, made if they are missing."""
     data = load(DataSource())
     source = view_source(CACHE.resolve(), data, TeacherSource(), RECIPE.augmentation)
-    with Engine() as engine:
-        for family, index in missing(source, RECIPE):
-            engine.submit(index, make_view, family, index, "cpu")
-        while engine.tickets:
-            engine.finished(1.0)
+    make_views([(source, RECIPE)])
     return source
 
 

@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 
 import pytest
@@ -5,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd.augment import Augmentation
-from kd.recipe import Recipe
+from kd.recipe import Recipe, RecipeDomain, drawn
+from space.domain import RandomTrial
 
 COSINE = Recipe(schedule="cosine", epochs=10, warmup=2.0, learning_rate=0.1)
 
@@ -54,3 +56,24 @@ def test_every_setting_has_a_digest_of_its_own() -> None:
     ]
     assert len({recipe.digest for recipe in recipes}) == len(recipes)
     assert Recipe().digest == Recipe().digest == Recipe(feature_weight=2).digest
+
+
+def test_parts_of_a_recipe_are_drawn_and_put_in_its_place() -> None:
+    domain = RecipeDomain(loss=("kl", "dkd"), temperature=(1, 8), hard_weight=(0, 0.5), learning_rate=(1e-3, 1e-1))
+    drawn_ones = []
+    for seed in range(200):
+        trial = RandomTrial(random.Random(seed))
+        domain.draw(trial)
+        drawn_ones.append(replace(Recipe(batch=32), **drawn({**trial.params, "size": 500.0})))
+    assert {recipe.loss for recipe in drawn_ones} == {"kl", "dkd"}
+    assert {recipe.batch for recipe in drawn_ones} == {32}
+    # even in the logarithm: half of the rates lie below the geometric mean
+    assert 70 < sum(recipe.learning_rate < 1e-2 for recipe in drawn_ones) < 130
+    assert 70 < sum(recipe.hard_weight < 0.25 for recipe in drawn_ones) < 130
+    assert all(1 <= recipe.temperature <= 8 for recipe in drawn_ones)
+
+
+def test_nothing_is_drawn_unless_asked_for() -> None:
+    trial = RandomTrial(random.Random(0))
+    RecipeDomain().draw(trial)
+    assert trial.params == {}

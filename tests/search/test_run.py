@@ -29,6 +29,10 @@ rungs = [0.5, 1, 2]
 startup = 3
 peers = 1
 
+[search.recipe]
+loss = ["kl", "mse"]
+temperature = [1, 8]
+
 [recipe]
 batch = 64
 views = 1
@@ -129,6 +133,8 @@ def test_a_study_leaves_everything_it_promises(undisturbed: Path) -> None:
     assert {state for _, state in found["states"]} <= {"COMPLETE", "PRUNED"}
     outcome = [json.loads(value) for _, key, value in found["attributes"] if key == "outcome"]
     assert sum(o in ("complete", "pruned") for o in outcome) == 6
+    assert len({recipe for _, recipe, *_ in found["rungs"]}) >= 6  # drawn with every student
+    assert "loss mse, temperature" in (study / "report" / "report.md").read_text()
     students = list((study / "students").iterdir())
     assert students
     for student in students:

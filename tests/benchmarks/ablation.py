@@ -1,0 +1,189 @@
+"""What distillation gives small students: python tests/benchmarks/ablation.py DATA [EPOCHS ...]
+
+Plain convolutional students of about 1,000, 4,000 and 9,500 parameters are trained on `DATA` (mnist or fashion-mnist)
+in many ways, `SEEDS` seeds each, for 20 epochs; and in the default way for other numbers of `EPOCHS`. The teacher of mnist
+is the shipped one and further members of its ensemble are `teachers/mnist-N.safetensors`; of other data all are in
+
+Results are kept in `reports/evidence/ablation-DATA.csv`, so a call goes on where the last one stopped. Printed is a
+Markdown table of test accuracies (per cent, mean ± sd), the test split read once a seed, after the last epoch.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from grid import Row, filled, gathered, make_views
+
+from kd.augment import STILL, default_policy
+from kd.checkpoint import averaged_weights
+from kd.data import SHIPPED, DataSet, DataSource, load, load_once
+from kd.recipe import Recipe
+from kd.student_file import save_student
+from kd.teacher_source import TeacherSource
+from kd.train import evaluate, train_rung
+from kd.views import ViewSource, view_source
+from space.architecture import Architecture
+from space.blocks.convolution import Convolution, GlobalAverage, Pool
+from space.student import build
+from studies.shipped import find
+
+SEEDS = 3
+EPOCHS = 20
+CACHE = Path("runs/.views")
+RECIPE = Recipe(schedule="cosine", epochs=EPOCHS, warmup=1.0, batch=128, views=8)
+STAGE = "features.11"
+"""The teacher's last convolution of 64 channels, maps of 7×7."""
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "kl": {},
+    "hard labels": {"loss": "hard"},
+    "hard labels, smoothed": {"loss": "hard", "label_smoothing": 0.1},
+    "kl, T = 1": {"temperature": 1.0},
+    "kl, T = 4": {"temperature": 4.0},
+    "kl, 0.1 hard labels": {"hard_weight": 0.1},
+    "kl, 0.5 hard labels": {"hard_weight": 0.5},
+    "kl, standardised": {"standardise": True},
+    "mse": {"loss": "mse"},
+    "dkd": {"loss": "dkd"},
+    "dist": {"loss": "dist"},
+    "kl + hint": {"feature_loss": "hint"},
+    "kl + attention": {"feature_loss": "attention"},
+    "kl + similarity": {"feature_loss": "similarity", "feature_weight": 100.0},
+    "kl, fading augmentation": {"fade": 0.3},
+    "kl, assistant": {},
+    "kl, ensemble": {},
+    "kl, no augmentation": {"augmentation": STILL},
+    "hard labels, no augmentation": {"augmentation": STILL, "loss": "hard"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One training: a student of a size, a way to train it, a seed."""
+
+    student: Architecture
+    way: str
+    recipe: Recipe
+    views: ViewSource
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.student.digest} {self.way}, {self.recipe.epochs} epochs, seed {self.seed}"
+
+
+def students() -> list[Architecture]:
+    """About 1,000, 4,000 and 9,500 parameters."""
+    wide = (
+        Convolution(width=8, kernel=5, stride=2),
+        Convolution(width=16),
+        Pool(),
+        Convolution(width=24),
+        Convolution(width=20),
+        GlobalAverage(),
+    )
+    narrow = (
+        Convolution(width=8, kernel=5, stride=2),
+        Convolution(width=12),
+        Pool(),
+        Convolution(width=12),
+        Convolution(width=12),
+        GlobalAverage(),
+    )
+    plain = [Architecture(family="cnn", shape=(1, 28, 28), classes=10, blocks=blocks) for blocks in (narrow, wide)]
+    return [find("flat-cnn-1k"), *plain]
+
+
+def measure(run: Run) -> list[Row]:
+    """Train a student and read the test split."""
+    result = train_rung(run.student, run.recipe, run.seed, 0, run.recipe.epochs, None, run.views)
+    if result.failure:
+        raise RuntimeError(f"{run.name}: {result.failure}")
+    data, model = load_once(run.views.data), build(run.student)
+    model.load_state_dict(averaged_weights(result.checkpoint))
+    test, _ = evaluate(model, data.test, data, torch.device("cpu"))
+    facts = {
+        "parameters": run.student.cost().parameters,
+        "way": run.way,
+        "epochs": run.recipe.epochs,
+        "seed": run.seed,
+        "validation": result.curve[-1].validation_accuracy,
+        "validation_loss": result.curve[-1].validation_loss,
+        "test": test,
+        "seconds": round(result.seconds, 1),
+    }
+    return [facts]
+
+
+def taught(path: Path, recipe: Recipe, views: ViewSource) -> None:
+    """Train the assistant and write its file."""
+    assistant = find("wide-cnn")
+    result = train_rung(assistant, recipe, 0, 0, recipe.epochs, None, views)
+    save_student(path, averaged_weights(result.checkpoint), assistant, load(views.data))
+
+
+def teachers(data: DataSet) -> tuple[str, tuple[str, ...]]:
+    """The single teacher, and the ensemble's members."""
+    members = tuple(sorted(map(str, Path("teachers").glob(f"{data.name}-[0-9].safetensors"))))
+    if data.name in SHIPPED:
+        return data.name, (data.name, *members)
+    return members[0], members
+
+
+def runs(data: DataSet, epochs: list[int]) -> Iterator[Run]:
+    """All trainings, those of a way together."""
+    policy = default_policy(data.name)
+    single, ensemble = teachers(data)
+    cache = CACHE.resolve()
+
+    def views(recipe: Recipe, **teacher: Any) -> ViewSource:
+        return view_source(cache, data, TeacherSource(**({"models": (single,)} | teacher)), recipe.augmentation)
+
+    recipe = replace(RECIPE, augmentation=policy)
+    assistant = Path(f"runs/.ablation/{data.name}-wide-cnn.safetensors").resolve()
+    if not assistant.is_file():
+        assistant.parent.mkdir(parents=True, exist_ok=True)
+        make_views([(views(recipe), recipe)])
+        list(gathered({assistant.stem: (assistant, replace(recipe, epochs=40), views(recipe))}, taught))
+    for way, changes in RECIPES.items():
+        changed = replace(recipe, **changes)
+        teacher: dict[str, Any] = {}
+        if changed.feature_loss != "none":
+            teacher = {"stage": STAGE}
+        elif way == "kl, ensemble":
+            teacher = {"models": ensemble}
+        elif way == "kl, assistant":
+            teacher = {"models": (str(assistant),)}
+        source = views(changed, **teacher)
+        lengths = [EPOCHS, *epochs] if way == "kl" else [EPOCHS]
+        for length in lengths:
+            for student in students():
+                for seed in range(SEEDS):
+                    trained = replace(changed, epochs=length)
+                    yield Run(student=student, way=way, recipe=trained, views=source, seed=seed)
+
+
+def table(results: pd.DataFrame, column: str) -> str:
+    """Markdown: a row a way and length, a column a size, per cent."""
+    share = results.assign(share=100 * results[column]).groupby(["way", "epochs", "parameters"], sort=False)["share"]
+    cells = share.agg(lambda x: f"{x.mean():.2f} ± {x.std():.2f}").unstack()
+    lines = [["way", "epochs", *(f"{size:,} parameters" for size in cells.columns)], ["---"] * (2 + len(cells.columns))]
+    lines += [[way, str(epochs), *row] for (way, epochs), row in zip(cells.index, cells.to_numpy(), strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    data = load(DataSource(name=sys.argv[1]))
+    planned = list(runs(data, [int(epochs) for epochs in sys.argv[2:]]))
+    make_views((run.views, run.recipe) for run in planned)
+    results = filled(Path(f"reports/evidence/ablation-{data.name}.csv"), {run.name: (run,) for run in planned}, measure)
+    for column in ("test", "validation"):
+        print(f"{column} accuracy, {results['seed'].nunique()} seeds\n\n{table(results, column)}\n")
+
+
+if __name__ == "__main__":
+    main()
