@@ -1,8 +1,9 @@
 """What distillation gives small students: python tests/benchmarks/ablation.py DATA [EPOCHS ...]
 
 Plain convolutional students of about 1,000, 4,000 and 9,500 parameters are trained on `DATA` (mnist or fashion-mnist)
-in many ways, `SEEDS` seeds each, for 20 epochs; and in the default way for other numbers of `EPOCHS`. The teacher of mnist
-is the shipped one and further members of its ensemble are `teachers/mnist-N.safetensors`; of other data all are in
+in many ways, `SEEDS` seeds each, for 20 epochs; and in the default way for other numbers of `EPOCHS`. The teacher of
+mnist is the shipped one, further members of its ensemble are `teachers/mnist-N.safetensors`; of other data all are
+`teachers/DATA-N.safetensors` (`wunderkind teach DATA --members 3`), the first being the single teacher.
 
 Results are kept in `reports/evidence/ablation-DATA.csv`, so a call goes on where the last one stopped. Printed is a
 Markdown table of test accuracies (per cent, mean ± sd), the test split read once a seed, after the last epoch.
