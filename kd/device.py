@@ -2,7 +2,7 @@
 
 import torch
 
-from space.errors import InputError
+from space.errors import InputError, first_line
 
 
 def pick(name: str) -> str:
@@ -12,6 +12,5 @@ def pick(name: str) -> str:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device '{name}' cannot be used ({reason}): use auto, cpu or cuda") from error
+        raise InputError(f"device '{name}' cannot be used ({first_line(error)}): use auto, cpu or cuda") from error
     return name

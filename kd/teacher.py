@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from kd.augment import Augmentation
 from kd.data import ASSETS, DataSet, Split, per_channel, stored_statistic, values
 from kd.files import write_whole
-from space.errors import InputError
+from space.errors import InputError, first_line
 
 HALVING = (1, 3, 5, 0, 2, 4)
 """Layers of stride 2: the first two of these, and one more each time that a side beyond 32 doubles."""
@@ -160,8 +160,9 @@ def load(path: Path, device: torch.device) -> Teacher:
         counters = {n: t for n, t in teacher.state_dict().items() if not t.is_floating_point()}
         teacher.load_state_dict(tensors | counters)
     except (OSError, KeyError, AttributeError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"cannot read a teacher from {path} ({reason}): make one with wunderkind teach") from error
+        raise InputError(
+            f"cannot read a teacher from {path} ({first_line(error)}): make one with wunderkind teach"
+        ) from error
     return teacher.to(device).to(memory_format=torch.channels_last).eval()
 
 

@@ -11,12 +11,13 @@ import torch
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
+from kd.answers import open_teacher
 from kd.augment import augmented
 from kd.checkpoint import averaged_weights, pack, unpack
 from kd.data import DataSet, DataSource, load_once, values
 from kd.files import write_whole
 from kd.teacher import Teacher, TeacherRecipe, accuracy, check_origin, origin, save
-from kd.teacher_source import TeacherSource, open_teacher
+from kd.teacher_source import TeacherSource
 from space.errors import InputError
 
 Curve = list[dict[str, float]]

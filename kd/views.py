@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kd.answers import open_teacher
 from kd.augment import STILL, Augmentation, augmented
 from kd.data import DataSet, DataSource, load, values
 from kd.mixing import mix
 from kd.recipe import Recipe
-from kd.teacher_source import TeacherSource, open_teacher
+from kd.teacher_source import TeacherSource
 from space.errors import InputError
 
 FORMAT = 2

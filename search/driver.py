@@ -15,7 +15,7 @@ from search.candidates import Candidate, Note, conclude, interrupted, is_startin
 from search.engine import Engine
 from search.pruning import Standing, is_weak
 from search.rungs import finished_rung, record_rung, state_before
-from space.errors import InputError
+from space.errors import InputError, first_line
 from studies.ledger import Rung
 from studies.records import chosen, trial_records
 from studies.store import Store
@@ -69,8 +69,8 @@ def search(store: Store, engine: Engine, device: str, note: Note, tick: Callable
                 _decide(store, ticket, rung, standings, waiting, note)
                 continue
             failures += 1
-            reason = result.failure if isinstance(result, RungResult) else f"{type(result).__name__}: {result}"
-            reason = str(reason).splitlines()[0][:200]
+            said = result.failure if isinstance(result, RungResult) else f"{type(result).__name__}: {result}"
+            reason = first_line(said)
             conclude(store, ticket, "failed", reason)
             note(f"trial {ticket.trial.number} failed: {reason}")
             if failures >= FAILURES:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from rich.console import Console
 
+from kd.answers import open_teacher
 from kd.data import DataSet, load
-from kd.teacher_source import open_teacher
 from reports.dashboard import feed
 from reports.page import write_report
 from reports.summary import status

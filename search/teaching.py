@@ -14,7 +14,7 @@ from kd.files import write_whole
 from kd.teacher import TeacherRecipe
 from kd.teaching import accuracies, curve_of, finish, is_finished, teach_epoch
 from search.engine import Engine
-from space.errors import InputError
+from space.errors import InputError, first_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def _teach(members: Sequence[Member], data: DataSet, device: str, note: Callable
                 if isinstance(result, InputError):
                     raise result
                 if isinstance(result, Exception):
-                    reason = str(result).splitlines()[0][:200]
+                    reason = first_line(result)
                     raise InputError(f"teaching {ticket.path} failed ({reason}): if memory was short, lower --batch")
                 note(f"{ticket.path.stem}  " + "  ".join(f"{key} {value:.4g}" for key, value in result[-1].items()))
                 done[ticket] = len(result)

@@ -14,9 +14,10 @@ from torch import nn
 from torch.nn import functional
 
 from kd import teacher as teachers
+from kd.answers import open_teacher
 from kd.data import DataSet, DataSource, load, per_channel
 from kd.student_file import load_student, save_student
-from kd.teacher_source import TeacherSource, open_teacher
+from kd.teacher_source import TeacherSource
 from space.architecture import Architecture
 from space.blocks.convolution import Convolution, GlobalAverage
 from space.errors import InputError

@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from kd.answers import open_teacher
 from kd.augment import Augmentation
 from kd.data import DataSet, DataSource, load
 from kd.teacher import Teacher, TeacherRecipe, accuracy
 from kd.teacher import load as load_teacher
-from kd.teacher_source import TeacherSource, open_teacher
+from kd.teacher_source import TeacherSource
 from kd.teaching import Curve, accuracies, checkpoint_of, curve_of, finish, is_finished, teach_epoch
 from space.errors import InputError
 

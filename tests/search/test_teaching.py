@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from kd.answers import open_teacher
 from kd.data import DataSet, DataSource, load
 from kd.teacher import accuracy
-from kd.teacher_source import TeacherSource, open_teacher
+from kd.teacher_source import TeacherSource
 
 
 @pytest.fixture(scope="module")
