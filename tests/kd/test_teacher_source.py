@@ -286,7 +286,7 @@ def test_files_of_logits_that_cannot_be_read(data: DataSet, tmp_path: Path) -> N
     np.savez(path, answers=np.zeros(3))
     for content in (path.read_bytes(), path.read_bytes()[:-30], b"", b"logits"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"cannot read logits from .* or as logits with"):
+        with pytest.raises(InputError, match=r"cannot read logits from .* numpy.savez with the name logits"):
             ask(TeacherSource(models=(str(path),)), data)
     np.save(tmp_path / "logits.npy", given_logits(data))
     with pytest.raises(InputError, match="a file of logits answers alone"):
