@@ -17,6 +17,7 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Policy = Annotated[Augmentation, BeforeValidator(lambda given: asdict(STILL) if given == "none" else given)]
 Loss = Literal["hard", "kl", "mse", "dkd", "dist"]
+Optimizer = Literal["adamw", "muon"]
 FeatureLoss = Literal["none", "hint", "attention", "similarity"]
 PREFIX = "recipe."
 """What the names of a trial's parameters start with that are not the architecture's."""
@@ -40,10 +41,10 @@ class Recipe:
     `standardise` normalises logits first, `dkd_alpha` and `dkd_beta` weigh the two parts of "dkd". A `feature_loss` of
     `kd.features` is added, times `feature_weight`; it needs a teacher's stage. `epochs` is the length of a "cosine"
     schedule; on a "constant" one training may stop anywhere, which is what rungs need. The first `warmup` epochs raise
-    the rate linearly. Of `epochs` the last share `fade` (rounded to whole epochs) sees milder augmentation, of half the
-    strength, and the last `clean_epochs` see unaugmented images. `views` augmented passes are prepared and used in
-    turn, and up to as many milder ones. `ema` is the ceiling of the decay of the averaged weights, which are the ones
-    evaluated and kept. `augmentation` may be written as "none".
+    the rate linearly; `optimizer` is one of `kd.optimizer`. Of `epochs` the last share `fade` (rounded to whole epochs)
+    sees milder augmentation, of half the strength, and the last `clean_epochs` see unaugmented images. `views`
+    augmented passes are prepared and used in turn, and up to as many milder ones. `ema` is the ceiling of the decay of
+    the averaged weights, which are the ones evaluated and kept. `augmentation` may be written as "none".
     """
 
     loss: Loss = "kl"
@@ -58,7 +59,8 @@ class Recipe:
     schedule: Literal["constant", "cosine"] = "constant"
     epochs: PositiveInt = 9
     warmup: Annotated[float, Field(ge=0)] = 0.3
-    learning_rate: PositiveFloat = 1e-2
+    optimizer: Optimizer = "muon"
+    learning_rate: PositiveFloat = 2e-2
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     batch: PositiveInt = 256
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
@@ -73,6 +75,8 @@ class Recipe:
         settings = asdict(self) | {"augmentation": self.augmentation.settings()}
         if not self.fade:  # what came later changes no digest of a recipe without it
             del settings["fade"]
+        if self.optimizer == "adamw":
+            del settings["optimizer"]
         if self.feature_loss == "none":
             del settings["feature_loss"], settings["feature_weight"]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

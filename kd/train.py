@@ -16,6 +16,7 @@ from kd import checkpoint as checkpoints
 from kd import loss as losses
 from kd.data import DataSet, Split, load_once, per_channel
 from kd.features import Guide
+from kd.optimizer import optimizer_of
 from kd.recipe import Recipe
 from kd.views import View, ViewSource, open_view, view_of
 from space.architecture import Architecture
@@ -88,8 +89,7 @@ def train_rung(
         if recipe.feature_loss != "none":
             maps = open_view(*view_of(source, recipe, 0)).features
             guide = Guide(model, architecture, recipe.feature_loss, maps).to(place)
-    trained = [*model.parameters(), *(guide.parameters() if guide is not None else ())]
-    optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, foreach=True)
+    optimizer = optimizer_of(recipe, model, guide.parameters() if guide is not None else ())
     if checkpoint is not None:
         checkpoints.unpack(checkpoint, model, averaged, optimizer, guide=guide)
     curve: list[Epoch] = []

@@ -58,7 +58,7 @@ class Retrain:
     points: Annotated[int, Field(ge=0)] = 5
     seeds: Natural = 3
     with_validation: bool = False
-    recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=2.0, learning_rate=1e-2)
+    recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

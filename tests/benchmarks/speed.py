@@ -25,7 +25,7 @@ from kd import loss as losses
 from kd import teacher as teachers
 from kd.augment import Augmentation
 from kd.data import DataSet, DataSource, load, per_channel
-from kd.recipe import Recipe
+from kd.recipe import Loss, Recipe
 from kd.teacher_source import TeacherSource
 from kd.train import train_rung
 from kd.views import ViewSource, make_view, view_source
@@ -34,6 +34,7 @@ from space.architecture import Architecture
 from space.student import build
 
 RECIPE = Recipe(views=1)
+LOSSES: tuple[Loss, Loss] = ("kl", "hard")
 BY_HAND = 7_680
 """Images that the loop by hand is timed over."""
 
@@ -96,15 +97,14 @@ def ours(architecture: Architecture, engine: Engine, views: ViewSource, images: 
     return images * epochs * engine.slots / (time.perf_counter() - started)
 
 
-def teacher_cost(architecture: Architecture, views: ViewSource, repeats: int = 3) -> float:
-    """Median over pairs of the time of a distilled rung over that of the same rung on hard labels."""
+def teacher_cost(architecture: Architecture, views: ViewSource, epochs: float, repeats: int = 9) -> float:
+    """Median over pairs of the time of a distilled rung of some epochs over that of the same rung on hard labels."""
     ratios = []
-    for _ in range(repeats):
-        seconds = []
-        for loss in ("kl", "hard"):
-            recipe = Recipe(views=1, loss=loss)
-            seconds.append(train_rung(architecture, recipe, 0, 0, 0.2, None, views).seconds)
-        ratios.append(seconds[0] / seconds[1])
+    for repeat in range(repeats):
+        seconds = {}
+        for loss in LOSSES if repeat % 2 else reversed(LOSSES):
+            seconds[loss] = train_rung(architecture, Recipe(views=1, loss=loss), 0, 0, epochs, None, views).seconds
+        ratios.append(seconds["kl"] / seconds["hard"])
     return sorted(ratios)[repeats // 2]
 
 
@@ -130,7 +130,8 @@ def main() -> None:
                 fast = ours(student, engine, views, len(data.train.labels), 1)
             threads = torch.get_num_threads()
             torch.set_num_threads(1)
-            cost = teacher_cost(student, views)
+            # rungs of about two seconds
+            cost = teacher_cost(student, views, 2 * fast / cores / len(data.train.labels))
             torch.set_num_threads(threads)
             ratios.append(fast / hand)
             costs.append(cost)

@@ -218,7 +218,7 @@ def test_the_default_policy_of_mnist_names_and_makes_the_views_it_always_did(
         view_source(Path("views"), load(DataSource()), TeacherSource(), Augmentation()).folder.name
         == "4dc47df1e0e37e67"
     )
-    assert Recipe().digest == "439dce868787"
+    assert Recipe(optimizer="adamw", learning_rate=1e-2).digest == "439dce868787"
     view = opened(small_views, 0)
     moved = small_data.train.images.clone()
     generator = torch.Generator().manual_seed(1)
