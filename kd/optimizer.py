@@ -26,12 +26,12 @@ def optimizer_of(recipe: Recipe, student: Student, others: Iterable[nn.Parameter
     return Muon(matrices(student), trained, rate, decay)
 
 
-def matrices(student: Student) -> list[nn.Parameter]:
+def matrices(student: Student) -> list[Tensor]:
     """Weights that map channels, rows or columns linearly, the classifier's excepted.
 
     Kernels of depthwise convolutions, norms, biases and the synapses of LTC cells are no such maps.
     """
-    found: list[nn.Parameter] = []
+    found: list[Tensor] = []
     for module in student.blocks.modules():
         match module:
             case nn.Linear():
@@ -51,7 +51,7 @@ class Muon(torch.optim.Optimizer):
     and decay.
     """
 
-    def __init__(self, matrices: Iterable[nn.Parameter], trained: Iterable[nn.Parameter], lr: float, decay: float):
+    def __init__(self, matrices: Iterable[Tensor], trained: Iterable[Tensor], lr: float, decay: float):
         """Optimise `trained`, of which `matrices` are a part."""
         chosen = list(matrices)
         rest = [p for p in trained if not any(p is matrix for matrix in chosen)]
@@ -71,7 +71,7 @@ class Muon(torch.optim.Optimizer):
             else:
                 self._adam(moved, group["lr"])
 
-    def _orthogonal(self, parameters: list[nn.Parameter], rate: float) -> None:
+    def _orthogonal(self, parameters: list[Tensor], rate: float) -> None:
         for parameter in parameters:
             assert parameter.grad is not None
             state = self.state[parameter]
@@ -83,7 +83,7 @@ class Muon(torch.optim.Optimizer):
             longest = max(matrix.shape[-2:])
             parameter.sub_(orthogonal(matrix).view(parameter.shape), alpha=rate * ADAM_SIZE * longest**0.5)
 
-    def _adam(self, parameters: list[nn.Parameter], rate: float) -> None:
+    def _adam(self, parameters: list[Tensor], rate: float) -> None:
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter] = {
@@ -113,7 +113,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """
     a, b, c = COEFFICIENTS
     wide = matrix.mT if matrix.shape[-2] > matrix.shape[-1] else matrix
-    x = wide / (wide.norm(dim=(-2, -1), keepdim=True) + EPSILON)
+    x: Tensor = wide / (wide.norm(dim=(-2, -1), keepdim=True) + EPSILON)
     for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x

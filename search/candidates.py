@@ -51,7 +51,7 @@ def next_candidate(store: Store, note: Note) -> Candidate | None:
             note(f"the last {EXHAUSTED} suggestions were all over budget or known: the space is exhausted")
             return None
         if len(trials) < settings.startup and not waiting:
-            families = fitting(store.config.space, store.data.shape)
+            families = fitting(store.config.domain, store.data.shape)
             study.enqueue_trial({"family": families[len(trials) % len(families)]})
         candidate = _suggest(store, study.ask(), note)
         if candidate is not None:
@@ -101,7 +101,7 @@ def _candidate(trial: Trial, architecture: Architecture) -> Candidate:
 def _suggest(store: Store, trial: Trial, note: Note) -> Candidate | None:
     """Complete a trial's suggestion; None when it is over budget or known, which the study is then told."""
     budget = store.config.budget
-    architecture = suggest(trial, store.config.space, store.data.shape, store.data.classes)
+    architecture = suggest(trial, store.config.domain, store.data.shape, store.data.classes)
     store.config.search.recipe.draw(trial)
     for name, violation in budget.violations(architecture).items():
         if name not in trial.constraints:

@@ -49,7 +49,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
         InputError: for what the user asked; nothing is lost or half-written then.
     """
     data = _checked_data(directory, config)
-    infeasible = check_feasible(config.space, config.budget, data.shape, data.classes)
+    infeasible = check_feasible(config.domain, data.shape, data.classes)
     with directory.locked():
         create(directory, config)
         with opened(directory, data) as store:
@@ -57,7 +57,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
                 console.print(f"study '{directory.name}' is done", soft_wrap=True)
                 _tell(store, console)
                 return
-            store.study.sampler = ReproducibleSampler(config.search, config.space, data.shape, data.classes)
+            store.study.sampler = ReproducibleSampler(config.search, config.domain, data.shape, data.classes)
             with Progress(console, store) as progress, machine.start() as engine:
                 prepare(store, engine, machine.device, progress)
                 if not is_searched(trial_records(store), config):

@@ -22,13 +22,17 @@ class Budget:
     memory_bytes: Limit | None = None
     int8_bytes: Limit | None = None
 
+    @property
+    def limits(self) -> dict[str, int]:
+        """The limits there are, by the cost's name."""
+        return {field.name: limit for field in fields(self) if (limit := getattr(self, field.name)) is not None}
+
     def violations(self, architecture: Architecture) -> dict[str, float]:
         """Relative excess of every limited cost: at most 0 when within the budget, positive when not."""
         cost = architecture.cost()
-        spent = {field.name: getattr(cost, field.name) for field in fields(self)}
+        spent = {name: getattr(cost, name) for name in self.limits}
         spent["parameters"] = max(cost.parameters, cost.deployed_parameters)
-        limits = {name: limit for name in spent if (limit := getattr(self, name)) is not None}
-        return {name: (spent[name] - (limit - 1)) / limit for name, limit in limits.items()}
+        return {name: (spent[name] - (limit - 1)) / limit for name, limit in self.limits.items()}
 
     def objection(self, architecture: Architecture) -> str | None:
         """Why an architecture is rejected, or None when it is within the budget."""

@@ -30,15 +30,17 @@ POWER = 1.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """What may be drawn: families, and the range of sizes (parameters) that widths are scaled to.
+    """What may be drawn: families, the range of sizes (parameters) that widths are scaled to, and a budget.
 
-    Sizes are drawn evenly on a log scale, so that small students are searched as well as large ones. The defaults are
-    the `size_range` of the default budget.
+    Sizes are drawn evenly on a log scale, so that small students are searched as well as large ones; a structure that
+    needs more of anything than the budget allows is made narrower. The default sizes are the `size_range` of the
+    default budget.
     """
 
     families: Annotated[tuple[Family, ...], Field(min_length=1)] = FAMILIES
     smallest: Annotated[int, Field(ge=1)] = 250
     largest: Annotated[int, Field(ge=1)] = 9_999
+    budget: Budget = Budget()
 
 
 def size_range(budget: Budget) -> tuple[int, int]:
@@ -64,23 +66,29 @@ def suggest(trial: Trial, domain: Domain, shape: tuple[int, ...], classes: int) 
     """Draw one architecture for inputs of `shape`: (channels, height, width) or (time, features).
 
     The trial is asked for family, size and structure; widths follow in closed form: the widest network of that
-    structure with at most `size` parameters, or the narrowest there is.
+    structure with at most `size` parameters that is within the budget, or the narrowest there is.
     """
     family: Family = trial.suggest_categorical("family", fitting(domain, shape))
     size = trial.suggest_float("size", domain.smallest, domain.largest, log=True)
     plan = draw(trial, family, shape)
-    return fit(lambda scale: Architecture(family=family, shape=shape, classes=classes, blocks=plan(scale)), size)
+    most = {name: float(limit - 1) for name, limit in domain.budget.limits.items()}
+    most["parameters"] = min(size, most.get("parameters", size))
+    return fit(lambda scale: Architecture(family=family, shape=shape, classes=classes, blocks=plan(scale)), most)
 
 
-def fit(make: Callable[[float], Architecture], size: float) -> Architecture:
-    """The architecture of the largest scale in 1..128 with at most `size` parameters, else that of scale 1.
+def fit(make: Callable[[float], Architecture], most: Mapping[str, float]) -> Architecture:
+    """The architecture of the largest scale in 1..128 that costs at most `most`, else that of scale 1.
 
-    The scale is found to `RESOLUTION`: false position comes close, since parameters grow about like a power of the
-    scale; halving does the rest, where most scales give a network known already. `make` must not shrink with its scale.
+    The scale is found to `RESOLUTION`: false position comes close, since costs grow about like a power of the scale;
+    halving does the rest, where most scales give a network known already. `make` must not shrink with its scale.
+
+    Args:
+        make: from a scale to an architecture.
+        most: of any costs by name, at least 1.
     """
     best, over = make(1.0), None
     low, high = 0.0, math.log(WIDEST)
-    room, excess = math.log(size / best.cost().parameters), math.nan
+    room, excess = _room(best, most), math.nan
     step = 0
     while room >= 0 and high - low > RESOLUTION:
         if step >= 5:
@@ -96,11 +104,17 @@ def fit(make: Callable[[float], Architecture], size: float) -> Architecture:
             low = scale
         elif candidate == over:
             high = scale
-        elif (spent := candidate.cost().parameters) <= size:
-            low, best, room = scale, candidate, math.log(size / spent)
+        elif (left := _room(candidate, most)) >= 0:
+            low, best, room = scale, candidate, left
         else:
-            high, over, excess = scale, candidate, math.log(spent / size)
+            high, over, excess = scale, candidate, -left
     return best
+
+
+def _room(architecture: Architecture, most: Mapping[str, float]) -> float:
+    """Logarithm of what is left of the scarcest: negative for an architecture that costs too much."""
+    cost = architecture.cost()
+    return min(math.log(limit / getattr(cost, name)) for name, limit in most.items())
 
 
 @dataclass(slots=True)
@@ -198,10 +212,8 @@ class _Replay(RandomTrial):
         return super()._answer(name, question)
 
 
-def check_feasible(
-    domain: Domain, budget: Budget, shape: tuple[int, ...], classes: int, draws: int = 1_000
-) -> list[str]:
-    """Look for a student of every family within the budget, among `draws` random ones of the smallest size.
+def check_feasible(domain: Domain, shape: tuple[int, ...], classes: int, draws: int = 1_000) -> list[str]:
+    """Look for a student of every family within the domain's budget, among `draws` random ones of the smallest size.
 
     Returns:
         One line for every family without, or that cannot take inputs of `shape`.
@@ -209,7 +221,7 @@ def check_feasible(
     Raises:
         InputError: when no family has one.
     """
-    generator = random.Random(0)
+    generator, budget = random.Random(0), domain.budget
     families = fitting(domain, shape)
     lines, least, nearest = [], math.inf, ""
     for family in families:

@@ -14,6 +14,7 @@ from kd.augment import default_policy
 from kd.data import DataSource
 from kd.recipe import Recipe, RecipeDomain
 from kd.teacher_source import TeacherSource
+from space.architecture import FAMILIES, Family
 from space.budget import Budget
 from space.domain import Domain, size_range
 from space.errors import InputError
@@ -45,6 +46,15 @@ class Search:
     seed: Annotated[int, Field(ge=0)] = 0
     recipe: RecipeDomain = RecipeDomain()
     sampler: Literal["tpe", "evolution", "random"] = "tpe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """What may be drawn: `families`, and sizes (parameters) from `smallest` to `largest`; None: by the budget."""
+
+    families: Annotated[tuple[Family, ...], Field(min_length=1)] = FAMILIES
+    smallest: Natural | None = None
+    largest: Natural | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +98,6 @@ def _named(teacher: Any) -> Any:
 class Config:
     """Everything asked of a study. `teacher` may be written as the name of one model.
 
-    Sizes in `space` follow from `budget` unless `parse` is given them.
     What a file leaves out of a recipe is that of `Config`, `Retrain` or `Assistants`, what it leaves out of an
     `augmentation` the default policy of its data set (`kd.augment`).
     """
@@ -98,11 +107,22 @@ class Config:
     data: DataSource = DataSource()
     teacher: Annotated[TeacherSource, BeforeValidator(_named)] = TeacherSource()
     assistants: Assistants = Assistants()
-    space: Domain = Domain()
+    space: Space = Space()
     budget: Budget = Budget()
     search: Search = Search()
     recipe: Recipe = Recipe()
     retrain: Retrain = Retrain()
+
+    @property
+    def domain(self) -> Domain:
+        """What is drawn: the space within the budget."""
+        smallest, largest = size_range(self.budget)
+        return Domain(
+            families=self.space.families,
+            smallest=self.space.smallest or smallest,
+            largest=self.space.largest or largest,
+            budget=self.budget,
+        )
 
     def to_json(self) -> str:
         """Indented JSON that `parse` reads back."""
@@ -144,19 +164,16 @@ def parse(settings: Mapping[str, Any]) -> Config:
     for key, value in _flat(asdict(config)).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{key} = {value}: must be a finite number")
-    given, (smallest, largest) = settings.get("space", {}), size_range(config.budget)
-    if "smallest" not in given:
-        config = replace(config, space=replace(config.space, smallest=smallest))
-    if "largest" not in given:
-        config = replace(config, space=replace(config.space, largest=largest))
     config = _completed(config, settings)
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
         raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
-    if config.space.smallest >= config.space.largest:
+    domain = config.domain
+    if domain.smallest >= domain.largest:
+        least = max(1, min(size_range(config.budget)[0], domain.largest - 1))
         raise InputError(
-            f"space.smallest = {config.space.smallest}: must be below space.largest = {config.space.largest} (if not "
-            f"set, from the budget): --set space.smallest={max(1, min(smallest, config.space.largest - 1))}"
+            f"space.smallest = {domain.smallest}: must be below space.largest = {domain.largest} (if not set, from the "
+            f"budget): --set space.smallest={least}"
         )
     for key, recipe in (("recipe", config.recipe), ("retrain.recipe", config.retrain.recipe)):
         if recipe.feature_loss != "none" and not config.teacher.stage:

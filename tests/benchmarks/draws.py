@@ -37,7 +37,7 @@ def main() -> None:
     limits = {name: int(value) for name, value in (argument.split("=") for argument in sys.argv[1:])}
     budget = Budget(**limits)
     smallest, largest = size_range(budget)
-    domain, columns = Domain(smallest=smallest, largest=largest), []
+    domain, columns = Domain(smallest=smallest, largest=largest, budget=budget), []
     for family in FAMILIES:
         architectures, microseconds = drawn(family, domain)
         sizes = [a.cost().parameters for a in architectures if budget.objection(a) is None]

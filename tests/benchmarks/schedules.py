@@ -70,7 +70,7 @@ def falling(begin: float, end: float, cosine: bool) -> Falling:
 
 def drawn() -> list[Architecture]:
     """Random students, the families taking turns."""
-    generator, domain = random.Random(0), Domain(smallest=1_000)
+    generator, domain = random.Random(0), Domain(smallest=1_000, budget=BUDGET)
     found: list[Architecture] = []
     while len(found) < STUDENTS:
         family = FAMILIES[len(found) % len(FAMILIES)]

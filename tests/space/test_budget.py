@@ -54,12 +54,12 @@ def test_every_broken_limit_is_named() -> None:
 
 def within(budget: Budget, *families: Family) -> Domain:
     smallest, largest = size_range(budget)
-    return Domain(families=families, smallest=smallest, largest=largest)
+    return Domain(families=families, smallest=smallest, largest=largest, budget=budget)
 
 
 def test_an_impossible_budget_is_refused_with_the_nearest_miss() -> None:
     with pytest.raises(InputError, match=r"no architecture of cnn, mlp meets .* parameters .* ≥ 20") as caught:
-        check_feasible(Domain(families=("cnn", "mlp")), Budget(parameters=20), (1, 28, 28), 10, draws=200)
+        check_feasible(within(Budget(parameters=20), "cnn", "mlp"), (1, 28, 28), 10, draws=200)
     assert "\n" not in str(caught.value)
 
 
@@ -68,17 +68,17 @@ TIGHT = [Budget(parameters=300), Budget(macs=50_000), Budget(memory_bytes=1_500)
 
 @pytest.mark.parametrize("budget", TIGHT, ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_tight_budget_is_met_by_every_family_and_not_only_now_and_then(family: Family, budget: Budget) -> None:
+def test_a_tight_budget_wastes_few_draws_of_any_family(family: Family, budget: Budget) -> None:
     domain, generator = within(budget, family), random.Random(0)
-    assert check_feasible(domain, budget, (1, 28, 28), 10) == []
+    assert check_feasible(domain, (1, 28, 28), 10) == []
     draws = [suggest(RandomTrial(generator), domain, (1, 28, 28), 10) for _ in range(400)]
-    assert sum(budget.objection(architecture) is None for architecture in draws) >= 0.05 * len(draws)
+    assert sum(budget.objection(architecture) is None for architecture in draws) >= 0.1 * len(draws)
 
 
 def test_a_family_that_cannot_meet_the_budget_is_named_in_one_line() -> None:
     # 28 · 28 pixels and the same halved before the stem are 980 bytes
     budget = Budget(memory_bytes=900)
-    (line,) = check_feasible(within(budget, "cnn", "mlp"), budget, (1, 28, 28), 10)
+    (line,) = check_feasible(within(budget, "cnn", "mlp"), (1, 28, 28), 10)
     assert line.startswith("no cnn meets the budget, the nearest has memory_bytes 980 ≥ 900: leave it out of")
     assert "\n" not in line
 
@@ -136,7 +136,7 @@ def test_fit_finds_the_largest_scale_to_its_resolution(seed: int, family: Family
     def fits(scale: float) -> bool:
         return make(scale).cost().parameters <= size
 
-    found = fit(make, size)
+    found = fit(make, {"parameters": size})
     if not fits(1.0):
         assert found == make(1.0)
         return
@@ -153,9 +153,9 @@ def test_fit_finds_the_widest() -> None:
         return Architecture(family="mlp", shape=(1, 10, 10), classes=10, blocks=(Dense(width=round(scale)),))
 
     # 100 w + 2 w + 10 w + 10 parameters
-    assert fit(dense, 1_130).blocks == (Dense(width=10),)
-    assert fit(dense, 1_129).blocks == (Dense(width=9),)
-    assert fit(dense, 5).blocks == (Dense(width=1),)
+    assert fit(dense, {"parameters": 1_130}).blocks == (Dense(width=10),)
+    assert fit(dense, {"parameters": 1_129}).blocks == (Dense(width=9),)
+    assert fit(dense, {"parameters": 5}).blocks == (Dense(width=1),)
 
 
 def test_a_random_trial_repeats_its_answers() -> None:

@@ -12,7 +12,6 @@ from space.blocks.block import maps
 from space.blocks.convolution import Convolution
 from space.blocks.liquid import ClosedFormCell, LiquidScan
 from space.blocks.mlp import Bilinear, Matrix
-from space.budget import Budget
 from space.domain import Domain, RandomTrial, check_feasible, fitting, suggest
 from space.errors import InputError
 from space.families import unfit
@@ -96,9 +95,9 @@ def test_only_families_that_fit_are_drawn() -> None:
 def test_a_space_without_a_family_that_fits_is_refused() -> None:
     domain = Domain(families=("cnn", "liquid"))
     with pytest.raises(InputError, match=r"cnn needs .* inputs have 1; liquid needs .*: add mlp") as caught:
-        check_feasible(domain, Budget(), (1, 8), 4)
+        check_feasible(domain, (1, 8), 4)
     assert "\n" not in str(caught.value)
-    lines = check_feasible(Domain(families=("cnn", "mlp")), Budget(), (1, 8), 4)
+    lines = check_feasible(Domain(families=("cnn", "mlp")), (1, 8), 4)
     assert lines == ["left out: cnn needs at least 4 time steps, inputs have 1"]
 
 

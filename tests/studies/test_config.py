@@ -9,9 +9,8 @@ from kd.augment import STILL, default_policy
 from kd.recipe import Recipe
 from kd.teacher_source import TeacherSource
 from space.budget import Budget
-from space.domain import Domain
 from space.errors import InputError
-from studies.config import Config, Retrain, Search, differences, parse, presets, read
+from studies.config import Config, Retrain, Search, Space, differences, parse, presets, read
 
 
 def refused(match: str, settings: dict[str, object]) -> None:
@@ -35,7 +34,7 @@ def test_shipped_presets_can_be_read() -> None:
 def test_a_configuration_survives_its_json(tmp_path: Path) -> None:
     config = replace(
         Config(),
-        space=Domain(families=("mlp", "liquid"), smallest=100),
+        space=Space(families=("mlp", "liquid"), smallest=100),
         search=Search(hours=0.5, rungs=(2, 4)),
         retrain=Retrain(seeds=1),
     )
@@ -118,7 +117,7 @@ def test_wrong_settings_are_refused_in_one_line(settings: dict[str, object], mat
 )
 def test_sizes_follow_from_the_budget_unless_given(settings: dict[str, object], smallest: int, largest: int) -> None:
     config = parse(settings)
-    assert (config.space.smallest, config.space.largest) == (smallest, largest)
+    assert (config.domain.smallest, config.domain.largest) == (smallest, largest)
     assert parse(json.loads(config.to_json())) == config
 
 
