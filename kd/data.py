@@ -184,6 +184,8 @@ def stratified(labels: Indices, count: int, seed: int) -> Indices:
 
 
 def _read(source: DataSource) -> Raw:
+    if source.size is not None and (source.name in (*SHIPPED, *named.NAMES) or not _pictures(source.name)):
+        raise InputError(f"data.size = {list(source.size)}: only folders of pictures are resized, leave it away")
     if source.name in SHIPPED:
         return npz.read(ASSETS / f"{source.name}.npz")
     if source.name in named.NAMES:
@@ -197,6 +199,10 @@ def _read(source: DataSource) -> Raw:
             ".npz file, of a folder of IDX files or of class folders of images"
         )
     return idx.read(path) if idx.find(path) else images.read(path, source.size)
+
+
+def _pictures(name: str) -> bool:
+    return Path(name).is_dir() and not idx.find(Path(name))
 
 
 def _held_out(

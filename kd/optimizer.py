@@ -1,6 +1,6 @@
 """Optimizers of students: AdamW, and Muon for the weight matrices of small networks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -26,36 +26,36 @@ def optimizer_of(recipe: Recipe, student: Student, others: Iterable[nn.Parameter
     return Muon(matrices(student), trained, rate, decay)
 
 
-def matrices(student: Student) -> list[Tensor]:
-    """Weights that map channels, rows or columns linearly, the classifier's excepted.
+def matrices(student: Student) -> dict[Tensor, torch.Size]:
+    """Weights that map channels, rows or columns linearly, the classifier's excepted, and their shapes as matrices.
 
-    Kernels of depthwise convolutions, norms, biases and the synapses of LTC cells are no such maps.
+    A convolution's weight is the matrix (channels out, channels in · height · width); the factors of a row–column layer
+    with heads are a batch of matrices. Kernels of depthwise convolutions, norms, biases and the synapses of LTC cells
+    are no such maps.
     """
-    found: list[Tensor] = []
+    found: dict[Tensor, torch.Size] = {}
     for module in student.blocks.modules():
         match module:
             case nn.Linear():
-                found.append(module.weight)
+                found[module.weight] = module.weight.shape
             case nn.Conv1d() | nn.Conv2d() if module.groups == 1:
-                found.append(module.weight)
+                found[module.weight] = module.weight.flatten(1).shape
             case RowColumn():
-                found += [module.row_factor, module.column_factor]
+                found |= {factor: factor.shape for factor in (module.row_factor, module.column_factor)}
     return found
 
 
 class Muon(torch.optim.Optimizer):
     """Momentum with orthogonalised updates for matrices (Jordan et al. 2024), AdamW for all other parameters.
 
-    A convolution's weight is the matrix (channels out, channels in · height · width), a weight of three dimensions a
-    batch of matrices. Updates have the root mean square that AdamW's have (Liu et al. 2025, eq. 4), so both share rate
-    and decay.
+    Updates have the root mean square that AdamW's have (Liu et al. 2025, eq. 4), so both share rate and decay.
     """
 
-    def __init__(self, matrices: Iterable[Tensor], trained: Iterable[Tensor], lr: float, decay: float):
-        """Optimise `trained`, of which `matrices` are a part."""
-        chosen = list(matrices)
-        rest = [p for p in trained if not any(p is matrix for matrix in chosen)]
-        groups = [{"params": chosen, "matrices": True}, {"params": rest, "matrices": False}]
+    def __init__(self, matrices: Mapping[Tensor, torch.Size], trained: Iterable[Tensor], lr: float, decay: float):
+        """Optimise `trained`; those among `matrices` as (batches of) matrices of the shapes given."""
+        self._shapes = dict(matrices)
+        rest = [p for p in trained if p not in self._shapes]
+        groups = [{"params": list(self._shapes), "matrices": True}, {"params": rest, "matrices": False}]
         super().__init__([group for group in groups if group["params"]], {"lr": lr, "weight_decay": decay})
 
     @torch.no_grad()
@@ -79,9 +79,9 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"] = torch.zeros_like(parameter)
             momentum = state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
             update = parameter.grad.lerp(momentum, MOMENTUM)  # Nesterov's
-            matrix = update.flatten(1) if update.ndim == 4 else update
-            longest = max(matrix.shape[-2:])
-            parameter.sub_(orthogonal(matrix).view(parameter.shape), alpha=rate * ADAM_SIZE * longest**0.5)
+            shape = self._shapes[parameter]
+            update = orthogonal(update.reshape(shape)).view(parameter.shape)
+            parameter.sub_(update, alpha=rate * ADAM_SIZE * max(shape[-2:]) ** 0.5)
 
     def _adam(self, parameters: list[Tensor], rate: float) -> None:
         for parameter in parameters:

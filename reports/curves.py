@@ -37,7 +37,7 @@ def curves_figure(content: Content) -> go.Figure:
     for rung in content.config.search.rungs:
         drawn.add_vline(x=rung, line={"color": "#8c959f", "width": 1, "dash": "dot"})
     drawn.update_layout(
-        xaxis={"title": {"text": "epochs (dotted: rungs)"}, "dtick": _epoch_step(content.config.search.rungs[-1])},
+        xaxis={"title": {"text": "epochs (dotted: rungs)"}, "tickvals": list(content.config.search.rungs)},
         yaxis=accuracy_axis(errors, "validation accuracy (%)"),
     )
     return drawn

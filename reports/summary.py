@@ -8,7 +8,6 @@ from reports import fates
 from reports.content import Content, gather, headline
 from reports.formats import count, mean_test, percent
 from space.architecture import layers
-from studies.config import presets
 from studies.records import is_done
 from studies.store import Store
 
@@ -28,10 +27,9 @@ def next_steps(content: Content) -> list[str]:
     """Commands that make sense now, with what they do."""
     name = content.name
     if not is_done(content.trials, content.students, content.config):
-        preset = name if name in presets() else f"PRESET --name {name}"
-        return [f"wunderkind run {preset}   goes on where the study stopped"]
+        return [f"wunderkind run --name {name}   goes on where the study stopped"]
     return [
-        f"wunderkind report {name}   writes the report",
+        f"wunderkind dashboard {name}   serves all trials on loopback",
         f"wunderkind verify {name}   counts and evaluates the saved students again",
     ]
 

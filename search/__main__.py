@@ -1,5 +1,21 @@
-"""`python -m search` is the command line too."""
+"""The command line, `wunderkind` and `python -m search`; it can be stopped cleanly while it still imports."""
 
-from search.cli import main
+import sys
 
-main()
+from search.interrupt import Stopped, command, listen
+
+
+def main() -> None:
+    """Run the command that was typed."""
+    listen()
+    try:
+        from search import cli  # takes seconds
+
+        cli.main()
+    except Stopped:
+        print(f"stopped; go on with: {command()}", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,9 +2,8 @@
 
 import errno
 import json
+import math
 import os
-import shlex
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from reports.data_set import describe
 from reports.drawing import draw
 from reports.page import write_report
 from reports.summary import status as summary
+from search.interrupt import command
 from search.run import Machine, retrain_study, run_study
 from search.students import meant, named
 from search.teaching import teach as teach_members
@@ -34,7 +34,7 @@ from space.errors import InputError
 from studies import config as configs
 from studies.directory import RunDirectory
 from studies.records import student_records
-from studies.store import opened
+from studies.store import opened, stored_config
 
 app = typer.Typer(
     name="wunderkind",
@@ -59,11 +59,17 @@ RECIPE = TeacherRecipe()
 
 @app.command(epilog="Example: wunderkind run mnist-quick --name mine --trials 60 --set budget.parameters=5000")
 def run(
-    preset: Annotated[str, typer.Argument(help="A preset's name or the path of a .toml file.", show_default=False)],
+    preset: Annotated[
+        str | None,
+        typer.Argument(
+            help="A preset's name or the path of a .toml file; default: as the study --name was asked.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study; default: the preset's.")] = None,
     trials: Annotated[
         int | None,
-        typer.Option(min=1, help="Students to train, in total over all runs; rejected and known ones do not count."),
+        typer.Option(help="Students to train, in total over all runs; rejected and known ones do not count."),
     ] = None,
     hours: Annotated[
         float | None, typer.Option(help="Wall-clock limit; search ends early enough to retrain, yet has half of it.")
@@ -88,8 +94,13 @@ def run(
     given = [f"{key}={value}" for key, value in limits.items() if value is not None]
     chosen = {"teacher.models": teacher, "teacher.weights": weights}
     given += [f"{key}={json.dumps(value)}" for key, value in chosen.items() if value]
-    config = configs.read(preset, [*(changes or ()), *given])
-    directory = RunDirectory(root=runs, name=name or Path(preset).stem)
+    given = [*(changes or ()), *given]
+    if preset is None:
+        directory = RunDirectory(root=runs, name=_named(name))
+        config = configs.changed(stored_config(directory), given)
+    else:
+        directory = RunDirectory(root=runs, name=name or Path(preset).stem)
+        config = configs.read(preset, given)
     run_study(directory, config, _machine(scheduler, workers, resources, device), Console())
 
 
@@ -229,29 +240,15 @@ def describe_data(
     Console().print(describe(load(DataSource(name=name, validation=validation, size=size))))
 
 
-class Stopped(BaseException):
-    """The user or the system asked to stop. Not KeyboardInterrupt, which typer turns into an exit of its own."""
-
-
 def main() -> None:
     """Run the command line: errors of the user's are one line and exit code 2."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         app(standalone_mode=True)
     except InputError as error:
         _fail(str(error))
-    except Stopped:
-        Console(stderr=True).print(f"stopped; go on with: {_command()}", soft_wrap=True, highlight=False)
-        sys.exit(130)
     except (OSError, sqlalchemy.exc.OperationalError, optuna.exceptions.StorageInternalError) as error:
         _fail(_storage_fault(error))
-
-
-def _stop(number: int, _frame: object) -> None:
-    signal.signal(number, signal.SIG_DFL)  # the next one ends the process at once
-    raise Stopped
 
 
 def _fail(message: str) -> None:
@@ -266,15 +263,18 @@ def _storage_fault(error: BaseException) -> str:
         if isinstance(cause, OSError) and cause.errno is not None:
             place = f" at {cause.filename}" if cause.filename else ""
             way_out = "free some space" if cause.errno == errno.ENOSPC else "choose another folder with --runs"
-            return f"{os.strerror(cause.errno)}{place}: {way_out}, then go on with {_command()}"
+            return f"{os.strerror(cause.errno)}{place}: {way_out}, then go on with {command()}"
         if isinstance(cause, sqlalchemy.exc.OperationalError):
-            return f"the database cannot be used ({cause.orig}): free some space or choose another folder with --runs"
+            place = f"the database cannot be used ({cause.orig})"
+            return f"{place}: free some space or choose another folder with --runs, then go on with {command()}"
         cause = cause.__cause__ or cause.__context__
-    return f"{error}: free some space or choose another folder with --runs, then go on with {_command()}"
+    return f"{error}: free some space or choose another folder with --runs, then go on with {command()}"
 
 
-def _command() -> str:
-    return shlex.join(["wunderkind", *sys.argv[1:]])
+def _named(name: str | None) -> str:
+    if name is None:
+        raise InputError(f"nothing to run: name a preset ({', '.join(configs.presets())}) or a study with --name")
+    return name
 
 
 def _existing(name: str, runs: Path) -> RunDirectory:
@@ -286,6 +286,10 @@ def _existing(name: str, runs: Path) -> RunDirectory:
 def _machine(scheduler: str | None, workers: int | None, resources: list[str] | None, device: str) -> Machine:
     try:
         amounts = {name: float(amount) for name, amount in (pair.split("=") for pair in resources or [])} or None
+        if not all(0 < amount < math.inf for amount in (amounts or {}).values()):
+            raise ValueError
     except ValueError as error:
         raise InputError(f"--resources {' '.join(resources or [])}: write NAME=NUMBER, like GPU=1") from error
+    if amounts and scheduler is None:
+        raise InputError("--resources is what workers of a cluster must offer: give its --scheduler, or leave it away")
     return Machine(scheduler=scheduler, workers=workers, resources=amounts, device=pick(device))

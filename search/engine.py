@@ -9,6 +9,7 @@ from typing import Any, Self
 import dask
 from distributed import Client, Future, LocalCluster, wait
 
+from search.interrupt import held_back
 from space.errors import InputError
 
 WORKER_ENVIRONMENT = {
@@ -43,25 +44,26 @@ class Engine:
         dask.config.set(
             {
                 "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
-                "distributed.worker.preload": ["search.worker"],
             }
         )
         if scheduler is None:
-            self._cluster: LocalCluster | None = LocalCluster(
-                n_workers=workers or len(os.sched_getaffinity(0)),
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-            )
-            self._client = Client(self._cluster)
+            with held_back():  # a terminal sends Ctrl-C to workers too
+                self._cluster: LocalCluster | None = LocalCluster(
+                    n_workers=workers or len(os.sched_getaffinity(0)),
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                )
+                self._client = Client(self._cluster)
         else:
             self._cluster = None
             try:
                 self._client = Client(scheduler, timeout=20)
             except (OSError, ValueError) as error:
                 raise InputError(f"no Dask scheduler answers at {scheduler} ({error}): check the address") from error
+            self._check_resources(scheduler)
 
     def __enter__(self) -> Self:
         """Use as a context: workers end with it."""
@@ -76,6 +78,14 @@ class Engine:
         self._client.close(timeout=5)
         if self._cluster is not None:
             self._cluster.close(timeout=5)
+
+    def _check_resources(self, scheduler: str) -> None:
+        wanted = self._resources or {}
+        offers = [worker["resources"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values()]
+        if offers and not any(all(offer.get(n, 0) >= amount for n, amount in wanted.items()) for offer in offers):
+            self._client.close()
+            asked = " ".join(f"{name}={amount:g}" for name, amount in wanted.items())
+            raise InputError(f"no worker at {scheduler} offers {asked}: start workers with --resources '{asked}'")
 
     @property
     def slots(self) -> int:

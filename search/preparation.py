@@ -7,7 +7,7 @@ from dataclasses import asdict
 from kd.files import write_whole
 from kd.recipe import Recipe
 from kd.views import ViewSource, make_view, missing
-from reports.formats import count
+from reports.formats import count, counted
 from search.engine import Engine
 from search.progress import Progress
 from search.training import train
@@ -37,7 +37,7 @@ def _make_views(
     lacking = list(dict.fromkeys(view for views, recipe in uses for view in missing(views, recipe)))
     if not lacking:
         return
-    progress.phase(f"preparing {len(lacking)} views with the logits of {teacher}")
+    progress.phase(f"preparing {counted(len(lacking), 'view')} with the logits of {teacher}")
     for views, index in lacking:
         path = views.view(index)
         engine.submit(f"{path.parent.name}/{path.name}", make_view, views, index, device)

@@ -1,6 +1,7 @@
 """One study from start to report: views, search, retraining, report; any part already done is skipped."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from rich.console import Console
 from kd.answers import open_teacher
 from kd.data import DataSet, load
 from reports.dashboard import feed
+from reports.formats import counted
 from reports.page import write_report
 from reports.summary import status
 from search.driver import search
@@ -51,14 +53,16 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
     data = _checked_data(directory, config)
     infeasible = check_feasible(config.domain, data.shape, data.classes)
     with directory.locked():
-        create(directory, config)
-        with opened(directory, data) as store:
-            if directory.page.is_file() and is_done(trial_records(store), student_records(store), config):
-                console.print(f"study '{directory.name}' is done", soft_wrap=True)
-                _tell(store, console)
-                return
+        if directory.config.is_file():
+            create(directory, config)
+            with opened(directory, data) as store:
+                if directory.page.is_file() and is_done(trial_records(store), student_records(store), config):
+                    console.print(f"study '{directory.name}' is done", soft_wrap=True)
+                    _tell(store, console)
+                    return
+        with _begun(directory, config, data, machine) as (store, engine):
             store.study.sampler = ReproducibleSampler(config.search, config.domain, data.shape, data.classes)
-            with Progress(console, store) as progress, machine.start() as engine:
+            with Progress(console, store) as progress:
                 prepare(store, engine, machine.device, progress)
                 if not is_searched(trial_records(store), config):
                     progress.phase("searching")
@@ -97,17 +101,15 @@ def retrain_study(
     data = _checked_data(directory, config)
     for architecture in others:
         check_student(architecture, data, config.budget)
-    with directory.locked():
-        create(directory, config)
-        with opened(directory, data) as store:
-            found = of_trials(store, trials) if trials or others else of_front(store)
-            for architecture in found:
-                check_student(architecture, data, config.budget)
-            students = list({architecture.digest: architecture for architecture in (*found, *others)}.values())
-            with Progress(console, store) as progress, machine.start() as engine:
-                prepare(store, engine, machine.device, progress)
-                retrain_students(store, engine, students, seeds or config.retrain.seeds, machine.device, progress)
-            _publish(store, console)
+    with directory.locked(), _begun(directory, config, data, machine) as (store, engine):
+        found = of_trials(store, trials) if trials or others else of_front(store)
+        for architecture in found:
+            check_student(architecture, data, config.budget)
+        students = list({architecture.digest: architecture for architecture in (*found, *others)}.values())
+        with Progress(console, store) as progress:
+            prepare(store, engine, machine.device, progress)
+            retrain_students(store, engine, students, seeds or config.retrain.seeds, machine.device, progress)
+        _publish(store, console)
 
 
 def retrain_students(
@@ -119,8 +121,17 @@ def retrain_students(
     progress: Progress,
 ) -> None:
     """Retrain students that lack seeds."""
-    progress.phase(f"retraining {len(students)} students, {seeds} seeds each")
+    progress.phase(f"retraining {counted(len(students), 'student')}, {counted(seeds, 'seed')} each")
     retrain(store, engine, students, seeds, device, progress.note, lambda: progress.tick(engine))
+
+
+@contextmanager
+def _begun(directory: RunDirectory, config: Config, data: DataSet, machine: Machine) -> Iterator[tuple[Store, Engine]]:
+    """The study and the engine, which starts first: without it there is no new study."""
+    with machine.start() as engine:
+        create(directory, config)
+        with opened(directory, data) as store:
+            yield store, engine
 
 
 def _checked_data(directory: RunDirectory, config: Config) -> DataSet:

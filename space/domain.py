@@ -10,8 +10,9 @@ from pydantic import Field
 
 from space.architecture import FAMILIES, Architecture, Family
 from space.budget import Budget
+from space.draft import Trial
 from space.errors import InputError
-from space.families import Trial, draw, unfit
+from space.families import draw, unfit
 from space.questions import Categorical, Integer, Question, Real
 
 Params = dict[str, Any]
@@ -71,7 +72,7 @@ def suggest(trial: Trial, domain: Domain, shape: tuple[int, ...], classes: int) 
     family: Family = trial.suggest_categorical("family", fitting(domain, shape))
     size = trial.suggest_float("size", domain.smallest, domain.largest, log=True)
     plan = draw(trial, family, shape)
-    most = {name: float(limit - 1) for name, limit in domain.budget.limits.items()}
+    most = {name: max(1.0, limit - 1) for name, limit in domain.budget.limits.items()}
     most["parameters"] = min(size, most.get("parameters", size))
     return fit(lambda scale: Architecture(family=family, shape=shape, classes=classes, blocks=plan(scale)), most)
 

@@ -21,6 +21,7 @@ from space.errors import InputError
 
 PRESETS = Path(__file__).parent / "presets"
 Natural = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Search:
     peers: Natural = 3
     slack: Annotated[float, Field(ge=1)] = 1.1
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     recipe: RecipeDomain = RecipeDomain()
     sampler: Literal["tpe", "evolution", "random"] = "tpe"
 
@@ -80,7 +81,7 @@ class Assistants:
 
     architectures: tuple[str, ...] = ()
     recipe: Recipe = Retrain().recipe
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 def _named(teacher: Any) -> Any:
@@ -146,6 +147,14 @@ def read(preset: str, changes: Iterable[str] = ()) -> Config:
         settings = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
+    for change in changes:
+        _apply(settings, change)
+    return parse(settings)
+
+
+def changed(config: Config, changes: Iterable[str]) -> Config:
+    """A configuration with `key=value` changes; raises InputError."""
+    settings = json.loads(config.to_json())
     for change in changes:
         _apply(settings, change)
     return parse(settings)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from kd.device import pick
 from kd.recipe import Recipe
 from kd.views import ViewSource, make_view, missing
 from search.engine import Engine
@@ -53,4 +54,4 @@ def filled(path: Path, jobs: Mapping[str, tuple[Any, ...]], measure: Callable[..
 def make_views(uses: Iterable[tuple[ViewSource, Recipe]]) -> None:
     """Write the views that recipes need and that are missing."""
     lacking = dict.fromkeys(view for views, recipe in uses for view in missing(views, recipe))
-    list(gathered({f"view {views.view(index)}": (views, index, "cpu") for views, index in lacking}, make_view))
+    list(gathered({f"view {views.view(index)}": (views, index, pick("auto")) for views, index in lacking}, make_view))

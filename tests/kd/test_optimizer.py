@@ -27,7 +27,7 @@ def test_without_matrices_muon_is_adamw() -> None:
     torch.manual_seed(0)
     ours = nn.Sequential(nn.Linear(6, 5), nn.PReLU(5), nn.Linear(5, 1))
     theirs = deepcopy(ours)
-    descend(ours, Muon([], ours.parameters(), 0.01, 0.1), 20)
+    descend(ours, Muon({}, ours.parameters(), 0.01, 0.1), 20)
     descend(theirs, torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=0.1), 20)
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
@@ -49,13 +49,13 @@ def test_an_update_of_a_matrix_is_as_large_as_one_of_adamw() -> None:
     for shape in ((16, 144), (30, 10)):
         weight = nn.Parameter(torch.zeros(shape))
         weight.grad = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        Muon([weight], [weight], 0.1, 0).step()
+        Muon({weight: weight.shape}, [weight], 0.1, 0).step()
         assert 0.8 < float(weight.detach().square().mean().sqrt()) / (0.1 * 0.2) < 1.2
 
 
 def test_parameters_without_a_gradient_stay() -> None:
     weight, bias = nn.Parameter(torch.ones(3, 4)), nn.Parameter(torch.ones(3))
-    Muon([weight], [weight, bias], 0.1, 0.5).step()
+    Muon({weight: weight.shape}, [weight, bias], 0.1, 0.5).step()
     assert torch.equal(weight, torch.ones(3, 4))
     assert torch.equal(bias, torch.ones(3))
 
@@ -71,9 +71,9 @@ def test_matrices_are_linear_maps_of_channels_rows_or_columns() -> None:
         LiquidScan(cell="cfc", hidden=4),
     )
     student = build(Architecture(family="hybrid", shape=(1, 28, 28), classes=10, blocks=blocks))
-    shapes = sorted(tuple(matrix.shape) for matrix in matrices(student))
-    convolutions = [(4, 1, 5, 5), (4, 4, 3, 3), (5, 4, 1, 1)]
-    mixers = [(3, 49), (49, 3), (6, 5, 1), (5, 6, 1)]
+    shapes = sorted(map(tuple, matrices(student).values()))
+    convolutions = [(4, 25), (4, 36), (5, 4)]
+    mixers = [(3, 49), (49, 3), (6, 5), (5, 6)]
     others = [(2, 5), (5, 2), (5, 12, 7), (5, 7, 8), (12, 40), (12, 4)]
     assert shapes == sorted([*convolutions, *mixers, *others])
 
@@ -81,7 +81,16 @@ def test_matrices_are_linear_maps_of_channels_rows_or_columns() -> None:
 def test_synapses_of_ltc_cells_are_no_matrices() -> None:
     blocks = (Convolution(width=4, kernel=5, stride=4), GlobalAverage(), LiquidScan(cell="ltc", hidden=4))
     student = build(Architecture(family="liquid", shape=(1, 28, 28), classes=10, blocks=blocks))
-    assert [tuple(matrix.shape) for matrix in matrices(student)] == [(4, 1, 5, 5)]
+    assert list(matrices(student).values()) == [(4, 25)]
+
+
+@pytest.mark.parametrize("shape", [(8, 6, 1), (8, 2, 3, 1)])
+def test_a_kernel_is_one_matrix(shape: tuple[int, ...]) -> None:
+    gradient = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
+    kernel, matrix = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(8, 6))
+    kernel.grad, matrix.grad = gradient.view(shape), gradient
+    Muon({kernel: gradient.shape, matrix: gradient.shape}, [kernel, matrix], 0.1, 0).step()
+    assert torch.equal(kernel.view(8, 6), matrix)
 
 
 def kept(tensors: list[Tensor]) -> list[Tensor]:
@@ -90,7 +99,7 @@ def kept(tensors: list[Tensor]) -> list[Tensor]:
 
 def test_a_step_moves_every_parameter_with_a_gradient() -> None:
     model = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Linear(5, 1))
-    before = kept(list(model.parameters()))
-    descend(model, Muon([model[0].weight], model.parameters(), 0.01, 0), 1)  # type: ignore[list-item]
+    before, first = kept(list(model.parameters())), next(model.parameters())
+    descend(model, Muon({first: first.shape}, model.parameters(), 0.01, 0), 1)
     for old, new in zip(before, model.parameters(), strict=True):
         assert not torch.equal(old, new)

@@ -10,7 +10,7 @@ from space.blocks.block import Activation, activate
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
 from space.blocks.depthwise import InvertedResidual, ResidualSeparable, SqueezeExcite
 from space.blocks.mlp import Bilinear, Matrix, Mixer, Patches
-from space.families import ACTIVATIONS
+from space.draft import ACTIVATIONS
 from space.student import build
 
 seeds = st.integers(0, 2**31)

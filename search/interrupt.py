@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM: an exception of our own, so that whatever is going on ends cleanly."""
+
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SIGNALS = signal.SIGINT, signal.SIGTERM
+
+
+class Stopped(BaseException):
+    """The user or the system asked to stop. Not KeyboardInterrupt, which typer turns into an exit of its own."""
+
+
+def listen() -> None:
+    """Raise `Stopped` in the main thread at the first signal; the second ends the process at once."""
+    for number in SIGNALS:
+        signal.signal(number, _stop)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Deliver signals only afterwards; threads and processes started inside never get them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def command() -> str:
+    """The command line that was typed."""
+    return shlex.join(["wunderkind", *sys.argv[1:]])
+
+
+def _stop(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise Stopped
