@@ -1,22 +1,23 @@
-"""What distillation gives small students: python tests/benchmarks/ablation.py DATA [EPOCHS ...]
+"""What distillation gives small students: python tests/benchmarks/ablation.py DATA [--way WAY ...] [--epochs N ...]
 
 Plain convolutional students of about 1,000, 4,000 and 9,500 parameters are trained on `DATA` (mnist or fashion-mnist)
-in many ways, `SEEDS` seeds each, for 12 epochs; and in the default way for other numbers of `EPOCHS`. The teacher of
-mnist is the shipped one, further members of its ensemble are `teachers/mnist-N.safetensors`; of other data all are
-`teachers/DATA-N.safetensors` (`wunderkind teach DATA --members 3`), the first being the single teacher.
+in many ways, or those given, `SEEDS` seeds each, for 12 epochs; and in the default way, "kl", for other numbers of
+epochs. The teacher of mnist is the shipped one, further members of its ensemble are `teachers/mnist-N.safetensors`; of
+other data all are `teachers/DATA-N.safetensors` (`wunderkind teach DATA --members 3`), the first being the single
+teacher.
 
 Results are kept in `reports/evidence/ablation-DATA.csv`, so a call goes on where the last one stopped. Printed is a
 Markdown table of test accuracies (per cent, mean ± sd), the test split read once a seed, after the last epoch.
 """
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
+import typer
 from grid import Row, filled, gathered, make_views
 
 from kd.augment import STILL, default_policy
@@ -126,8 +127,8 @@ def teachers(data: DataSet) -> tuple[str, tuple[str, ...]]:
     return members[0], members
 
 
-def runs(data: DataSet, epochs: list[int]) -> Iterator[Run]:
-    """All trainings, those of a way together."""
+def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[Run]:
+    """The trainings of some ways, those of a way together."""
     policy = default_policy(data.name)
     single, ensemble = teachers(data)
     cache = CACHE.resolve()
@@ -137,12 +138,12 @@ def runs(data: DataSet, epochs: list[int]) -> Iterator[Run]:
 
     recipe = replace(RECIPE, augmentation=policy)
     assistant = Path(f"runs/.ablation/{data.name}-wide-cnn.safetensors").resolve()
-    if not assistant.is_file():
+    if "kl, assistant" in ways and not assistant.is_file():
         assistant.parent.mkdir(parents=True, exist_ok=True)
         make_views([(views(recipe), recipe)])
         list(gathered({assistant.stem: (assistant, replace(recipe, epochs=40), views(recipe))}, taught))
-    for way, changes in RECIPES.items():
-        changed = replace(recipe, **changes)
+    for way in ways:
+        changed = replace(recipe, **RECIPES[way])
         teacher: dict[str, Any] = {}
         if changed.feature_loss != "none":
             teacher = {"stage": STAGE}
@@ -168,14 +169,18 @@ def table(results: pd.DataFrame, column: str) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def main() -> None:
-    data = load(DataSource(name=sys.argv[1]))
-    planned = list(runs(data, [int(epochs) for epochs in sys.argv[2:]]))
+def main(
+    name: Annotated[str, typer.Argument(metavar="DATA")],
+    ways: Annotated[list[str] | None, typer.Option("--way")] = None,
+    epochs: Annotated[list[int] | None, typer.Option()] = None,
+) -> None:
+    data = load(DataSource(name=name))
+    planned = list(runs(data, ways or tuple(RECIPES), epochs or ()))
     make_views((run.views, run.recipe) for run in planned)
-    results = filled(Path(f"reports/evidence/ablation-{data.name}.csv"), {run.name: (run,) for run in planned}, measure)
+    results = filled(Path(f"reports/evidence/ablation-{name}.csv"), {run.name: (run,) for run in planned}, measure)
     for column in ("test", "validation"):
         print(f"{column} accuracy, {results['seed'].nunique()} seeds\n\n{table(results, column)}\n")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
