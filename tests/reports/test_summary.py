@@ -25,7 +25,7 @@ def test_says_where_the_study_stands(retrained: Store) -> None:
 
 
 def test_an_unfinished_study_is_to_be_run_again(searched: Store) -> None:
-    assert "Next: wunderkind run PRESET --name tiny" in printed(searched)
+    assert "Next: wunderkind run --name tiny" in printed(searched)
 
 
 def test_an_empty_study_is_to_be_run(empty: Store) -> None:

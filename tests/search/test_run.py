@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from distributed import LocalCluster
 
 from kd.data import DataSource
 
@@ -190,6 +191,32 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(undisturbed: Path, study_fil
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize("seconds", [0.5, 1.5])
+def test_ctrl_c_while_modules_are_imported_is_clean(seconds: float, study_file: Path, tmp_path: Path) -> None:
+    process = begin("run", str(study_file), folder=tmp_path)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert output.startswith("stopped; go on with: wunderkind run")
+
+
+def test_a_study_goes_on_by_its_name_alone(undisturbed: Path) -> None:
+    result = wunderkind("run", "--name", "calm", folder=undisturbed)
+    assert "study 'calm' is done" in result.stdout, result.stderr
+    assert_refused(
+        wunderkind("run", "--name", "calm", "--set", "budget.macs=9", folder=undisturbed), "budget.macs is None, not 9"
+    )
+
+
+def test_a_cluster_whose_workers_lack_a_resource_is_refused(study_file: Path, tmp_path: Path) -> None:
+    with LocalCluster(n_workers=1, processes=False, host="127.0.0.1", dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        asked = ("--scheduler", address, "--resources", "GPU=1")
+        assert_refused(wunderkind("run", str(study_file), *asked, folder=tmp_path), "offers GPU=1")
+    assert not list(tmp_path.rglob("config.json"))
+
+
 def test_a_second_driver_is_refused(undisturbed: Path, study_file: Path) -> None:
     process = begin("run", str(study_file), "--name", "busy", "--workers", "1", folder=undisturbed)
     try:
@@ -256,6 +283,15 @@ def assert_refused(result: subprocess.CompletedProcess[str], words: str) -> None
             ["run", "mnist-quick", "--set", "budget.parameters=20", "--set", "space.smallest=1"],
             "no architecture of",
         ),
+        (["run", "mnist-quick", "--set", "budget.memory_bytes=1"], "memory_bytes"),
+        (["run", "mnist-quick", "--set", f"search.seed={10**20}"], "search.seed"),
+        (["run", "mnist-quick", "--set", "data.size=[3, 3]"], "only folders of pictures are resized"),
+        (["run", "mnist-quick", "--trials", "0"], "search.trials = 0"),
+        (["run", "mnist-quick", "--resources", "GPU=1"], "give its --scheduler"),
+        (["run", "mnist-quick", "--resources", "GPU=nan"], "write NAME=NUMBER"),
+        (["run", "mnist-quick", "--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler answers"),
+        (["run"], "nothing to run"),
+        (["run", "--name", "nobody"], "no study 'nobody'"),
         (["run", "mnist-quick", "--set", "data.name=none.npz"], "no data file at none.npz"),
         (["run", "mnist-quick", "--set", "budget.parameters"], "write key=value"),
         (["run", "mnist-quick", "--name", "../up"], "study name '../up'"),

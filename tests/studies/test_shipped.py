@@ -15,7 +15,9 @@ PARAMETERS = {
     "tied-cnn": 9_682,
     "tied-cnn-4k": 3_832,
     "tied-depthwise": 7_858,
+    "tied-depthwise-4k": 4_041,
     "wide-cnn": 46_118,
+    "wide-stem-cnn": 7_579,
 }
 
 
