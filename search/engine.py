@@ -9,7 +9,6 @@ from typing import Any, Self
 import dask
 from distributed import Client, Future, LocalCluster, wait
 
-from search.interrupt import held_back
 from space.errors import InputError
 
 WORKER_ENVIRONMENT = {
@@ -44,19 +43,19 @@ class Engine:
         dask.config.set(
             {
                 "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+                "distributed.worker.preload": ["search.worker"],
             }
         )
         if scheduler is None:
-            with held_back():  # a terminal sends Ctrl-C to workers too
-                self._cluster: LocalCluster | None = LocalCluster(
-                    n_workers=workers or len(os.sched_getaffinity(0)),
-                    threads_per_worker=1,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
-                    memory_limit=0,
-                    silence_logs=logging.CRITICAL,
-                )
-                self._client = Client(self._cluster)
+            self._cluster: LocalCluster | None = LocalCluster(
+                n_workers=workers or len(os.sched_getaffinity(0)),
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+            self._client = Client(self._cluster)
         else:
             self._cluster = None
             try:

@@ -3,8 +3,6 @@
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 SIGNALS = signal.SIGINT, signal.SIGTERM
 
@@ -17,16 +15,6 @@ def listen() -> None:
     """Raise `Stopped` in the main thread at the first signal; the second ends the process at once."""
     for number in SIGNALS:
         signal.signal(number, _stop)
-
-
-@contextmanager
-def held_back() -> Iterator[None]:
-    """Deliver signals only afterwards; threads and processes started inside never get them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def command() -> str:

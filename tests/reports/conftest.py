@@ -10,6 +10,7 @@ from optuna.trial import Trial, TrialState
 from kd.teacher_source import TeacherSource
 from kd.train import Epoch
 from space.architecture import FAMILIES, Architecture
+from space.budget import Budget
 from space.domain import Domain, RandomTrial, suggest
 from studies.config import Config, Search
 from studies.directory import RunDirectory
@@ -109,7 +110,7 @@ def searched(empty: Store) -> Store:
     tell(empty, draw(0, 0), "duplicate", reason="the same network as trial 0")
     big = suggest(
         RandomTrial(random.Random(3), {"family": "cnn", "size": 12_000.0}),
-        Domain(),
+        Domain(budget=Budget(parameters=None)),
         (1, 28, 28),
         10,
     )

@@ -34,9 +34,9 @@ def test_an_empty_study_is_to_be_run(empty: Store) -> None:
     assert "Next: wunderkind run" in text
 
 
-def test_a_finished_study_is_to_be_reported_and_verified(finished: Store) -> None:
+def test_a_finished_study_is_to_be_served_and_verified(finished: Store) -> None:
     text = printed(finished)
-    assert "wunderkind report tiny" in text
+    assert "wunderkind dashboard tiny" in text
     assert "wunderkind verify tiny" in text
     assert "wunderkind run" not in text
 

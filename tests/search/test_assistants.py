@@ -104,10 +104,10 @@ def test_the_assistant_is_trained_as_a_student_and_told_of_as_a_teacher(
     finished: tuple[RunDirectory, str], small_data: DataSet
 ) -> None:
     directory, said = finished
-    assert "preparing 1 views with the logits of the teacher" in said
+    assert "preparing 1 view with the logits of the teacher" in said
     assert "training assistant helper, 4,186 parameters" in said
     assert "assistant helper: epoch 5 of 7" in said
-    assert "preparing 1 views with the logits of assistant helper" in said
+    assert "preparing 1 view with the logits of assistant helper" in said
     student = load_student(weights(directory))
     assert student.architecture == assistant()
     log = json.loads(weights(directory).with_suffix(".json").read_text())

@@ -205,12 +205,15 @@ def test_a_study_goes_on_by_its_name_alone(undisturbed: Path) -> None:
     result = wunderkind("run", "--name", "calm", folder=undisturbed)
     assert "study 'calm' is done" in result.stdout, result.stderr
     assert_refused(
-        wunderkind("run", "--name", "calm", "--set", "budget.macs=9", folder=undisturbed), "budget.macs is None, not 9"
+        wunderkind("run", "--name", "calm", "--set", "budget.macs=1000000", folder=undisturbed),
+        "macs is None, not 1000000",
     )
 
 
 def test_a_cluster_whose_workers_lack_a_resource_is_refused(study_file: Path, tmp_path: Path) -> None:
-    with LocalCluster(n_workers=1, processes=False, host="127.0.0.1", dashboard_address=None) as cluster:
+    with LocalCluster(
+        n_workers=1, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as cluster:
         address = cluster.scheduler_address
         asked = ("--scheduler", address, "--resources", "GPU=1")
         assert_refused(wunderkind("run", str(study_file), *asked, folder=tmp_path), "offers GPU=1")

@@ -81,7 +81,7 @@ def test_a_preset_retrains_students_that_no_trial_found(tmp_path: Path) -> None:
     file.write_text(CNN.to_json())
     named = find("row-column")
     said = retrain(runs, "--student", "row-column", "--student", str(file), "--student", "row-column")
-    assert "retraining 2 students, 1 seeds each" in said
+    assert "retraining 2 students, 1 seed each" in said
     directory = RunDirectory(root=runs, name="small")
     with opened(directory) as store:
         records = student_records(store)
