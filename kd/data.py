@@ -184,25 +184,23 @@ def stratified(labels: Indices, count: int, seed: int) -> Indices:
 
 
 def _read(source: DataSource) -> Raw:
-    if source.size is not None and (source.name in (*SHIPPED, *named.NAMES) or not _pictures(source.name)):
+    path, known = Path(source.name), (*SHIPPED, *named.NAMES)
+    if source.name and source.name not in known and path.is_dir() and not idx.find(path):
+        return images.read(path, source.size)
+    if source.size is not None:
         raise InputError(f"data.size = {list(source.size)}: only folders of pictures are resized, leave it away")
     if source.name in SHIPPED:
         return npz.read(ASSETS / f"{source.name}.npz")
     if source.name in named.NAMES:
         return named.read(source.name, named.cache_folder())
-    path = Path(source.name)
     if path.suffix == ".npz":
         return npz.read(path)
     if not source.name or not path.is_dir():
         raise InputError(
-            f"unknown data set '{source.name}': use one of {', '.join((*SHIPPED, *named.NAMES))} or the path of an "
+            f"unknown data set '{source.name}': use one of {', '.join(known)} or the path of an "
             ".npz file, of a folder of IDX files or of class folders of images"
         )
-    return idx.read(path) if idx.find(path) else images.read(path, source.size)
-
-
-def _pictures(name: str) -> bool:
-    return Path(name).is_dir() and not idx.find(Path(name))
+    return idx.read(path)
 
 
 def _held_out(

@@ -62,7 +62,8 @@ class Engine:
                 self._client = Client(scheduler, timeout=20)
             except (OSError, ValueError) as error:
                 raise InputError(f"no Dask scheduler answers at {scheduler} ({error}): check the address") from error
-            self._check_resources(scheduler)
+            if resources:
+                self._check_resources(scheduler, resources)
 
     def __enter__(self) -> Self:
         """Use as a context: workers end with it."""
@@ -78,8 +79,7 @@ class Engine:
         if self._cluster is not None:
             self._cluster.close(timeout=5)
 
-    def _check_resources(self, scheduler: str) -> None:
-        wanted = self._resources or {}
+    def _check_resources(self, scheduler: str, wanted: dict[str, float]) -> None:
         offers = [worker["resources"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values()]
         if offers and not any(all(offer.get(n, 0) >= amount for n, amount in wanted.items()) for offer in offers):
             self._client.close()

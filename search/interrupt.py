@@ -4,8 +4,6 @@ import shlex
 import signal
 import sys
 
-SIGNALS = signal.SIGINT, signal.SIGTERM
-
 
 class Stopped(BaseException):
     """The user or the system asked to stop. Not KeyboardInterrupt, which typer turns into an exit of its own."""
@@ -13,7 +11,7 @@ class Stopped(BaseException):
 
 def listen() -> None:
     """Raise `Stopped` in the main thread at the first signal; the second ends the process at once."""
-    for number in SIGNALS:
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
 
 

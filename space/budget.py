@@ -29,10 +29,10 @@ class Budget:
 
     def violations(self, architecture: Architecture) -> dict[str, float]:
         """Relative excess of every limited cost: at most 0 when within the budget, positive when not."""
-        cost = architecture.cost()
-        spent = {name: getattr(cost, name) for name in self.limits}
+        cost, limits = architecture.cost(), self.limits
+        spent = {name: getattr(cost, name) for name in limits}
         spent["parameters"] = max(cost.parameters, cost.deployed_parameters)
-        return {name: (spent[name] - (limit - 1)) / limit for name, limit in self.limits.items()}
+        return {name: (spent[name] - (limit - 1)) / limit for name, limit in limits.items()}
 
     def objection(self, architecture: Architecture) -> str | None:
         """Why an architecture is rejected, or None when it is within the budget."""

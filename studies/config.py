@@ -147,17 +147,12 @@ def read(preset: str, changes: Iterable[str] = ()) -> Config:
         settings = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
-    for change in changes:
-        _apply(settings, change)
-    return parse(settings)
+    return _parse_changed(settings, changes)
 
 
 def changed(config: Config, changes: Iterable[str]) -> Config:
     """A configuration with `key=value` changes; raises InputError."""
-    settings = json.loads(config.to_json())
-    for change in changes:
-        _apply(settings, change)
-    return parse(settings)
+    return _parse_changed(json.loads(config.to_json()), changes)
 
 
 def parse(settings: Mapping[str, Any]) -> Config:
@@ -223,6 +218,12 @@ def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
         retrain=replace(config.retrain, recipe=completed(config.retrain, retrain)),
         assistants=replace(config.assistants, recipe=completed(config.assistants, assistants)),
     )
+
+
+def _parse_changed(settings: dict[str, Any], changes: Iterable[str]) -> Config:
+    for change in changes:
+        _apply(settings, change)
+    return parse(settings)
 
 
 def _apply(settings: dict[str, Any], change: str) -> None:

@@ -177,7 +177,7 @@ def main(
     data = load(DataSource(name=name))
     planned = list(runs(data, ways or tuple(RECIPES), epochs or ()))
     make_views((run.views, run.recipe) for run in planned)
-    results = filled(Path(f"reports/evidence/ablation-{name}.csv"), {run.name: (run,) for run in planned}, measure)
+    results = filled(Path(f"reports/evidence/ablation-{data.name}.csv"), {run.name: (run,) for run in planned}, measure)
     for column in ("test", "validation"):
         print(f"{column} accuracy, {results['seed'].nunique()} seeds\n\n{table(results, column)}\n")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -135,7 +136,7 @@ def test_a_study_leaves_everything_it_promises(undisturbed: Path) -> None:
     outcome = [json.loads(value) for _, key, value in found["attributes"] if key == "outcome"]
     assert sum(o in ("complete", "pruned") for o in outcome) == 6
     assert len({recipe for _, recipe, *_ in found["rungs"]}) >= 6  # drawn with every student
-    assert ", temperature " in (study / "report" / "report.md").read_text()
+    assert re.search(r"loss (kl|mse), temperature \d", (study / "report" / "report.md").read_text())
     students = list((study / "students").iterdir())
     assert students
     for student in students:
@@ -191,10 +192,10 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(undisturbed: Path, study_fil
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1.5])
-def test_ctrl_c_while_modules_are_imported_is_clean(seconds: float, study_file: Path, tmp_path: Path) -> None:
+def test_ctrl_c_while_modules_are_imported_is_clean(study_file: Path, tmp_path: Path) -> None:
     process = begin("run", str(study_file), folder=tmp_path)
-    time.sleep(seconds)
+    while not any("libtorch" in mapped.path for mapped in psutil.Process(process.pid).memory_maps()):
+        time.sleep(0.01)  # PyTorch is mapped in the middle of the imports
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
@@ -206,7 +207,7 @@ def test_a_study_goes_on_by_its_name_alone(undisturbed: Path) -> None:
     assert "study 'calm' is done" in result.stdout, result.stderr
     assert_refused(
         wunderkind("run", "--name", "calm", "--set", "budget.macs=1000000", folder=undisturbed),
-        "macs is None, not 1000000",
+        "budget.macs is None, not 1000000",
     )
 
 
