@@ -192,6 +192,11 @@ def _of_logits(path: Path, data: DataSet, device: torch.device) -> Answer:
 
 def _make(model: str, classes: int) -> nn.Module:
     place, _, name = model.partition(":")
+    if not name:
+        raise InputError(
+            f"teacher {model}: name a .safetensors, .onnx, .npy or .npz file, "
+            "torchvision:NAME or package.module:callable"
+        )
     try:
         if place == "torchvision":
             import torchvision  # takes two seconds, which no other teacher needs

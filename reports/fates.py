@@ -25,7 +25,7 @@ MEANINGS = {
     "duplicate": "seen before, not trained again",
     "rejected": "over the budget, never trained",
     "failed": "training broke off",
-    "running": "waiting or in training",
+    "unfinished": "waiting, in training, or left when the search stopped",
 }
 
 

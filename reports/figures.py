@@ -26,14 +26,14 @@ from reports.look import (
 from space.architecture import FAMILIES
 from studies.records import StudentRecord, TrialRecord
 
-SYMBOLS = {"complete": "circle", "pruned": "circle-open", "failed": "x-thin-open", "running": "diamond-open"}
+SYMBOLS = {"complete": "circle", "pruned": "circle-open", "failed": "x-thin-open", "unfinished": "diamond-open"}
 FATE_COLOURS = {
     "complete": "#2f855a",
     "pruned": "#7ea6d8",
     "duplicate": "#c7b6dd",
     "rejected": "#d0d4d9",
     "failed": "#d64545",
-    "running": "#f0cf65",
+    "unfinished": "#f0cf65",
 }
 TITLES = {
     "front": "Accuracy over parameters",

@@ -16,8 +16,8 @@ from space.blocks.block import Cost
 from studies.config import Config
 from studies.store import Store
 
-Outcome = Literal["rejected", "duplicate", "pruned", "complete", "failed", "running"]
-OUTCOMES: tuple[Outcome, ...] = ("complete", "pruned", "duplicate", "rejected", "failed", "running")
+Outcome = Literal["rejected", "duplicate", "pruned", "complete", "failed", "unfinished"]
+OUTCOMES: tuple[Outcome, ...] = ("complete", "pruned", "duplicate", "rejected", "failed", "unfinished")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +203,7 @@ def unfinished(
 def is_searched(trials: Sequence[TrialRecord], config: Config) -> bool:
     """Whether the study has its number of trials, all of them concluded."""
     begun = [trial for trial in trials if trial.outcome not in ("rejected", "duplicate")]
-    return len(begun) >= config.search.trials and all(trial.outcome != "running" for trial in trials)
+    return len(begun) >= config.search.trials and all(trial.outcome != "unfinished" for trial in trials)
 
 
 def is_done(trials: Sequence[TrialRecord], students: Sequence[StudentRecord], config: Config) -> bool:
@@ -236,7 +236,7 @@ def frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
 def _trial_record(store: Store, trial: optuna.trial.FrozenTrial) -> TrialRecord:
     attributes = trial.user_attrs
     architecture = from_json(attributes["architecture"])
-    outcome: Outcome = attributes.get("outcome", "running")
+    outcome: Outcome = attributes.get("outcome", "unfinished")
     trained = outcome not in ("rejected", "duplicate")
     limit = attributes.get("epochs", max(store.config.search.rungs))
     rungs = store.ledger.rungs(store.training(architecture.digest)) if trained else []

@@ -39,12 +39,12 @@ from space.budget import Budget
 from space.domain import Domain, RandomTrial, suggest
 from space.student import build
 
-STUDENTS = 30
-RUNGS = (0.5, 1, 2, 4)
-LONG = 20
+STUDENTS = 25
+RUNGS = (0.5, 1, 3)
+LONG = 12
 DECAY = 0.2
 RECIPE = Recipe(batch=128, views=8)
-BUDGET = Budget(memory_bytes=8_000, macs=600_000)
+BUDGET = Budget(memory_bytes=8_000, macs=250_000)
 RESULTS = Path("reports/evidence/schedules.csv")
 CACHE = Path("runs/.views")
 

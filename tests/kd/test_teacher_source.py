@@ -201,7 +201,7 @@ def test_what_is_no_stage_is_said_in_one_line(data: DataSet, code: Path, model: 
         ("no_such_module:thing", "no_such_module"),
         ("torchvision:no_such_model", "no_such_model"),
         ("missing.safetensors", "no teacher at missing.safetensors"),
-        ("plain-name", "name an importable module"),
+        ("junk.txt", r"name a \.safetensors.* file, torchvision:NAME or package\.module:callable"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(data: DataSet, code: Path, model: str, message: str) -> None:

@@ -61,7 +61,7 @@ def tell(store: Store, architecture: Architecture, outcome: Outcome, epochs: int
         store.study.tell(trial, [curve[-1].validation_accuracy, parameters])
     elif outcome == "failed":
         store.study.tell(trial, state=TrialState.FAIL)
-    elif outcome != "running":
+    elif outcome != "unfinished":
         store.study.tell(trial, state=TrialState.PRUNED)
 
 
@@ -95,8 +95,8 @@ def empty(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def started(empty: Store) -> Store:
     """A study with two trials that run, one of them still before its first rung."""
-    tell(empty, draw(0, 0), "running")
-    tell(empty, draw(1, 1), "running", 1)
+    tell(empty, draw(0, 0), "unfinished")
+    tell(empty, draw(1, 1), "unfinished", 1)
     return empty
 
 
@@ -116,7 +116,7 @@ def searched(empty: Store) -> Store:
     )
     tell(empty, big, "rejected", reason=f"parameters {big.cost().parameters:,} ≥ 10,000")
     tell(empty, draw(8, 3), "failed", 1, "loss is nan in epoch 2")
-    tell(empty, draw(9, 2), "running", 1)
+    tell(empty, draw(9, 2), "unfinished", 1)
     return empty
 
 

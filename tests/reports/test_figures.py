@@ -25,7 +25,7 @@ def points(figure: dict[str, object], symbol: str) -> set[tuple[float, float]]:
 def test_the_front_shows_every_trained_trial_and_student(retrained: Store) -> None:
     drawn = json.loads(front_figure(gather(retrained)).to_json())
     trials, students = trial_records(retrained), student_records(retrained)
-    for symbol, outcome in (("circle", "complete"), ("circle-open", "pruned"), ("diamond-open", "running")):
+    for symbol, outcome in (("circle", "complete"), ("circle-open", "pruned"), ("diamond-open", "unfinished")):
         expected = {(t.cost.parameters, error(t.accuracy or 0)) for t in trials if t.outcome == outcome}
         assert points(drawn, symbol) == expected
     assert points(drawn, "diamond") == {(s.cost.parameters, error(s.test)) for s in students}

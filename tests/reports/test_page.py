@@ -98,7 +98,7 @@ def test_accounts_for_every_trial(searched: Store) -> None:
         "duplicate": "1",
         "rejected": "1",
         "failed": "1",
-        "running": "1",
+        "unfinished": "1",
     }
     meanings = {row[0]: (row[1], row[3]) for row in rows}
     assert meanings["pruned at rung 2"][0] == "weak after 3 epochs"

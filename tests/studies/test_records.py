@@ -171,7 +171,7 @@ def test_a_study_is_done_when_its_front_is_retrained() -> None:
     others = [trial(3, 4, None, "rejected"), trial(4, 3, None, "duplicate")]
     assert not is_searched([*trials[:2], *others], config)
     assert is_searched([*trials, *others], config)
-    assert not is_searched([*trials, trial(3, 4, None, "running")], config)
+    assert not is_searched([*trials, trial(3, 4, None, "unfinished")], config)
 
 
 def test_the_table_has_a_row_a_trial() -> None:
