@@ -1,4 +1,4 @@
-"""Optimizers of students: AdamW, and Muon for the weight matrices of small networks."""
+"""Optimizers of students and teachers: AdamW, and Muon for the weight matrices of small networks."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from kd.recipe import Recipe
+from kd.teacher import TeacherRecipe
 from space.blocks.mlp import RowColumn
-from space.student import Student
 
 MOMENTUM = 0.95
 ITERATIONS = 5
@@ -18,15 +18,17 @@ BETAS = 0.9, 0.999
 EPSILON = 1e-8
 
 
-def optimizer_of(recipe: Recipe, student: Student, others: Iterable[nn.Parameter] = ()) -> torch.optim.Optimizer:
-    """The recipe's optimizer for a student and for the parameters of `others` that learn with it."""
-    rate, decay, trained = recipe.learning_rate, recipe.weight_decay, [*student.parameters(), *others]
+def optimizer_of(
+    recipe: Recipe | TeacherRecipe, model: nn.Module, others: Iterable[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """The recipe's optimizer for a student or teacher and for the parameters of `others` that learn with it."""
+    rate, decay, trained = recipe.learning_rate, recipe.weight_decay, [*model.parameters(), *others]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(trained, lr=rate, weight_decay=decay, foreach=True)
-    return Muon(matrices(student), trained, rate, decay)
+    return Muon(matrices(model), trained, rate, decay)
 
 
-def matrices(student: Student) -> dict[Tensor, torch.Size]:
+def matrices(model: nn.Module) -> dict[Tensor, torch.Size]:
     """Weights that map channels, rows or columns linearly, the classifier's excepted, and their shapes as matrices.
 
     A convolution's weight is the matrix (channels out, channels in · height · width); the factors of a row–column layer
@@ -34,7 +36,7 @@ def matrices(student: Student) -> dict[Tensor, torch.Size]:
     are no such maps.
     """
     found: dict[Tensor, torch.Size] = {}
-    for module in student.blocks.modules():
+    for module in model.modules():
         match module:
             case nn.Linear():
                 found[module.weight] = module.weight.shape
@@ -42,6 +44,7 @@ def matrices(student: Student) -> dict[Tensor, torch.Size]:
                 found[module.weight] = module.weight.flatten(1).shape
             case RowColumn():
                 found |= {factor: factor.shape for factor in (module.row_factor, module.column_factor)}
+    found.popitem()  # the classifier is the last module of students and of teachers
     return found
 
 

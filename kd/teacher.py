@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from kd.augment import Augmentation
 from kd.data import ASSETS, DataSet, Split, per_channel, stored_statistic, values
 from kd.files import write_whole
+from kd.recipe import Optimizer
 from space.errors import InputError, first_line
 
 HALVING = (1, 3, 5, 0, 2, 4)
@@ -25,12 +26,13 @@ HALVING = (1, 3, 5, 0, 2, 4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherRecipe:
-    """How the teacher is made: layer widths, passes, one-cycle AdamW."""
+    """How the teacher is made: layer widths, passes, one-cycle schedule; `optimizer` is one of `kd.optimizer`."""
 
     widths: tuple[int, ...] = (32, 32, 64, 64, 128, 128)
-    epochs: int = 22
+    epochs: int = 10
     batch: int = 256
-    learning_rate: float = 6e-3
+    optimizer: Optimizer = "muon"
+    learning_rate: float = 2e-2
     weight_decay: float = 0.05
     dropout: float = 0.2
     ema: float = 0.999

@@ -16,6 +16,7 @@ from kd.augment import augmented
 from kd.checkpoint import averaged_weights, pack, unpack
 from kd.data import DataSet, DataSource, load_once, values
 from kd.files import write_whole
+from kd.optimizer import optimizer_of
 from kd.teacher import Teacher, TeacherRecipe, accuracy, check_origin, origin, save
 from kd.teacher_source import TeacherSource
 from space.errors import InputError
@@ -65,12 +66,16 @@ def teach_epoch(source: DataSource, recipe: TeacherRecipe, path: Path, threads: 
     model = Teacher(data.shape, data.classes, data.mean, data.std, recipe.widths, recipe.dropout)
     model.to(place).to(memory_format=torch.channels_last)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = optimizer_of(recipe, model)
     batch = min(recipe.batch, len(data.train.labels))
     steps = len(data.train.labels) // batch
     total_steps = max(5, recipe.epochs * steps)  # torch divides by zero where a quarter of them is one
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=total_steps, pct_start=0.25
+        optimizer,
+        recipe.learning_rate,
+        total_steps=total_steps,
+        pct_start=0.25,
+        cycle_momentum=recipe.optimizer == "adamw",
     )
     optimizer.step()  # changes nothing without gradients, yet the schedule wants to come after it
     for _ in range(epoch * steps):

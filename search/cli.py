@@ -18,6 +18,7 @@ from kd.augment import default_policy
 from kd.data import DataSource, load
 from kd.device import pick
 from kd.files import write_whole
+from kd.recipe import Optimizer
 from kd.teacher import TeacherRecipe
 from kd.verify import verify_student
 from reports.anatomy import layer_table, shipped_table
@@ -212,6 +213,7 @@ def teach(
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training split.")] = RECIPE.epochs,
     batch: Annotated[int, typer.Option(min=2, help="Samples a step.")] = RECIPE.batch,
+    optimizer: Annotated[Optimizer, typer.Option(help="muon, or adamw, which wants a lower rate.")] = RECIPE.optimizer,
     learning_rate: Annotated[float, typer.Option(min=1e-9, help="Peak of the one-cycle schedule.")] = (
         RECIPE.learning_rate
     ),
@@ -224,7 +226,15 @@ def teach(
     splits = load(DataSource(name=data, validation=validation, size=size))
     path = out or Path("teachers") / f"{splits.name}.safetensors"
     policy, console = default_policy(data), Console()
-    recipe = replace(RECIPE, epochs=epochs, batch=batch, learning_rate=learning_rate, augmentation=policy, seed=seed)
+    recipe = replace(
+        RECIPE,
+        epochs=epochs,
+        batch=batch,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        augmentation=policy,
+        seed=seed,
+    )
     teach_members(
         path, recipe, members, splits, pick(device), lambda line: console.print(line, soft_wrap=True, highlight=False)
     )

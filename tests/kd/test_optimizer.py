@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from kd.optimizer import Muon, matrices, orthogonal
+from kd.teacher import Teacher
 from space.architecture import Architecture
 from space.blocks.convolution import Convolution, GlobalAverage, ResidualConvolution
 from space.blocks.depthwise import Separable, SqueezeExcite
@@ -82,6 +83,11 @@ def test_synapses_of_ltc_cells_are_no_matrices() -> None:
     blocks = (Convolution(width=4, kernel=5, stride=4), GlobalAverage(), LiquidScan(cell="ltc", hidden=4))
     student = build(Architecture(family="liquid", shape=(1, 28, 28), classes=10, blocks=blocks))
     assert list(matrices(student).values()) == [(4, 25)]
+
+
+def test_convolutions_of_a_teacher_are_matrices_and_its_classifier_is_none() -> None:
+    teacher = Teacher((1, 28, 28), 10, [0.0], [1.0], widths=(4, 8))
+    assert list(matrices(teacher).values()) == [(4, 9), (8, 36)]
 
 
 @pytest.mark.parametrize("shape", [(8, 6, 1), (8, 2, 3, 1)])

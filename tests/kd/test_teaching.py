@@ -69,7 +69,8 @@ def test_a_few_steps_are_enough(batch: int, small_data: DataSet, tmp_path: Path)
 
 def test_momentum_and_schedule_go_on_where_they_were(small_data: DataSet, tmp_path: Path) -> None:
     # an oracle that never stops: one optimizer, one schedule, one average over both epochs
-    still = replace(TINY, epochs=2, dropout=0.0, augmentation=Augmentation(rotation=0, shift=0, scale=0, shear=0))
+    unmoved = Augmentation(rotation=0, shift=0, scale=0, shear=0)
+    still = replace(TINY, epochs=2, optimizer="adamw", learning_rate=6e-3, dropout=0.0, augmentation=unmoved)
     path = tmp_path / "t.safetensors"
     for _ in range(2):
         teach_epoch(small_data.source, still, path, 1, "cpu")
