@@ -51,6 +51,7 @@ Root = Annotated[Path, typer.Option("--runs", help="Folder that holds the run di
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Local worker processes; default: one a core.")]
 Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler to use instead of local workers.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="key=value, over the preset. Repeatable.")]
 Resources = Annotated[list[str] | None, typer.Option(help="Worker resources a task needs, like GPU=1. Repeatable.")]
 Validation = Annotated[int, typer.Option(min=1, help="Samples held out; the study's data.validation.")]
 Size = Annotated[tuple[int, int] | None, typer.Option(min=1, help="Height and width to resize images to.")]
@@ -83,7 +84,7 @@ def run(
         ),
     ] = None,
     weights: Annotated[list[str] | None, typer.Option(help="Weights of each --teacher that is code.")] = None,
-    changes: Annotated[list[str] | None, typer.Option("--set", help="key=value, over the preset. Repeatable.")] = None,
+    changes: Changes = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     resources: Resources = None,
@@ -148,7 +149,14 @@ def show(
 
 @app.command(epilog="Example: wunderkind retrain mine --trial 17 --seeds 5")
 def retrain(
-    name: Annotated[str, typer.Argument(help="Name of the study, or with --student of a preset.", show_default=False)],
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY_OR_PRESET",
+            help="Name of the study; with --student also a preset's name or a .toml file, which a study is made from.",
+            show_default=False,
+        ),
+    ],
     trial: Annotated[
         list[int] | None, typer.Option(help="Trial to retrain; default: the whole front. Repeatable.")
     ] = None,
@@ -157,6 +165,10 @@ def retrain(
         typer.Option(help="Another student: a shipped architecture's name, a .json file, a digest. Repeatable."),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds; default: the study's.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the study made from a preset; default: the preset's.")
+    ] = None,
+    changes: Changes = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     resources: Resources = None,
@@ -165,9 +177,14 @@ def retrain(
 ) -> None:
     """Retrain students with the full recipe and read the test split once a seed."""
     machine = _machine(scheduler, workers, resources, device)
-    directory = RunDirectory(root=runs, name=name)
+    directory = RunDirectory(root=runs, name=name or Path(study).stem)
     others = [named(directory, text) for text in student or ()]
-    retrain_study(directory, trial or (), others, seeds, machine, Console())
+    asked = bool(name or changes)
+    preset = others and not trial and (study in configs.presets() or Path(study).suffix == ".toml")
+    if asked and not preset:
+        raise InputError("--name and --set make a study from a preset: name one, and a --student, but no --trial")
+    config = configs.read(study, changes or ()) if asked or (preset and not directory.config.is_file()) else None
+    retrain_study(directory, config, trial or (), others, seeds, machine, Console())
 
 
 @app.command(epilog="Example: wunderkind verify mine")

@@ -22,7 +22,6 @@ from search.sampler import ReproducibleSampler
 from search.students import check_fit, check_student, of_front, of_trials
 from space.architecture import Architecture
 from space.domain import check_feasible
-from studies import config as configs
 from studies.config import Config
 from studies.courses import chain
 from studies.directory import RunDirectory
@@ -77,6 +76,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
 
 def retrain_study(
     directory: RunDirectory,
+    config: Config | None,
     trials: Sequence[int],
     others: Sequence[Architecture],
     seeds: int | None,
@@ -86,7 +86,8 @@ def retrain_study(
     """Retrain students of a study, write its report anew and print how it stands.
 
     Args:
-        directory: the study's. When it is not there, `others` are given and it has the name of a preset, it is made.
+        directory: the study's, made if it is not there and has a configuration.
+        config: of the study; None to take what it was asked.
         trials: numbers of trials to retrain.
         others: students to retrain that need not come from a trial; without them and trials, the whole search front.
         seeds: how often; None for as often as the study says.
@@ -94,10 +95,11 @@ def retrain_study(
         console: is told of every event.
 
     Raises:
-        InputError: when there is no such study or trial, or a student breaks the budget or does not fit the data.
+        InputError: when there is no such study or trial, the study was asked otherwise, or a student breaks the budget
+            or does not fit the data.
     """
-    new = not directory.config.is_file() and directory.name in configs.presets() and others and not trials
-    config = configs.read(directory.name) if new else stored_config(directory)
+    if config is None or directory.config.is_file():
+        config = stored_config(directory, config)
     data = _checked_data(directory, config)
     for architecture in others:
         check_student(architecture, data, config.budget)

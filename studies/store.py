@@ -75,24 +75,26 @@ def database_url(directory: RunDirectory) -> str:
 def create(directory: RunDirectory, config: Config) -> None:
     """Make a study's run directory, or check that the one there was asked the same; raises InputError."""
     if directory.config.is_file():
-        different = differences(stored_config(directory), config)
-        if different:
-            raise InputError(
-                f"study '{directory.name}' has another configuration ({'; '.join(different[:3])}): "
-                "give it the same settings, or use another --name"
-            )
+        stored_config(directory, config)
     write_whole(directory.config, config.to_json())
 
 
-def stored_config(directory: RunDirectory) -> Config:
-    """What a study was asked, from its run directory."""
+def stored_config(directory: RunDirectory, asked: Config | None = None) -> Config:
+    """What a study was asked, from its run directory; raises InputError when it differs from what is `asked` now."""
     directory.require()
     try:
-        return parse(json.loads(directory.config.read_text()))
+        config = parse(json.loads(directory.config.read_text()))
     except json.JSONDecodeError as error:
         raise InputError(
             f"{directory.config} is damaged ({error}): run the study again under another --name"
         ) from error
+    different = differences(config, asked) if asked else []
+    if different:
+        raise InputError(
+            f"study '{directory.name}' has another configuration ({'; '.join(different[:3])}): "
+            "give it the same settings, or use another --name"
+        )
+    return config
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from studies.directory import RunDirectory
 from studies.ledger import Rung
 from studies.records import student_records
 from studies.shipped import find, names
-from studies.store import create, opened
+from studies.store import create, opened, stored_config
 
 PRESET = """
 [data]
@@ -107,6 +107,21 @@ def test_a_preset_retrains_students_that_no_trial_found(tmp_path: Path) -> None:
     assert "FAILED" not in wunderkind("verify", "small", runs=runs)
 
 
+def test_a_preset_retrains_with_changes_under_another_name(tmp_path: Path) -> None:
+    runs, changes = tmp_path / "runs", ("--name", "long", "--set", "retrain.recipe.epochs=2")
+    retrain(runs, "--student", "row-column", *changes)
+    assert not (runs / "small").exists()
+    directory = RunDirectory(root=runs, name="long")
+    with opened(directory) as store:
+        assert student_records(store)[0].seeds[0].curve[-1].epoch == 2
+    before = stored_config(directory)
+    assert "retraining 1 student, 1 seed each" in retrain(runs, "--student", "row-column", *changes)
+    retrain(runs, "--student", "row-column", study="long")
+    with pytest.raises(InputError, match=r"retrain\.recipe\.epochs is 2, not 3"):
+        retrain(runs, "--student", "row-column", "--name", "long", "--set", "retrain.recipe.epochs=3")
+    assert stored_config(directory) == before
+
+
 def test_all_that_is_labelled_is_trained_on_if_asked(tmp_path: Path, small_source: DataSource) -> None:
     merged = "seeds = 2\nwith_validation = true"
     settings = PRESET.replace("seeds = 1", merged).replace("epochs = 1", "epochs = 2\nfade = 0.5")
@@ -153,6 +168,12 @@ def test_a_student_that_cannot_be_retrained_is_refused(architecture: Architectur
         ("other", ("--student", "row-column"), "no study 'other'"),
         ("small", ("--student", "row-column", "--trial", "0"), "no study 'small'"),
         ("small", (), "no study 'small'"),
+        ("small", ("--name", "mine"), "--name and --set make a study from a preset"),
+        (
+            "other",
+            ("--student", "row-column", "--set", "retrain.seeds=2"),
+            "--name and --set make a study from a preset",
+        ),
     ],
 )
 def test_a_study_that_is_not_there_is_refused(study: str, arguments: tuple[str], words: str, tmp_path: Path) -> None:
