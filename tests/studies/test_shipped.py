@@ -11,11 +11,15 @@ from studies.shipped import find, names
 PARAMETERS = {
     "flat-cnn": 9_889,
     "flat-cnn-1k": 845,
+    "liquid-cnn": 9_754,
     "row-column": 8_642,
     "tied-cnn": 9_682,
     "tied-cnn-4k": 3_832,
     "tied-depthwise": 7_858,
-    "tied-depthwise-4k": 4_041,
+    "tied-depthwise-1k": 980,
+    "tied-depthwise-2k": 1_978,
+    "tied-depthwise-4k": 3_898,
+    "tied-hybrid": 8_626,
     "wide-cnn": 46_118,
     "wide-stem-cnn": 7_579,
 }
@@ -43,7 +47,7 @@ def test_an_architecture_is_found_by_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("tied-cmn", "unknown architecture 'tied-cmn': use one of flat-cnn, flat-cnn-1k, row-column"),
+        ("tied-cmn", "unknown architecture 'tied-cmn': use one of flat-cnn, flat-cnn-1k, liquid-cnn, row-column"),
         ("none.json", "no architecture file at none.json"),
     ],
 )
