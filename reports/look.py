@@ -67,7 +67,7 @@ def parameter_axis(parameters: Sequence[float]) -> dict[str, Any]:
     low, high = min(parameters, default=100) / 1.15, max(parameters, default=10_000) * 1.15
     marks = ticks(low, high)
     return {
-        "title": {"text": "parameters"},
+        "title": {"text": "parameters", "standoff": 12},
         "type": "log",
         "range": [math.log10(low), math.log10(high)],
         "tickvals": marks,

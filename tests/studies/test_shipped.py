@@ -13,6 +13,7 @@ PARAMETERS = {
     "flat-cnn-1k": 845,
     "liquid-cnn": 9_754,
     "row-column": 8_642,
+    "row-column-stem": 9_994,
     "tied-cnn": 9_682,
     "tied-cnn-4k": 3_832,
     "tied-depthwise": 7_858,
