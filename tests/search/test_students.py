@@ -82,6 +82,8 @@ def test_a_preset_retrains_students_that_no_trial_found(tmp_path: Path) -> None:
     named = find("row-column")
     said = retrain(runs, "--student", "row-column", "--student", str(file), "--student", "row-column")
     assert "retraining 2 students, 1 seed each" in said
+    assert "Next: wunderkind verify small" in said
+    assert "Next: wunderkind run --name small   searches for others" in said
     directory = RunDirectory(root=runs, name="small")
     with opened(directory) as store:
         records = student_records(store)
