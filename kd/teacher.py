@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
@@ -127,8 +127,10 @@ def check_origin(path: Path, recipe: TeacherRecipe, data: DataSet) -> dict[str, 
     try:
         with safe_open(path, framework="pt") as archive:
             metadata: dict[str, str] = archive.metadata() or {}
-        stored = TypeAdapter(TeacherRecipe).validate_json(metadata["recipe"])
-    except (OSError, SafetensorError, KeyError, ValidationError) as error:
+        # files from before there was a choice name no optimizer
+        settings = {"optimizer": "adamw"} | json.loads(metadata["recipe"])
+        stored = TypeAdapter(TeacherRecipe).validate_json(json.dumps(settings))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} holds no teacher: remove it, or choose another --out") from error
     pairs = {field.name: (getattr(stored, field.name), getattr(recipe, field.name)) for field in fields(recipe)}
     pairs["data"] = metadata["data"], data.digest

@@ -9,8 +9,11 @@ the time of a distilled rung over that of the same rung on hard labels.
 
 import math
 import os
+import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -105,13 +108,20 @@ def teacher_cost(architecture: Architecture, views: ViewSource, epochs: float, r
         for loss in LOSSES if repeat % 2 else reversed(LOSSES):
             seconds[loss] = train_rung(architecture, Recipe(views=1, loss=loss), 0, 0, epochs, None, views).seconds
         ratios.append(seconds["kl"] / seconds["hard"])
-    return sorted(ratios)[repeats // 2]
+    return statistics.median(ratios)
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """PyTorch on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def views_over_bare(folder: Path, repeats: int = 5) -> float:
     """Median over pairs of the time of a view over that of the teacher's forward pass on the same batches, one core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     data = load(DataSource(validation=50_000))
     teacher = teachers.load(teachers.shipped("mnist"), torch.device("cpu"))
     views = view_source(folder, data, TeacherSource(), RECIPE.augmentation)
@@ -123,15 +133,15 @@ def views_over_bare(folder: Path, repeats: int = 5) -> float:
         for images in open_view(views, repeat).images.split(BATCH):
             teachers.teacher_logits(teacher, values(images))
         ratios.append((made - started) / (time.perf_counter() - made))
-    torch.set_num_threads(threads)
-    return sorted(ratios)[repeats // 2]
+    return statistics.median(ratios)
 
 
 def main() -> None:
     console = Console()
     data = load(DataSource())
     with tempfile.TemporaryDirectory() as folder:
-        over_bare = views_over_bare(Path(folder))
+        with single_thread():
+            over_bare = views_over_bare(Path(folder))
         views = view_source(Path(folder), data, TeacherSource(), RECIPE.augmentation)
         with Engine() as engine:
             cores = engine.slots
@@ -148,11 +158,8 @@ def main() -> None:
             with Engine() as engine:
                 ours(student, engine, views, len(data.train.labels), 0.05)  # workers import torch and load the data
                 fast = ours(student, engine, views, len(data.train.labels), 1)
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            # rungs of about two seconds
-            cost = teacher_cost(student, views, 2 * fast / cores / len(data.train.labels))
-            torch.set_num_threads(threads)
+            with single_thread():  # rungs of about two seconds
+                cost = teacher_cost(student, views, 2 * fast / cores / len(data.train.labels))
             ratios.append(fast / hand)
             costs.append(cost)
             table.add_row(

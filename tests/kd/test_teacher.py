@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from kd.data import ASSETS, DataSet
-from kd.teacher import Teacher, TeacherRecipe, accuracy, check, fused, load, save, shipped, teacher_logits
+from kd.data import ASSETS, DataSet, DataSource
+from kd.data import load as load_data
+from kd.teacher import Teacher, TeacherRecipe, accuracy, check, check_origin, fused, load, save, shipped, teacher_logits
 from space.errors import InputError
 
 CPU = torch.device("cpu")
@@ -39,6 +40,11 @@ def test_a_folded_teacher_answers_the_same(small_data: DataSet) -> None:
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     assert any(isinstance(module, nn.BatchNorm2d) for module in teacher.modules())
     assert [name for name, _ in folded.named_modules()] == [name for name, _ in teacher.named_modules()]
+
+
+def test_the_shipped_teacher_is_of_the_recipe_that_its_readme_gives() -> None:
+    recipe = TeacherRecipe(optimizer="adamw", epochs=22, learning_rate=6e-3)
+    check_origin(shipped("mnist"), recipe, load_data(DataSource()))
 
 
 def test_files_that_hold_no_teacher_are_refused(tmp_path: Path, small_data: DataSet) -> None:
