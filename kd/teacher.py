@@ -180,5 +180,5 @@ def check(teacher: Teacher, data: DataSet) -> None:
 
 
 def shipped(name: str) -> Path:
-    """Path of the teacher shipped for a data set."""
+    """Where the shipped teacher of this name lies, if there is one."""
     return ASSETS / f"{name}-teacher.safetensors"

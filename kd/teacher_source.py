@@ -8,7 +8,6 @@ from typing import Annotated
 from pydantic import Field
 
 from kd import teacher as teachers
-from kd.data import SHIPPED
 from space.errors import InputError
 
 STORED = (".npy", ".npz")
@@ -19,8 +18,8 @@ STORED = (".npy", ".npz")
 class TeacherSource:
     """One teacher, or several whose probabilities are averaged.
 
-    Each of `models` is the name of a data set whose teacher is shipped, a `.safetensors` file that `wunderkind teach`
-    or a retraining wrote (a student may teach smaller ones), an `.onnx` file, `torchvision:NAME`, or
+    Each of `models` is the name of a shipped teacher (`kd/assets/README.md`), a `.safetensors` file that
+    `wunderkind teach` or a retraining wrote (a student may teach smaller ones), an `.onnx` file, `torchvision:NAME`, or
     `package.module:callable`, which is called without arguments and gives a module. The latter two take their weights
     from the file of the same place in `weights`: `.safetensors`, or a state dict saved by torch. They get pixels in
     0..1, or standardised ones (mean and deviation of the training data) when `standardised` is set; so do ONNX files.
@@ -79,11 +78,12 @@ class TeacherSource:
 
 
 def _is_file(model: str) -> bool:
-    return model in SHIPPED or model.endswith((".safetensors", ".onnx", *STORED))
+    return teachers.shipped(model).is_file() or model.endswith((".safetensors", ".onnx", *STORED))
 
 
 def _path(model: str) -> Path:
-    return _existing(teachers.shipped(model) if model in SHIPPED else Path(model))
+    own = teachers.shipped(model)
+    return own if own.is_file() else _existing(Path(model))
 
 
 def _existing(path: Path) -> Path:

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from space.architecture import Architecture
+from space.blocks.block import Cost
 
 Limit = Annotated[int, Field(ge=1)]
 
@@ -29,13 +30,21 @@ class Budget:
 
     def violations(self, architecture: Architecture) -> dict[str, float]:
         """Relative excess of every limited cost: at most 0 when within the budget, positive when not."""
-        cost, limits = architecture.cost(), self.limits
-        spent = {name: getattr(cost, name) for name in limits}
-        spent["parameters"] = max(cost.parameters, cost.deployed_parameters)
-        return {name: (spent[name] - (limit - 1)) / limit for name, limit in limits.items()}
+        limits = self.limits
+        return {name: (spent - (limits[name] - 1)) / limits[name] for name, spent in self._spent(architecture).items()}
 
     def objection(self, architecture: Architecture) -> str | None:
         """Why an architecture is rejected, or None when it is within the budget."""
-        over = [name for name, violation in self.violations(architecture).items() if violation > 0]
+        limits = self.limits
+        spent = self._spent(architecture).items()
+        return ", ".join(f"{name} {cost:,} ≥ {limits[name]:,}" for name, cost in spent if cost >= limits[name]) or None
+
+    def _spent(self, architecture: Architecture) -> dict[str, int]:
         cost = architecture.cost()
-        return ", ".join(f"{name} {getattr(cost, name):,} ≥ {getattr(self, name):,}" for name in over) or None
+        spent = {name: getattr(cost, name) for name in self.limits}
+        return spent | ({"parameters": most_parameters(cost)} if "parameters" in spent else {})
+
+
+def most_parameters(cost: Cost) -> int:
+    """What a limit on parameters counts: those trained or those deployed, whichever are more."""
+    return max(cost.parameters, cost.deployed_parameters)

@@ -103,6 +103,15 @@ def slopes(activation: Activation, channels: int) -> int:
     return channels if activation == "prelu" else 0
 
 
+class ScalingNorm(nn.BatchNorm2d):
+    """Batch norm over maps that scales and does not shift: where a later norm takes every shift out again."""
+
+    def __init__(self, channels: int) -> None:
+        """Norm of `channels`."""
+        super().__init__(channels)
+        self.register_parameter("bias", None)
+
+
 def activate(activation: Activation, channels: int) -> nn.Module:
     """Module of an activation over `channels`."""
     match activation:

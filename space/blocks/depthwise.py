@@ -13,6 +13,7 @@ from space.blocks.block import (
     Kernel,
     Positive,
     Repeats,
+    ScalingNorm,
     Shape,
     activate,
     size,
@@ -93,7 +94,10 @@ class ResidualSeparable(Block):
 
 
 class TiedInverted(nn.Module):
-    """x ← x + normₒ(project(act(normₘ(depthwise(act(normₑ(expand(x)))))))), three norms of its own each time."""
+    """x ← x + normₒ(project(act(normₘ(depthwise(act(normₑ(expand(x)))))))), three norms of its own each time.
+
+    normₒ only scales: normₑ of the next time takes out what it would shift by, and so do the layers behind the block.
+    """
 
     def __init__(self, shape: Shape, expansion: int, kernel: int, repeats: int, activation: Activation) -> None:
         """Apply one inverted residual, `expansion` times as wide inside, `repeats` times."""
@@ -104,7 +108,7 @@ class TiedInverted(nn.Module):
         self.project = nn.Conv2d(expanded, channels, 1, bias=False)
         self.expand_norms = nn.ModuleList(nn.BatchNorm2d(expanded) for _ in range(repeats))
         self.depthwise_norms = nn.ModuleList(nn.BatchNorm2d(expanded) for _ in range(repeats))
-        self.project_norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(repeats))
+        self.project_norms = nn.ModuleList(ScalingNorm(channels) for _ in range(repeats))
         self.first = activate(activation, expanded)
         self.second = activate(activation, expanded)
 
@@ -133,16 +137,20 @@ class InvertedResidual(Block):
         return shape
 
     def cost(self, shape: Shape) -> Cost:
-        """2·C·E + E·k² weights, E = expansion·C."""
+        """2·C·E + E·k² weights, E = expansion·C; 4·E + C scales and shifts a repeat.
+
+        One repeat folds to biases. Of several, what normₒ shifts by folds into normₑ of the next, and a bias a channel
+        is left at the end.
+        """
         channels = shape[0]
         expanded = self.expansion * channels
         weights = 2 * channels * expanded + expanded * taps(shape, self.kernel)
-        per_repeat = 2 * expanded + channels
+        norms = (4 * expanded + channels) * self.repeats
         slope = 2 * slopes(self.activation, expanded)
         return Cost.of(
             weights=weights,
-            trained=2 * per_repeat * self.repeats + slope,
-            kept=(2 * per_repeat * self.repeats if self.repeats > 1 else per_repeat) + slope,
+            trained=norms + slope,
+            kept=(norms + channels if self.repeats > 1 else 2 * expanded + channels) + slope,
             macs=weights * shape[1] * shape[2] * self.repeats,
             memory=size(shape) + 2 * self.expansion * size(shape),
         )

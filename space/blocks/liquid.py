@@ -214,12 +214,18 @@ class LiquidConvolution(Block):
         return shape
 
     def cost(self, shape: Shape) -> Cost:
-        """C²·k² weights once; a norm an unfold, a time constant and a reversal a channel."""
+        """C²·k² weights once; a norm an unfold, a time constant and a reversal a channel. A single norm folds."""
         channels = shape[0]
         weights = channels**2 * taps(shape, self.kernel)
-        vectors = 2 * channels * self.unfolds + 2 * channels
+        norms = 2 * channels * self.unfolds
         macs = weights * shape[1] * shape[2] * self.unfolds
-        return Cost.of(weights=weights, trained=vectors, kept=vectors, macs=macs, memory=2 * size(shape))
+        return Cost.of(
+            weights=weights,
+            trained=norms + 2 * channels,
+            kept=(norms if self.unfolds > 1 else channels) + 2 * channels,
+            macs=macs,
+            memory=2 * size(shape),
+        )
 
     def build(self, shape: Shape) -> nn.Module:
         """A `LiquidMaps` module."""

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from space.blocks.block import Activation, Block, Cost, Positive, Repeats, Shape, activate, size, slopes
+from space.blocks.block import Activation, Block, Cost, Positive, Repeats, ScalingNorm, Shape, activate, size, slopes
 
 
 class FlatDense(nn.Module):
@@ -161,7 +161,10 @@ class Matrix(Block):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patches(Block):
-    """Linear embedding of non-overlapping patches, batch norm (Dosovitskiy et al. 2021); rests are cut off."""
+    """Linear embedding of non-overlapping patches, scaling norm (Dosovitskiy et al. 2021); rests are cut off.
+
+    Dense layers and mixers behind it begin with a norm, scans with a shift or a bias of their own.
+    """
 
     kind: Literal["patches"] = "patches"
     side: Positive
@@ -172,22 +175,22 @@ class Patches(Block):
         return self.width, max(1, shape[1] // self.side), max(1, shape[2] // self.side)
 
     def cost(self, shape: Shape) -> Cost:
-        """C·side²·W weights; a patch is no larger than the maps."""
+        """C·side²·W weights, a scale a feature, of which folding makes a bias; a patch is no larger than the maps."""
         height, width = self._patch(shape)
         weights = shape[0] * height * width * self.width
         out = self.output(shape)
         return Cost.of(
             weights=weights,
-            trained=2 * self.width,
+            trained=self.width,
             kept=self.width,
             macs=weights * out[1] * out[2],
             memory=size(shape) + size(out),
         )
 
     def build(self, shape: Shape) -> nn.Module:
-        """Conv2d with the stride of its kernel, BatchNorm2d."""
+        """Conv2d with the stride of its kernel, ScalingNorm."""
         patch = self._patch(shape)
-        return nn.Sequential(nn.Conv2d(shape[0], self.width, patch, patch, bias=False), nn.BatchNorm2d(self.width))
+        return nn.Sequential(nn.Conv2d(shape[0], self.width, patch, patch, bias=False), ScalingNorm(self.width))
 
     def _patch(self, shape: Shape) -> tuple[int, int]:
         return min(self.side, shape[1]), min(self.side, shape[2])
@@ -237,7 +240,11 @@ class Mixer(Block):
         return shape
 
     def cost(self, shape: Shape) -> Cost:
-        """2·T·t + 2·C·c weights with biases; two norms a repeat, kept because the weights are shared."""
+        """2·T·t + 2·C·c weights with biases; two norms a repeat.
+
+        Kept are the norms of shared weights, and that of the tokens, whose layer all channels share; the channels' norm
+        of a single repeat folds into the layer behind it.
+        """
         channels, tokens = shape[0], shape[1] * shape[2]
         weights = 2 * tokens * self.token_width + 2 * channels * self.channel_width
         biases = self.token_width + tokens + self.channel_width + channels
@@ -248,7 +255,7 @@ class Mixer(Block):
         return Cost.of(
             weights=weights,
             trained=biases + norms,
-            kept=biases + norms,
+            kept=biases + (norms if self.repeats > 1 else 2 * channels),
             macs=macs,
             memory=2 * size(shape) + wide,
         )

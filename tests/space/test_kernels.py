@@ -49,18 +49,23 @@ def test_a_clipped_kernel_computes_what_the_whole_kernel_does(
     torch.testing.assert_close(clipped(x), expected, rtol=1e-4, atol=1e-5)
 
 
+ROUNDING = 1e-11
+"""Below it a sum of gradients of order 1 counts as zero."""
+
+
 def unused(module: nn.Module, shape: tuple[int, ...], batches: int = 4) -> list[str]:
-    """Names of parameters with a weight whose gradient is zero on every one of several random batches."""
+    """Names of parameters with a weight whose gradient is nothing but rounding on each of several random batches."""
+    module = module.double()  # rounding leaves 1e-16 of the sum behind, a weight in use far more
     seen = {name: torch.zeros_like(parameter) for name, parameter in module.named_parameters()}
     for _ in range(batches):
-        output = module(torch.randn(8, *shape))
+        output = module(torch.randn(8, *shape, dtype=torch.float64))
         module.zero_grad()
         # a random linear loss: nothing cancels
         (output * torch.randn_like(output)).sum().backward()
         for name, parameter in module.named_parameters():
             if parameter.grad is not None:
                 seen[name] += parameter.grad.abs()
-    return [name for name, gradient in seen.items() if bool((gradient == 0).any())]
+    return [name for name, gradient in seen.items() if bool((gradient < ROUNDING).any())]
 
 
 def smooth(blocks: tuple[AnyBlock, ...]) -> tuple[AnyBlock, ...]:
