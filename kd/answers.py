@@ -31,7 +31,7 @@ class Answer(Protocol):
     """An open teacher."""
 
     def __call__(self, pixels: Tensor, places: Tensor | None = None, /) -> Tensor:
-        """Logits (batch, classes) for pixels in 0..1, float32 (batch, *shape).
+        """Logits (batch, classes) for `kd.data.values`, float32 (batch, *shape).
 
         A file of logits looks only at the samples' `places` in the training split, int64 (batch,).
         """
@@ -82,9 +82,10 @@ def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device
         answer = _of_module(module.to(device).eval(), source, device, keep)
     if source.standardised and not model.endswith(".safetensors"):
         plain = answer
+        mean, std = (per_channel(statistic, data.shape, device) for statistic in (data.mean, data.std))
 
         def answer(pixels: Tensor, places: Tensor | None = None) -> Tensor:
-            return plain((pixels - per_channel(data.mean, device)) / per_channel(data.std, device), places)
+            return plain((pixels - mean) / std, places)
 
     _probe(model, answer, data, device)
     return answer

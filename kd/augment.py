@@ -76,7 +76,7 @@ def default_policy(name: str) -> Augmentation:
 def augmented(values: Tensor, data: DataSet, policy: Augmentation, generator: torch.Generator) -> Tensor:
     """Change samples of a data set, images or sequences; `values` are what `kd.data.values` gives."""
     if data.sequences:
-        mean, std = (per_channel(statistic, values.device) for statistic in (data.mean, data.std))
+        mean, std = (per_channel(statistic, data.shape, values.device) for statistic in (data.mean, data.std))
         return augment_sequences((values - mean) / std, policy, generator) * std + mean
     return augment(values, policy, generator)
 
@@ -108,7 +108,7 @@ def augment_sequences(sequences: Tensor, policy: Augmentation, generator: torch.
     """Shift each sequence in time, scale it and add noise (Um et al. 2017, section 3).
 
     Args:
-        sequences: float (batch, features, time, 1), of zero mean and unit deviation.
+        sequences: float (batch, time, features), of zero mean and unit deviation.
         policy: the ranges to draw from.
         generator: the source of randomness, on the sequences' device.
 
@@ -116,13 +116,13 @@ def augment_sequences(sequences: Tensor, policy: Augmentation, generator: torch.
         The changed sequences; what a shift lacks is filled with the value at that end.
     """
     if policy.time_shift:
-        steps = sequences.shape[2]
+        steps = sequences.shape[1]
         moves = _whole(sequences, round(policy.time_shift * steps), generator)
         index = (torch.arange(steps, device=sequences.device) - moves[:, None]).clamp(0, steps - 1)
-        sequences = sequences.gather(2, index[:, None, :, None].expand_as(sequences))
+        sequences = sequences.gather(1, index[:, :, None].expand_as(sequences))
     if policy.scaling:
         factor = 1 + (2 * _uniform(sequences, generator) - 1) * policy.scaling
-        sequences = sequences * factor[:, None, None, None]
+        sequences = sequences * factor[:, None, None]
     if policy.jitter:
         noise = torch.randn(sequences.shape, generator=generator, device=sequences.device)
         sequences = sequences + policy.jitter * noise

@@ -51,10 +51,9 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """Labels int64 of shape (n,) and what they label, (n, channels, height, width).
+    """Labels int64 of shape (n,) and what they label.
 
-    Images are uint8. Sequences are float32, one channel a feature, time as height, width 1: a convolution runs along
-    time and statistics are per feature.
+    Images are uint8 (n, channels, height, width), sequences float32 (n, time, features).
     """
 
     images: Tensor
@@ -66,7 +65,7 @@ class DataSet:
     """A loaded data set.
 
     `origin` is where it was read, `digest` identifies content and split, `names` are the classes'. `mean` and `std`
-    have one value a channel, over training images with pixels in 0..1, or over training sequences as they are. `rows`,
+    have one value a channel, over training images with pixels in 0..1, or a feature, over training sequences. `rows`,
     int64 of shape (n,), says which of the `given` samples of the source's training split those of `train` are.
     """
 
@@ -89,10 +88,9 @@ class DataSet:
         return len(self.names)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height, width of one image; features, time, 1 of one sequence."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+    def shape(self) -> tuple[int, ...]:
+        """(channels, height, width) of an image, (time, features) of a sequence."""
+        return tuple(self.train.images.shape[1:])
 
     @property
     def labelled(self) -> Split:
@@ -127,6 +125,8 @@ def load(source: DataSource) -> DataSet:
         parts["val"] = x[taken], y[taken]
     parts["train"] = x[rows], y[rows]
     mean, std = _moments(parts["train"][0])
+    if x.ndim == 3:
+        identity.append("time, features")  # older ones had the features first
     if len(mean) > 1:
         identity += mean  # which one channel never needed
     digest = hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16]
@@ -163,9 +163,15 @@ def values(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
-def per_channel(statistic: Sequence[float], device: torch.device | None = None) -> Tensor:
-    """Values one a channel, to be broadcast over (batch, channels, height, width): float32 (channels, 1, 1)."""
-    return torch.tensor(statistic, dtype=torch.float32, device=device)[:, None, None]
+def per_channel(statistic: Sequence[float], shape: tuple[int, ...], device: torch.device | None = None) -> Tensor:
+    """Values one a channel, to be broadcast over samples of `shape`: float32 (channels, 1, 1), or (features,)."""
+    values = torch.tensor(statistic, dtype=torch.float32, device=device)
+    return values if len(shape) == 2 else values[:, None, None]
+
+
+def layout(samples: Tensor) -> torch.memory_format:
+    """How samples lie in memory: images with their channels last, which convolutions are fastest on."""
+    return torch.channels_last if samples.ndim == 4 else torch.contiguous_format
 
 
 def stored_statistic(value: Any) -> tuple[float, ...]:
@@ -224,8 +230,8 @@ def _held_out(
 def _moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation a channel; pixels, which are only counted, in 0..1."""
     if x.dtype != np.uint8:
-        mean = x.mean(axis=(0, 2, 3), dtype=np.float64)
-        deviation = x.std(axis=(0, 2, 3), dtype=np.float64)
+        mean = x.mean(axis=(0, 1), dtype=np.float64)
+        deviation = x.std(axis=(0, 1), dtype=np.float64)
         return tuple(mean.tolist()), tuple(np.where(deviation > 0, deviation, 1.0).tolist())
     level = np.arange(256) / 255
     pairs: list[tuple[float, float]] = []

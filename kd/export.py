@@ -16,7 +16,7 @@ from kd.data import values
 from kd.files import write_whole
 from kd.student_file import Deployed, TrainedStudent, load_student
 
-INPUT, OUTPUT = "image", "logits"
+OUTPUT = "logits"
 BATCHES = (1, 64)
 """Batch sizes at which an export must agree with PyTorch."""
 TOLERANCE = 1e-4
@@ -34,8 +34,8 @@ class ExportError(RuntimeError):
 def export_onnx(student_path: Path, onnx_path: Path, images: Tensor) -> float:
     """Write a student as `onnx_path`, whole or not at all, once it agrees with PyTorch.
 
-    The model takes `image`, float32 of shape (n, channels, height, width) for any n, and gives `logits`, float32
-    (n, classes). Images are pixels in 0..1, sequences (n, features, time, 1) values as they are.
+    The model takes for any n `image`, float32 (n, channels, height, width), pixels in 0..1, or `sequence`, float32
+    (n, time, features), as it is, and gives `logits`, float32 (n, classes).
 
     Args:
         student_path: what `kd.student_file.save_student` wrote.
@@ -78,7 +78,7 @@ def compare(student: TrainedStudent, content: bytes, images: Tensor) -> tuple[fl
     for batch in BATCHES:
         pixels = values(images[:batch])
         expected = deployed(pixels)
-        (answer,) = session.run([OUTPUT], {INPUT: pixels.numpy()})
+        (answer,) = session.run([OUTPUT], {session.get_inputs()[0].name: pixels.numpy()})
         away = (torch.from_numpy(answer) - expected).abs().nan_to_num(nan=math.inf, posinf=math.inf)
         difference = max(difference, float(away.max()))
         limit = max(limit, TOLERANCE * float(expected.abs().max().nan_to_num()))
@@ -90,9 +90,9 @@ def _onnx(module: nn.Module, example: Tensor) -> bytes:
         program = torch.onnx.export(
             module,
             (example,),
-            input_names=[INPUT],
+            input_names=["sequence" if example.ndim == 3 else "image"],
             output_names=[OUTPUT],
-            dynamic_shapes={"image": {0: torch.export.Dim.DYNAMIC}},
+            dynamic_shapes={"samples": {0: torch.export.Dim.DYNAMIC}},
             dynamo=True,
             verbose=False,
         )

@@ -4,13 +4,14 @@ import torch
 from torch import Tensor
 
 from kd.augment import Augmentation, stretch
+from space.blocks.block import as_maps
 
 
 def mix(values: Tensor, labels: Tensor, policy: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Mix each sample with another of the batch, by mixup or CutMix; with both on, a coin decides for each.
 
     Args:
-        values: float (batch, channels, height, width).
+        values: float images (batch, channels, height, width) or sequences (batch, time, features).
         labels: int64 (batch,).
         policy: `mixup` and `cutmix` are the α of Beta(α, α), which the sample's own share λ is drawn from.
         generator: the source of randomness, on the values' device.
@@ -21,6 +22,9 @@ def mix(values: Tensor, labels: Tensor, policy: Augmentation, generator: torch.G
     """
     if not policy.mixup and not policy.cutmix:
         return values, labels
+    if values.ndim == 3:
+        maps, labels = mix(as_maps(values), labels, policy, generator)
+        return maps[:, :, :, 0].transpose(1, 2), labels
     device, count = values.device, len(values)
     partner = torch.randperm(count, generator=generator, device=device)
     # two different samples meet in every mixture: who would meet itself takes the next

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from kd.data import DataSet, per_channel, stored_statistic
 from kd.files import write_whole
 from space.architecture import Architecture, from_json
+from space.blocks.block import maps
 from space.errors import InputError
 from space.student import Student, build
 
@@ -38,7 +39,7 @@ class TrainedStudent:
 
 
 class Deployed(nn.Module):
-    """A student that takes pixels in 0..1 or sequences, (n, channels, height, width), and gives logits (n, classes)."""
+    """A student that takes `kd.data.values`, pixels in 0..1 or sequences, and gives logits (n, classes)."""
 
     mean: Tensor
     std: Tensor
@@ -47,12 +48,13 @@ class Deployed(nn.Module):
         """Put the student's normalisation in front of it."""
         super().__init__()
         self.module = student.module
-        self.register_buffer("mean", per_channel(student.mean))
-        self.register_buffer("std", per_channel(student.std))
+        shape = student.architecture.shape
+        self.register_buffer("mean", per_channel(student.mean, shape))
+        self.register_buffer("std", per_channel(student.std, shape))
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, samples: Tensor) -> Tensor:
         """Return logits."""
-        logits: Tensor = self.module((image - self.mean) / self.std)
+        logits: Tensor = self.module((samples - self.mean) / self.std)
         return logits
 
 
@@ -90,7 +92,7 @@ def load_student(path: Path) -> TrainedStudent:
             module = build(architecture)
         counters = {n: t for n, t in module.state_dict().items() if not t.is_floating_point()}
         module.load_state_dict(tensors | counters)
-        _check_values(tensors, mean, std, architecture.shape[0])
+        _check_values(tensors, mean, std, maps(architecture.shape)[0])
     except KeyError as error:
         raise _foreign(path, f"it lacks {error.args[0]}") from error
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:

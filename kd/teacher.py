@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from kd.augment import Augmentation
-from kd.data import ASSETS, DataSet, Split, per_channel, stored_statistic, values
+from kd.data import ASSETS, DataSet, Split, layout, per_channel, stored_statistic, values
 from kd.files import write_whole
 from kd.recipe import Optimizer
+from space.blocks.block import as_maps, maps
 from space.errors import InputError, first_line
 
 HALVING = (1, 3, 5, 0, 2, 4)
@@ -43,7 +44,7 @@ class TeacherRecipe:
 class Teacher(nn.Module):
     """3×3 convolutions with batch norm and SiLU, global average pooling, dropout, a linear layer.
 
-    Input: `kd.data.values`, (batch, channels, height, width). Output: logits (batch, classes).
+    Input: `kd.data.values`, (batch, *shape); a sequence is convolved along time. Output: logits (batch, classes).
     """
 
     mean: Tensor
@@ -51,21 +52,21 @@ class Teacher(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         classes: int,
         mean: Sequence[float],
         std: Sequence[float],
         widths: tuple[int, ...],
         dropout: float = 0,
     ) -> None:
-        """Build an untrained teacher for samples of `shape` (channels, height, width), statistics one a channel."""
+        """Build an untrained teacher for samples of `shape`, statistics one a channel."""
         super().__init__()
         self.shape, self.classes = shape, classes
-        self.register_buffer("mean", per_channel(mean), persistent=False)
-        self.register_buffer("std", per_channel(std), persistent=False)
-        halved = HALVING[: 2 + max(0, math.ceil(math.log2(max(shape[1:]) / 32)))]
+        self.register_buffer("mean", per_channel(mean, shape), persistent=False)
+        self.register_buffer("std", per_channel(std, shape), persistent=False)
+        channels, *sides = maps(shape)
+        halved = HALVING[: 2 + max(0, math.ceil(math.log2(max(sides) / 32)))]
         layers: list[nn.Module] = []
-        channels = shape[0]
         for index, width in enumerate(widths):
             stride = 2 if index in halved else 1
             layers += [
@@ -81,14 +82,14 @@ class Teacher(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits (batch, classes)."""
-        logits: Tensor = self.head(self.features((pixels - self.mean) / self.std))
+        logits: Tensor = self.head(self.features(as_maps((pixels - self.mean) / self.std)))
         return logits
 
 
 @torch.no_grad()
 def teacher_logits(teacher: nn.Module, pixels: Tensor) -> Tensor:
     """Logits float32 (batch, classes) of a teacher in evaluation mode, always computed in float32."""
-    logits: Tensor = teacher(pixels.to(memory_format=torch.channels_last))
+    logits: Tensor = teacher(pixels.to(memory_format=layout(pixels)))
     return logits
 
 
@@ -174,8 +175,8 @@ def check(teacher: Teacher, data: DataSet) -> None:
     """Raise InputError when a teacher cannot answer for the images of a data set."""
     if (teacher.shape, teacher.classes) != (data.shape, data.classes):
         raise InputError(
-            f"the teacher takes {teacher.shape} images of {teacher.classes} classes, {data.name} has "
-            f"{data.shape} images of {data.classes}: make one with wunderkind teach"
+            f"the teacher takes {teacher.shape} inputs of {teacher.classes} classes, {data.name} has "
+            f"{data.shape} inputs of {data.classes}: make one with wunderkind teach"
         )
 
 

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from kd.answers import open_teacher
 from kd.augment import augmented
 from kd.checkpoint import averaged_weights, pack, unpack
-from kd.data import DataSet, DataSource, load_once, values
+from kd.data import DataSet, DataSource, layout, load_once, values
 from kd.files import write_whole
 from kd.optimizer import optimizer_of
 from kd.teacher import Teacher, TeacherRecipe, accuracy, check_origin, origin, save
@@ -91,7 +91,7 @@ def teach_epoch(source: DataSource, recipe: TeacherRecipe, path: Path, threads: 
     for index in order[: steps * batch].split(batch):
         pixels = augmented(values(images[index]), data, recipe.augmentation, generator)
         with half_precision(place):
-            logits = model(pixels.to(memory_format=torch.channels_last))
+            logits = model(pixels.to(memory_format=layout(pixels)))
         loss = functional.cross_entropy(logits.float(), labels[index])
         optimizer.zero_grad()
         loss.backward()

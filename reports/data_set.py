@@ -15,10 +15,7 @@ SPLITS = ("training", "validation", "test")
 
 def describe(data: DataSet) -> RenderableType:
     """Render what a data set holds: source, shape, splits, statistics, and how many samples each class has."""
-    channels, height, width = data.shape
-    kind = (
-        f"sequences of {height} steps, {channels} features" if data.sequences else f"images {channels}×{height}×{width}"
-    )
+    kind = "sequences of {} steps, {} features" if data.sequences else "images {}×{}×{}"
     counts = class_counts(data)
     sizes = ", ".join(f"{count(n)} {name}" for n, name in zip(counts.sum(1).tolist(), SPLITS, strict=True))
     largest, smallest = int(counts[0].max()), int(counts[0].min())
@@ -26,7 +23,7 @@ def describe(data: DataSet) -> RenderableType:
     for name, value in (
         ("source", data.origin),
         ("digest", data.digest),
-        ("shape", f"{kind}, {data.classes} classes"),
+        ("shape", f"{kind.format(*data.shape)}, {data.classes} classes"),
         ("splits", sizes),
         ("mean", _numbers(data.mean)),
         ("deviation", _numbers(data.std)),

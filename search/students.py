@@ -72,8 +72,8 @@ def check_fit(architecture: Architecture, data: DataSet) -> None:
     """Raise InputError when an architecture does not fit the data."""
     if (architecture.shape, architecture.classes) != (data.shape, data.classes):
         raise InputError(
-            f"{architecture.digest} takes {architecture.shape} images of {architecture.classes} classes, {data.name} "
-            f"has {data.shape} images of {data.classes}: choose an architecture that fits"
+            f"{architecture.digest} takes {architecture.shape} inputs of {architecture.classes} classes, {data.name} "
+            f"has {data.shape} inputs of {data.classes}: choose an architecture that fits"
         )
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from space.architecture import Architecture
-from space.blocks.block import size
+from space.blocks.block import as_maps, size
 
 
 class Student(nn.Module):
@@ -17,7 +17,6 @@ class Student(nn.Module):
         """Build an untrained student."""
         super().__init__()
         *shapes, last = architecture.shapes()
-        self.sequential = len(architecture.shape) == 2
         self.blocks = nn.Sequential(
             *(block.build(shape) for block, shape in zip(architecture.blocks, shapes, strict=True))
         )
@@ -25,9 +24,7 @@ class Student(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (batch, classes)."""
-        if self.sequential:
-            inputs = inputs.transpose(1, 2).unsqueeze(3)
-        logits: Tensor = self.classifier(self.blocks(inputs).flatten(1))
+        logits: Tensor = self.classifier(self.blocks(as_maps(inputs)).flatten(1))
         return logits
 
 

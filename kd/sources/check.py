@@ -9,7 +9,7 @@ from kd.sources.raw import Raw
 from space.errors import InputError
 
 Part = tuple[NDArray[Any], NDArray[np.int64]]
-"""Samples (n, channels, height, width), uint8 images or float32 sequences, and their labels (n,)."""
+"""Samples and their labels (n,): uint8 images (n, channels, height, width) or float32 sequences (n, time, features)."""
 
 CHANNELS = (1, 3, 4)
 """Numbers of channels that tell (n, height, width, channels) from (n, channels, height, width)."""
@@ -48,7 +48,7 @@ def _samples(origin: str, part: str, x: NDArray[Any]) -> NDArray[Any]:
             sequences = x.astype(np.float32)
         if not np.isfinite(sequences).all():
             raise InputError(f"{origin}: x_{part} holds values that are not finite in float32: replace them")
-        return sequences.swapaxes(1, 2)[..., None]
+        return sequences
     if x.dtype != np.uint8:
         raise InputError(f"{origin}: x_{part} is {x.dtype}, must be uint8 pixels 0..255, or floating sequences")
     if x.ndim == 3:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
-from torch import nn
+from torch import Tensor, nn
 
 Shape = tuple[int, int, int]
 """Channels, height, width of the activations of one sample; a vector of n features is (n, 1, 1)."""
@@ -20,7 +20,7 @@ def _odd(kernel: int) -> int:
 
 Activation = Literal["relu", "leaky_relu", "prelu", "silu", "hardswish"]
 Positive = Annotated[int, Field(ge=1, le=4096)]
-InputShape = Annotated[tuple[Positive, ...], Field(min_length=2, max_length=3)]
+InputShape = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2, max_length=3)]
 """What a student takes: an image (channels, height, width) or a sequence (time, features)."""
 Kernel = Annotated[int, Field(ge=1, le=15), AfterValidator(_odd)]
 Repeats = Annotated[int, Field(ge=1, le=32)]
@@ -91,6 +91,11 @@ def maps(shape: tuple[int, ...]) -> Shape:
         return shape[1], shape[0], 1
     channels, height, width = shape
     return channels, height, width
+
+
+def as_maps(samples: Tensor) -> Tensor:
+    """Sequences (batch, time, features) as maps (batch, features, time, 1), channels last; images as they are."""
+    return samples.unsqueeze(2).permute(0, 3, 1, 2) if samples.ndim == 3 else samples
 
 
 def size(shape: Shape) -> int:

@@ -73,7 +73,7 @@ def by_hand(architecture: Architecture, data: DataSet) -> float:
     student = build(architecture)
     optimizer = torch.optim.AdamW(student.parameters(), lr=RECIPE.learning_rate)
     loader = DataLoader(Images(data, RECIPE.augmentation), RECIPE.batch, shuffle=True, num_workers=os.cpu_count() or 1)
-    mean, std = per_channel(data.mean), per_channel(data.std)
+    mean, std = per_channel(data.mean, data.shape), per_channel(data.std, data.shape)
     started, seen = math.nan, -RECIPE.batch
     for pixels, labels in loader:
         with torch.no_grad():

@@ -137,13 +137,13 @@ def test_sequences_are_float32_with_statistics_a_feature(tmp_path: Path) -> None
     arrays["x_train"][:, :, 2] = arrays["x_test"][:, :, 2] = 7
     data = load(written(tmp_path, arrays))
     assert data.sequences
-    assert data.shape == (3, 9, 1)
+    assert data.shape == (9, 3)
     assert data.train.images.dtype == torch.float32
-    np.testing.assert_array_equal(data.test.images[:, 1, :, 0].numpy(), arrays["x_test"][:, :, 1].astype(np.float32))
-    z = normalise(data.train.images, data, torch.device("cpu")).transpose(0, 1).flatten(1)
-    torch.testing.assert_close(z.mean(1), torch.zeros(3), rtol=0, atol=1e-3)
-    torch.testing.assert_close(z.std(1, correction=0), torch.tensor([1.0, 1.0, 0.0]), rtol=1e-3, atol=1e-6)
-    assert data.train.images[:, 1].mean() > 9e4, "the data themselves are left alone"
+    np.testing.assert_array_equal(data.test.images[:, :, 1].numpy(), arrays["x_test"][:, :, 1].astype(np.float32))
+    z = normalise(data.train.images, data, torch.device("cpu")).flatten(0, 1)
+    torch.testing.assert_close(z.mean(0), torch.zeros(3), rtol=0, atol=1e-3)
+    torch.testing.assert_close(z.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), rtol=1e-3, atol=1e-6)
+    assert data.train.images[..., 1].mean() > 9e4, "the data themselves are left alone"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 
-from kd.export import INPUT, OUTPUT, _onnx
+from kd.export import OUTPUT, _onnx
 from kd.student_file import Deployed, TrainedStudent
 from space.architecture import FAMILIES, Family
 from space.domain import Domain, RandomTrial, suggest
@@ -16,8 +16,9 @@ from space.student import build
 @pytest.mark.parametrize("shape", [(1, 28, 28), (2, 9, 14), (12, 3)], ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_draw_exports_with_equal_output(family: Family, shape: tuple[int, ...]) -> None:
-    # one unfold: the steps of an LTC are unrolled, and exporting them is slow
-    preset = {"family": family, "size": 800.0, "liquid.unfolds": 1, "hybrid.unfolds": 1}
+    # the steps of an LTC are unrolled, and exporting them is slow: many unfolds of few steps, or few of many
+    unfolds = 1 if len(shape) == 3 else 2
+    preset = {"family": family, "size": 800.0, "liquid.unfolds": unfolds, "hybrid.unfolds": unfolds}
     drawn = suggest(RandomTrial(random.Random(sum(shape)), preset), Domain(), shape, 10)
     torch.manual_seed(0)
     module = build(drawn)
@@ -31,8 +32,9 @@ def test_a_draw_exports_with_equal_output(family: Family, shape: tuple[int, ...]
     )
     deployed = Deployed(student).eval()
     session = onnxruntime.InferenceSession(_onnx(deployed, torch.zeros(2, *shape)), providers=["CPUExecutionProvider"])
+    name = "sequence" if len(shape) == 2 else "image"
     for batch in (1, 5):
         x = torch.rand(batch, *shape)
-        (logits,) = session.run([OUTPUT], {INPUT: x.numpy()})
+        (logits,) = session.run([OUTPUT], {name: x.numpy()})
         with torch.no_grad():
             torch.testing.assert_close(torch.from_numpy(logits), deployed(x), rtol=1e-4, atol=1e-5)

@@ -85,7 +85,7 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     (folder / "results.json").write_text(json.dumps(results))
     export_onnx(path, folder / "student.onnx", data.test.images)
     session = onnxruntime.InferenceSession(folder / "student.onnx", providers=["CPUExecutionProvider"])
-    (answer,) = session.run(["logits"], {"image": values(data.test.images[:50]).numpy()})
+    (answer,) = session.run(["logits"], {session.get_inputs()[0].name: values(data.test.images[:50]).numpy()})
     with torch.no_grad():
         expected = trained.module(normalise(data.test.images[:50], data, CPU))
     np.testing.assert_allclose(answer, expected.numpy(), rtol=1e-3, atol=1e-4)

@@ -79,7 +79,7 @@ def pixels(data: DataSet) -> torch.Tensor:
 
 
 def normalised(data: DataSet) -> torch.Tensor:
-    return (pixels(data) - per_channel(data.mean)) / per_channel(data.std)
+    return (pixels(data) - per_channel(data.mean, data.shape)) / per_channel(data.std, data.shape)
 
 
 def ask(source: TeacherSource, data: DataSet) -> torch.Tensor:

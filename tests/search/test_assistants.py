@@ -181,7 +181,7 @@ def test_a_killed_study_goes_on_with_its_assistant(
     [
         (lambda _: "tied-cmn", "unknown architecture 'tied-cmn': use one of flat-cnn"),
         (lambda folder: str(folder / "none.json"), "no architecture file at"),
-        (lambda folder: str(folder / "small.json"), r"takes \(1, 8, 8\) images of 10 classes, small has \(1, 28, 28\)"),
+        (lambda folder: str(folder / "small.json"), r"takes \(1, 8, 8\) inputs of 10 classes, small has \(1, 28, 28\)"),
     ],
 )
 def test_an_assistant_that_cannot_be_is_refused_before_anything_is_written(

@@ -151,7 +151,7 @@ def test_all_that_is_labelled_is_trained_on_if_asked(tmp_path: Path, small_sourc
 @pytest.mark.parametrize(
     ("architecture", "words"),
     [
-        (student(side=8), r"takes \(1, 8, 8\) images of 10 classes, small has \(1, 28, 28\) images of 10"),
+        (student(side=8), r"takes \(1, 8, 8\) inputs of 10 classes, small has \(1, 28, 28\) inputs of 10"),
         (student(width=60), "breaks the study's budget .parameters 12,490 ≥ 10,000"),
     ],
 )

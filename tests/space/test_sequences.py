@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from space.architecture import FAMILIES, Architecture, Family, from_json
-from space.blocks.block import maps
+from space.blocks.block import as_maps, maps
 from space.blocks.convolution import Convolution
 from space.blocks.liquid import ClosedFormCell, LiquidScan
 from space.blocks.mlp import Bilinear, Matrix
@@ -26,7 +26,7 @@ def sequence(*blocks: object) -> Architecture:
 
 def body(student: Student, inputs: torch.Tensor) -> torch.Tensor:
     """What the first block makes of sequences (batch, time, features)."""
-    out: torch.Tensor = student.blocks[0](inputs.transpose(1, 2).unsqueeze(3))
+    out: torch.Tensor = student.blocks[0](as_maps(inputs))
     return out
 
 
