@@ -19,6 +19,14 @@ from space.draft import FEWEST, Draft, Plan, Trial, width
 
 Body = Literal["tied", "plain", "separable", "inverted", "liquid"]
 
+KINDS: dict[Body, Family] = {
+    "tied": "cnn",
+    "plain": "cnn",
+    "separable": "depthwise",
+    "inverted": "depthwise",
+    "liquid": "liquid",
+}
+"""The family that a stage's body is of."""
 TOKENS = 49
 """Most positions of convolutional maps that are scanned one by one."""
 FLAT = 16
@@ -44,7 +52,7 @@ def _entry(draft: Draft, stage: int, ratio: float, separable: bool, activation: 
     """Halve the maps and change the width: a pool and a 1×1 or 3×3 layer, or a 3×3 layer with a stride."""
     entry = draft.choice(f"{stage}.entry", ("pool 1x1", "pool 3x3", "3x3/2"))
     if entry != "3x3/2":
-        draft.pool()
+        draft.pool(draft.choice(f"{stage}.pool", ("max", "average")))
     if separable and entry != "pool 1x1":
         stride = 2 if entry == "3x3/2" and draft.roomy else 1
         draft.add(lambda scale: Separable(width=width(scale, ratio), stride=stride, activation=activation))
@@ -53,14 +61,19 @@ def _entry(draft: Draft, stage: int, ratio: float, separable: bool, activation: 
 
 
 def _body(draft: Draft, stage: int, body: Body, ratio: float, activation: Activation) -> None:
-    """One layer that keeps the width: plain, or weight-tied and applied up to four times."""
-    repeats = 1 if body == "plain" else draft.count(f"{stage}.repeats", 0, 4)
+    """One or two plain layers, or a weight-tied one that is applied up to four times; the width is kept.
+
+    The first stage may have none: the later ones make the family.
+    """
+    what, fewest, most = ("layers", 1, 2) if body == "plain" else ("repeats", min(stage - 1, 1), 4)
+    repeats = draft.count(f"{stage}.{what}", fewest, most)
     if repeats == 0:
         return
     kernel: int = draft.choice(f"{stage}.kernel", (3, 5, 7))
     match body:
         case "plain":
-            _convolution(draft, ratio, kernel, activation)
+            for _ in range(repeats):
+                _convolution(draft, ratio, kernel, activation)
         case "tied":
             draft.add(ResidualConvolution(kernel=kernel, repeats=repeats, activation=activation))
         case "separable":
@@ -72,16 +85,19 @@ def _body(draft: Draft, stage: int, body: Body, ratio: float, activation: Activa
             draft.add(LiquidConvolution(kernel=kernel, unfolds=repeats))
 
 
-def _stages(draft: Draft, bodies: Sequence[Body], activation: Activation, squeeze: bool = False) -> None:
+def _stages(draft: Draft, bodies: Sequence[Body], activation: Activation, squeeze: bool = False) -> set[Body]:
     """A convolutional stem, then two or three stages; every stage draws its kind of body, and halves the maps.
+
+    Returns the bodies drawn.
 
     After a stem at full resolution the first stage has no body: it would take most of the MACs (with it, random
     MNIST students under 12,000 parameters need up to 19 million, without it up to 7), and they pay better further on.
     """
     halved = _stem(draft, activation)
-    ratio = 1.0
+    ratio, drawn = 1.0, set[Body]()
     for stage in range(1 if halved else 2, draft.count("stages", 2, 3) + 1):
         body: Body = draft.choice(f"{stage}.body", bodies)
+        drawn.add(body)
         if stage > 1:
             ratio *= draft.ratio(f"{stage}.growth", 0.8, 2.0)
             _entry(draft, stage, ratio, body in ("separable", "inverted"), activation)
@@ -92,20 +108,18 @@ def _stages(draft: Draft, bodies: Sequence[Body], activation: Activation, squeez
                 return SqueezeExcite(width=width(scale, ratio / 4), activation=activation)
 
             draft.add(gates)
+    return drawn
 
 
 def cnn(draft: Draft) -> None:
-    """Full convolutions, plain or weight-tied; a mean, a hidden layer behind it, or small maps flattened."""
+    """Full convolutions, plain or weight-tied; a mean or small maps flattened, and perhaps a hidden layer behind."""
     activation = draft.activation()
     _stages(draft, ("tied", "plain"), activation)
-    head = draft.choice("head", ("average", "hidden", "flatten"))
-    if head == "flatten":
+    if draft.choice("head", ("average", "flatten")) == "average":
+        draft.add(GlobalAverage())
+    else:
         draft.pool_to(FLAT)
-        return
-    draft.add(GlobalAverage())
-    if head == "hidden":
-        hidden = draft.ratio("hidden", 0.5, 4.0)
-        draft.add(lambda scale: Dense(width=width(scale, hidden), activation=activation))
+    _hidden(draft, activation)
 
 
 def depthwise(draft: Draft) -> None:
@@ -151,14 +165,14 @@ def _patches(draft: Draft, ratio: float) -> None:
 
 
 def _rows_and_columns(draft: Draft, activation: Activation) -> None:
-    """[strided convolution,] one to three row–column layers, [hidden layer]; a sequence is one matrix."""
+    """[strided convolution,] one to four row–column layers, [hidden layer]; a sequence is one matrix."""
     if draft.choice("stem", (False, True)):
-        _convolution(draft, draft.ratio("stem.width", 0.1, 0.6), 5, activation, halve=True)
+        _convolution(draft, draft.ratio("stem.width", 0.1, 3.0), 5, activation, halve=True)
     if 1 in draft.shape[1:]:
         draft.add(Matrix())
     heads = draft.count("heads", 1, 4)
     rows, columns = 1.0, draft.ratio("1.columns", 0.5, 2.0)
-    for layer in range(1, draft.count("layers", 1, 3) + 1):
+    for layer in range(1, draft.count("layers", 1, 4) + 1):
         if layer > 1 and not draft.choice(f"{layer}.residual", (False, True)):
             rows *= draft.ratio(f"{layer}.rows", 0.3, 1.0)
             columns *= draft.ratio(f"{layer}.columns", 0.3, 1.0)
@@ -168,9 +182,14 @@ def _rows_and_columns(draft: Draft, activation: Activation) -> None:
             return Bilinear(rows=width(scale, rows), columns=width(scale, columns), heads=pairs, activation=activation)
 
         draft.add(bilinear)
-    if draft.choice("head", ("flatten", "hidden")) == "hidden":
-        hidden = draft.ratio("hidden", 0.5, 4.0)
-        draft.add(lambda scale: Dense(width=width(scale, hidden), activation=activation))
+    _hidden(draft, activation)
+
+
+def _hidden(draft: Draft, activation: Activation) -> None:
+    """A hidden layer before the classifier, or none."""
+    if draft.choice("hidden", (False, True)):
+        ratio = draft.ratio("hidden.width", 0.5, 4.0)
+        draft.add(lambda scale: Dense(width=width(scale, ratio), activation=activation))
 
 
 def _axes(draft: Draft) -> tuple[Literal["rows", "columns"], ...]:
@@ -182,7 +201,10 @@ def _axes(draft: Draft) -> tuple[Literal["rows", "columns"], ...]:
 
 
 def liquid(draft: Draft) -> None:
-    """Convolutional LTC stages, or an LTC or CfC scan of rows, columns or tokens."""
+    """Convolutional LTC stages, or an LTC or CfC scan of rows, columns or tokens.
+
+    A scan of an LTC unfolds at most twice a step: each unfold of 28 steps costs half a minute a pass over MNIST.
+    """
     activation = draft.activation()
     if draft.choice("kind", ("maps", "scan")) == "maps":
         _stages(draft, ("liquid",), activation)
@@ -222,10 +244,16 @@ def _scan(draft: Draft, axis: Literal["rows", "columns", "positions"], ratio: fl
 
 
 def hybrid(draft: Draft) -> None:
-    """Stages that each draw their own kind, then a mean, a liquid scan, a mixer or a row–column layer."""
+    """Stages that each draw their own kind, then a liquid scan, a mixer, a row–column layer, or a mean.
+
+    Behind stages of one family there is no mean, which would make a student of that family.
+    """
     activation = draft.activation()
-    _stages(draft, ("tied", "plain", "separable", "inverted", "liquid"), activation)
-    match draft.choice("head", ("average", "scan", "mixer", "rows and columns")):
+    stages = _stages(draft, tuple(KINDS), activation)
+    mixed = len({KINDS[body] for body in stages}) > 1
+    heads = ("scan", "mixer", "rows and columns")
+    head = draft.choice("head", (*heads, "average")) if mixed else draft.choice("head of one kind", heads)
+    match head:
         case "scan":
             axis = draft.choice("axis", _axes(draft))
             _scan(draft, axis, draft.ratio("hidden", 0.5, 6.0))

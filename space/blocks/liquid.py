@@ -148,15 +148,19 @@ class LiquidScan(Block):
         """A cell's parameters once a direction; MACs over all time steps.
 
         LTC: four numbers a synapse, three a state, two an input; a synapse takes two MACs (its gate's argument, its
-        current) a solver step. CfC: three gates, each linear in input and state.
+        current) a solver step. In memory are state, numerator and denominator, and what the inputs give to the latter
+        two where several solver steps need it. CfC: three gates, each linear in input and state, and the state. A
+        mean keeps its sum.
         """
         steps, features = steps_and_features(shape, self.axis)
         hidden, cells = self.hidden, 1 + self.both_directions
         if self.cell == "ltc":
+            vectors_alive = 3 if self.unfolds == 1 else 5
             weights = 4 * hidden * (features + hidden)
             vectors = 3 * hidden + 2 * features
             macs = 2 * steps * hidden * (features + hidden * self.unfolds)
         else:
+            vectors_alive = 4
             weights = 3 * hidden * (features + hidden)
             vectors = 3 * hidden
             macs = weights * steps
@@ -165,7 +169,7 @@ class LiquidScan(Block):
             trained=vectors * cells,
             kept=vectors * cells,
             macs=macs * cells,
-            memory=size(shape) + 5 * hidden * cells,
+            memory=size(shape) + hidden * (cells - 1) + hidden * (vectors_alive + (self.readout == "mean")),
         )
 
     def build(self, shape: Shape) -> nn.Module:

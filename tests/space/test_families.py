@@ -11,68 +11,88 @@ from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separabl
 from space.blocks.liquid import LiquidConvolution, LiquidScan
 from space.blocks.mlp import Bilinear, Dense, Mixer, Patches
 from space.domain import Domain, RandomTrial, suggest
+from studies.shipped import find, names
 
 STEM: dict[str, Any] = {"activation": "relu", "stem.kernel": 5, "stem.halving": "stride", "stages": 2}
+WHOLE: dict[str, Any] = {"activation": "silu", "stem.kernel": 5, "stem.halving": "none", "stages": 3}
+
+
+def stage(number: int, body: str, **answers: Any) -> dict[str, Any]:
+    """Answers to what a stage asks; its entry is a maximum over 2×2 and a 3×3 layer unless another is given."""
+    answers = {"kernel": 3} | answers
+    entry = {"entry": "pool 3x3", "pool": "max"} if number > 1 and "entry" not in answers else {}
+    if answers.get("entry") == "pool 1x1":
+        entry = {"pool": "max"}
+    return {f"{number}.{name}": answer for name, answer in ({"body": body} | entry | answers).items()}
+
+
+SHIPPED: dict[str, dict[str, Any]] = {
+    "tied-cnn": STEM
+    | stage(1, "tied", repeats=3)
+    | stage(2, "tied", repeats=3, growth=1.25)
+    | {"head": "average", "hidden": False},
+    "tied-cnn-4k": STEM
+    | stage(1, "tied", repeats=3)
+    | stage(2, "tied", repeats=3, growth=1.2)
+    | {"head": "average", "hidden": False},
+    "flat-cnn": STEM
+    | {"activation": "hardswish", "stem.halving": "pool"}
+    | stage(1, "tied", repeats=2)
+    | stage(2, "plain", layers=1, growth=1.75)
+    | {"head": "flatten", "hidden": False},
+    "flat-cnn-1k": STEM
+    | {"activation": "hardswish", "stem.halving": "none"}
+    | stage(2, "plain", layers=1, growth=0.8)
+    | {"head": "flatten", "hidden": False},
+    "wide-stem-cnn": WHOLE
+    | {"activation": "prelu", "stem.kernel": 7}
+    | stage(2, "plain", layers=1, growth=1.04)
+    | stage(3, "plain", layers=1, growth=2.0, entry="pool 1x1")
+    | {"head": "average", "hidden": True, "hidden.width": 2.6},
+    "tied-depthwise": STEM
+    | stage(1, "inverted", repeats=2, expansion=2, squeeze=False)
+    | stage(2, "inverted", repeats=3, expansion=3, squeeze=False, growth=1.5, entry="pool 1x1"),
+    "tied-depthwise-1k": WHOLE
+    | stage(2, "separable", repeats=4, kernel=5, squeeze=False, growth=2.0, entry="3x3/2")
+    | stage(3, "separable", repeats=2, squeeze=False, growth=1.125, entry="3x3/2"),
+    "tied-depthwise-2k": WHOLE
+    | stage(2, "separable", repeats=4, kernel=5, squeeze=False, growth=1.5, entry="3x3/2")
+    | stage(3, "separable", repeats=4, squeeze=False, growth=4 / 3, entry="3x3/2"),
+    "tied-depthwise-4k": WHOLE
+    | {"stem.kernel": 7}
+    | stage(2, "separable", repeats=4, kernel=5, squeeze=True, growth=1.6, entry="3x3/2")
+    | stage(3, "inverted", repeats=4, expansion=1, squeeze=False, growth=1.25, entry="3x3/2"),
+    "row-column": {"activation": "relu", "kind": "rows and columns", "stem": False, "heads": 1, "layers": 2}
+    | {"1.columns": 1.0, "2.residual": False, "2.rows": 12 / 22, "2.columns": 12 / 22}
+    | {"hidden": True, "hidden.width": 36 / 22},
+    "row-column-stem": {"activation": "relu", "kind": "rows and columns", "stem": True, "heads": 1, "layers": 1}
+    | {"stem.width": 16 / 6, "1.columns": 1.0, "hidden": True, "hidden.width": 14 / 6},
+    "liquid-cnn": STEM
+    | {"kind": "maps", "1.repeats": 3, "1.kernel": 3, "2.repeats": 3, "2.kernel": 3, "2.growth": 1.25}
+    | {"2.entry": "pool 3x3", "2.pool": "max"},
+    "tied-hybrid": STEM
+    | stage(1, "tied", repeats=3)
+    | stage(2, "inverted", repeats=3, expansion=3, growth=1.5, entry="pool 1x1")
+    | {"head": "average"},
+}
 
 DESIGNS: dict[str, tuple[Family, tuple[AnyBlock, ...], dict[str, Any]]] = {
-    "tied convolutions, 99.6 % with 9,682": (
-        "cnn",
-        (
-            Convolution(width=16, kernel=5, stride=2),
-            ResidualConvolution(repeats=3),
-            Pool(),
-            Convolution(width=20),
-            ResidualConvolution(repeats=3),
-            GlobalAverage(),
-        ),
-        STEM
-        | {"1.body": "tied", "1.kernel": 3, "1.repeats": 3, "2.body": "tied", "2.growth": 1.25, "2.entry": "pool 3x3"}
-        | {"2.kernel": 3, "2.repeats": 3, "head": "average"},
-    ),
-    "tied convolutions behind a stem at full resolution, 99.6 % with 9,756": (
-        "cnn",
-        (
-            Convolution(width=10),
-            Pool(),
-            Convolution(width=16),
-            ResidualConvolution(repeats=2),
-            Pool(),
-            Convolution(width=18),
-            ResidualConvolution(repeats=2),
-            GlobalAverage(),
-        ),
-        {"activation": "relu", "stem.kernel": 3, "stem.halving": "none", "stages": 3, "head": "average"}
-        | {"2.body": "tied", "2.growth": 1.6, "2.entry": "pool 3x3", "2.kernel": 3, "2.repeats": 2}
-        | {"3.body": "tied", "3.growth": 1.125, "3.entry": "pool 3x3", "3.kernel": 3, "3.repeats": 2},
-    ),
-    "plain convolutions, flattened": (
+    "plain convolutions, averaged, flattened, a hidden layer": (
         "cnn",
         (
             Convolution(width=8, kernel=5, stride=2),
             Convolution(width=8),
-            Pool(),
+            Convolution(width=8),
+            Pool(mode="average"),
             Convolution(width=14),
             Convolution(width=14),
             Pool(),
+            Dense(width=16),
         ),
         STEM
-        | {"1.body": "plain", "1.kernel": 3, "2.body": "plain", "2.growth": 1.75, "2.entry": "pool 3x3"}
-        | {"2.kernel": 3, "head": "flatten"},
-    ),
-    "tied inverted residuals, 99.5 % with 7,858": (
-        "depthwise",
-        (
-            Convolution(width=16, kernel=5, stride=2),
-            InvertedResidual(expansion=2, repeats=2),
-            Pool(),
-            Convolution(width=24, kernel=1),
-            InvertedResidual(expansion=3, repeats=3),
-            GlobalAverage(),
-        ),
-        STEM
-        | {"1.body": "inverted", "1.repeats": 2, "1.kernel": 3, "1.expansion": 2, "1.squeeze": False}
-        | {"2.body": "inverted", "2.growth": 1.5, "2.entry": "pool 1x1", "2.repeats": 3, "2.kernel": 3}
-        | {"2.expansion": 3, "2.squeeze": False},
+        | stage(1, "plain", layers=2)
+        | stage(2, "plain", layers=1, growth=1.75, entry="pool 3x3", pool="average")
+        | {"head": "flatten", "hidden": True, "hidden.width": 2.0},
     ),
     "tied separable convolutions with gates": (
         "depthwise",
@@ -86,15 +106,8 @@ DESIGNS: dict[str, tuple[Family, tuple[AnyBlock, ...], dict[str, Any]]] = {
             GlobalAverage(),
         ),
         STEM
-        | {"1.body": "separable", "1.repeats": 3, "1.kernel": 7, "1.squeeze": True}
-        | {"2.body": "separable", "2.growth": 1.5, "2.entry": "3x3/2", "2.repeats": 4, "2.kernel": 3}
-        | {"2.squeeze": True},
-    ),
-    "row-column layers, 99.3 % with 8,678": (
-        "mlp",
-        (Bilinear(rows=22, columns=22), Bilinear(rows=12, columns=12), Dense(width=36)),
-        {"activation": "relu", "kind": "rows and columns", "stem": False, "heads": 1, "1.columns": 1.0, "layers": 2}
-        | {"2.residual": False, "2.rows": 12 / 22, "2.columns": 12 / 22, "head": "hidden", "hidden": 36 / 22},
+        | stage(1, "separable", repeats=3, kernel=7, squeeze=True)
+        | stage(2, "separable", repeats=4, squeeze=True, growth=1.5, entry="3x3/2"),
     ),
     "two heads a channel of row-column layers on a convolution": (
         "mlp",
@@ -106,7 +119,7 @@ DESIGNS: dict[str, tuple[Family, tuple[AnyBlock, ...], dict[str, Any]]] = {
         ),
         {"activation": "relu", "kind": "rows and columns", "stem": True, "stem.width": 0.2, "heads": 2, "layers": 3}
         | {"1.columns": 0.8, "2.residual": True, "3.residual": False, "3.rows": 0.5, "3.columns": 0.5}
-        | {"head": "flatten"},
+        | {"hidden": False},
     ),
     "convolutions and a CfC over columns, 99.1 % with 7,978": (
         "liquid",
@@ -139,10 +152,11 @@ DESIGNS: dict[str, tuple[Family, tuple[AnyBlock, ...], dict[str, Any]]] = {
             GlobalAverage(),
         ),
         STEM
-        | {"1.body": "liquid", "1.repeats": 2, "1.kernel": 3, "2.body": "inverted", "2.growth": 1.5}
-        | {"2.entry": "pool 3x3", "2.repeats": 1, "2.kernel": 3, "2.expansion": 1, "head": "mixer", "tokens": 0.5},
+        | stage(1, "liquid", repeats=2)
+        | stage(2, "inverted", repeats=1, expansion=1, growth=1.5)
+        | {"head": "mixer", "tokens": 0.5},
     ),
-    "all kinds, read by a row-column layer": (
+    "convolutions read by a row-column layer": (
         "hybrid",
         (
             Convolution(width=8, kernel=5, stride=2),
@@ -153,8 +167,9 @@ DESIGNS: dict[str, tuple[Family, tuple[AnyBlock, ...], dict[str, Any]]] = {
             Bilinear(rows=2, columns=3),
         ),
         STEM
-        | {"1.body": "tied", "1.repeats": 2, "1.kernel": 3, "2.body": "plain", "2.growth": 1.25}
-        | {"2.entry": "pool 1x1", "2.kernel": 5, "head": "rows and columns", "rows": 2, "columns": 3},
+        | stage(1, "tied", repeats=2)
+        | stage(2, "plain", layers=1, kernel=5, growth=1.25, entry="pool 1x1")
+        | {"head of one kind": "rows and columns", "rows": 2, "columns": 3},
     ),
 }
 
@@ -178,13 +193,21 @@ class Answers:
         return self.left.pop(name)
 
 
-@pytest.mark.parametrize("name", DESIGNS)
-def test_a_design_made_by_hand_can_be_drawn(name: str) -> None:
-    family, blocks, answers = DESIGNS[name]
-    design = Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=blocks)
-    params = {"family": family, "size": float(design.cost().parameters)}
-    params |= {f"{family}.{what}": answer for what, answer in answers.items()}
+def check(design: Architecture, answers: dict[str, Any]) -> None:
+    params = {"family": design.family, "size": float(design.cost().parameters)}
+    params |= {f"{design.family}.{what}": answer for what, answer in answers.items()}
     trial = Answers(params)
     assert suggest(trial, Domain(), design.shape, design.classes) == design
     assert trial.left == {}
     assert suggest(RandomTrial(random.Random(0), params), Domain(), design.shape, design.classes) == design
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name != "wide-cnn"])
+def test_a_shipped_student_can_be_drawn(name: str) -> None:
+    check(find(name), SHIPPED[name])
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_a_design_made_by_hand_can_be_drawn(name: str) -> None:
+    family, blocks, answers = DESIGNS[name]
+    check(Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=blocks), answers)
