@@ -6,10 +6,11 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from space.architecture import Architecture
-from space.blocks.block import Activation, activate
+from space.blocks.block import Activation, Block, activate
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
-from space.blocks.depthwise import InvertedResidual, ResidualSeparable, SqueezeExcite
-from space.blocks.mlp import Bilinear, Matrix, Mixer, Patches
+from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable, SqueezeExcite, TiedInverted
+from space.blocks.liquid import LiquidConvolution, LiquidScan
+from space.blocks.mlp import Bilinear, Dense, Matrix, Mixer, Patches
 from space.draft import ACTIVATIONS
 from space.student import build
 
@@ -139,6 +140,89 @@ def test_a_student_by_hand() -> None:
     assert cost.memory_bytes == 28 * 28 + 4 * 14 * 14
     assert cost.int8_bytes == (9 * 4 + 40) + 4 * (4 + 10)
     assert student.shapes() == [(1, 28, 28), (4, 14, 14), (4, 7, 7), (4, 1, 1)]
+
+
+HELD: dict[str, tuple[Block, tuple[int, int, int], int, int]] = {
+    # block, input, bytes of int8 activations, vectors (biases, scales, slopes) after folding; by hand
+    "convolution: in and out": (Convolution(width=3, stride=2), (2, 6, 6), 2 * 36 + 3 * 9, 3),
+    "tied: the state, and what is added to it": (ResidualConvolution(repeats=3), (2, 6, 6), 2 * 72, 3 * 2 * 2),
+    "once: its norm folds": (ResidualConvolution(repeats=1), (2, 6, 6), 2 * 72, 2),
+    "separable: middle and the larger end": (Separable(width=5), (2, 6, 6), 2 * 36 + 5 * 36, 5),
+    "tied separable: state, middle, what is added": (ResidualSeparable(repeats=2), (2, 6, 6), 3 * 72, 2 * 2 * 2),
+    "inverted: state, two wide maps": (InvertedResidual(expansion=3), (2, 6, 6), 72 + 2 * 3 * 72, 6 + 6 + 2),
+    "tied inverted: as often scales and shifts, shifts of the last norm folded but one": (
+        InvertedResidual(expansion=3, repeats=2),
+        (2, 6, 6),
+        72 + 2 * 3 * 72,
+        2 * (2 * 6 + 2 * 6 + 2) + 2,
+    ),
+    "gates: in, out, the gates": (SqueezeExcite(width=1), (2, 6, 6), 2 * 72 + 2, 1 + 2),
+    "pool: in and out": (Pool(), (2, 6, 6), 72 + 18, 0),
+    "mean: in and out": (GlobalAverage(), (2, 6, 6), 72 + 2, 0),
+    "dense: in and out": (Dense(width=7), (2, 6, 6), 72 + 7, 7),
+    "row-column: middle and the larger end": (Bilinear(rows=3, columns=4), (2, 6, 6), 2 * 6 * 4 + 72, 2 * 24),
+    "row-column, residual: middle and both ends": (Bilinear(rows=6, columns=6), (2, 6, 6), 72 + 144, 2 * 72),
+    "matrix: as it lies": (Matrix(), (2, 6, 6), 72, 0),
+    "patches: in and out": (Patches(side=3, width=5), (2, 6, 6), 72 + 20, 5),
+    "mixer: state, what is added, the wider hidden layer; the second norm folds": (
+        Mixer(token_width=4, channel_width=3),
+        (2, 3, 3),
+        2 * 18 + 3 * 9,
+        (4 + 9) + (3 + 2) + 2 * 2,
+    ),
+    "tied mixer": (
+        Mixer(token_width=4, channel_width=3, repeats=2),
+        (2, 3, 3),
+        2 * 18 + 3 * 9,
+        (4 + 9) + (3 + 2) + 2 * 2 * 2 * 2,
+    ),
+    "CfC: in, three gates, the state": (LiquidScan(cell="cfc", hidden=5), (2, 6, 6), 72 + 4 * 5, 3 * 5),
+    "CfC both ways: and the first one's state": (
+        LiquidScan(cell="cfc", hidden=5, both_directions=True, readout="mean"),
+        (2, 6, 6),
+        72 + 5 * 5 + 5,
+        2 * 3 * 5,
+    ),
+    "LTC: in, state, numerator, denominator": (
+        LiquidScan(cell="ltc", hidden=5),
+        (2, 6, 6),
+        72 + 3 * 5,
+        3 * 5 + 2 * 12,
+    ),
+    "LTC: and what the inputs give to both": (
+        LiquidScan(cell="ltc", hidden=5, unfolds=2),
+        (2, 6, 6),
+        72 + 5 * 5,
+        3 * 5 + 2 * 12,
+    ),
+    "liquid maps: state and gate": (LiquidConvolution(unfolds=2), (2, 6, 6), 2 * 72, 2 * 2 * 2 + 2 * 2),
+    "liquid maps once: the norm folds": (LiquidConvolution(unfolds=1), (2, 6, 6), 2 * 72, 2 + 2 * 2),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_memory_and_deployed_size_by_hand(name: str) -> None:
+    block, shape, memory, kept = HELD[name]
+    cost = block.cost(shape)
+    assert cost.memory_bytes == memory
+    assert cost.int8_bytes - cost.deployed_parameters == 3 * kept, "a byte a weight, four a bias or scale"
+
+
+@torch.no_grad()
+def test_shifts_of_a_tied_inverted_residual_fold_into_the_next_norm() -> None:
+    torch.manual_seed(0)
+    shape = (4, 6, 5)
+    module = InvertedResidual(expansion=2, repeats=3, activation="silu").build(shape)
+    assert isinstance(module, TiedInverted)
+    settled(module, shape)
+    x = torch.randn(3, *shape)
+    expected, shift = module(x), torch.zeros(4)
+    for entry, end in zip(module.expand_norms, module.project_norms, strict=True):
+        entry.running_mean -= module.expand.weight[:, :, 0, 0] @ shift  # type: ignore[operator]
+        shift = shift - end.running_mean * end.weight / (end.running_var + end.eps).sqrt()  # type: ignore[operator]
+        end.running_mean.zero_()  # type: ignore[operator]
+    assert float(shift.abs().min()) > 1e-3
+    torch.testing.assert_close(module(x) + shift[:, None, None], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_same_seed_builds_the_same_student() -> None:
