@@ -112,12 +112,21 @@ def _said(block: AnyBlock) -> dict[str, object]:
 def _canonical(block: AnyBlock, shape: Shape) -> dict[str, object]:
     """What the digest is made of: equal for blocks that build the same module on an input of `shape`."""
     content, longest = _said(block), max(shape[1:])
+    if isinstance(block, Convolution | Separable):
+        content["stride"] = min(block.stride, longest)
+    if isinstance(block, InvertedResidual | Patches):
+        content["norm"] = "scaling"  # in earlier networks of the same description it also shifted
     match block:
         case LiquidScan():
             if block.cell == "cfc":
                 content["unfolds"] = 1
-            if block.axis == "positions" and 1 in shape[1:]:
+            if longest == 1:
+                content["axis"] = "rows"
+                content.pop("readout", None)
+            elif block.axis == "positions" and 1 in shape[1:]:
                 content["axis"] = "rows" if shape[2] == 1 else "columns"
+        case Pool() if longest == 1:
+            content["mode"] = "max"
         case Bilinear(heads=1) if shape[0] == 1:
             content.pop("heads")
         case Patches():

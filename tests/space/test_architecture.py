@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from space.architecture import Architecture, Family, from_json, layers, read
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
@@ -9,6 +10,7 @@ from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separabl
 from space.blocks.liquid import LiquidConvolution, LiquidScan
 from space.blocks.mlp import Bilinear, Dense, Matrix, Mixer, Patches
 from space.errors import InputError
+from space.student import build
 
 
 def architecture(*blocks: object, family: Family = "cnn") -> Architecture:
@@ -28,14 +30,14 @@ GOLDEN = {
     "d9e75e4e025c": architecture(
         Separable(width=6, kernel=7, stride=2), SqueezeExcite(width=2), GlobalAverage(), family="depthwise"
     ),
-    "efe5b048a8f7": architecture(
+    "356a512b1011": architecture(
         Patches(side=7, width=9), LiquidScan(cell="cfc", hidden=8, axis="positions", readout="mean"), family="liquid"
     ),
     "53b8a808c463": Architecture(
         family="mlp", shape=(40, 3), classes=4, blocks=(Matrix(), Bilinear(rows=6, columns=2), Dense(width=5))
     ),
     "6a33394ac775": CNN,
-    "b06365af9822": architecture(
+    "eb0c4718993b": architecture(
         Convolution(width=6, kernel=5, stride=2),
         ResidualSeparable(repeats=3),
         Pool(),
@@ -46,7 +48,7 @@ GOLDEN = {
     ),
     "2d46bfa05300": architecture(Bilinear(rows=14, columns=12), Dense(width=20), family="mlp"),
     "9ca38580f4d8": architecture(LiquidScan(cell="ltc", hidden=9, both_directions=True), family="liquid"),
-    "b041bc6ed498": architecture(
+    "294c1b1fe2ad": architecture(
         Patches(side=4, width=8),
         LiquidConvolution(unfolds=3),
         Mixer(token_width=9, channel_width=7, repeats=2, activation="hardswish"),
@@ -65,6 +67,35 @@ def test_the_digest_names_the_network_not_the_family() -> None:
     assert Architecture(family="hybrid", shape=CNN.shape, classes=10, blocks=CNN.blocks).digest == CNN.digest
     assert Architecture(family="cnn", shape=CNN.shape, classes=11, blocks=CNN.blocks).digest != CNN.digest
     assert Architecture(family="cnn", shape=(3, 28, 28), classes=10, blocks=CNN.blocks).digest != CNN.digest
+
+
+@pytest.mark.parametrize(
+    ("shape", "one", "other"),
+    [
+        ((2, 1, 1), Pool(), Pool(mode="average")),
+        ((2, 1, 1), Convolution(width=3), Convolution(width=3, kernel=5, stride=2)),
+        ((2, 8, 5), Convolution(width=3, stride=8), Convolution(width=3, stride=9)),
+        ((2, 1, 1), LiquidScan(cell="cfc", hidden=3), LiquidScan(cell="cfc", hidden=3, axis="columns", readout="mean")),
+        (
+            (2, 1, 5),
+            LiquidScan(cell="cfc", hidden=3, axis="columns"),
+            LiquidScan(cell="cfc", hidden=3, axis="positions"),
+        ),
+        ((1, 5, 5), Bilinear(rows=2, columns=2), Bilinear(rows=2, columns=2, heads=1)),
+    ],
+    ids=str,
+)
+def test_descriptions_of_the_same_network_share_a_digest(shape: tuple[int, ...], one: object, other: object) -> None:
+    def of(block: object, shape: tuple[int, ...]) -> Architecture:
+        return Architecture(family="cnn", shape=shape, classes=3, blocks=(block,))  # type: ignore[arg-type]
+
+    assert of(one, shape).digest == of(other, shape).digest
+    assert of(one, (2, 10, 10)).digest != of(other, (2, 10, 10)).digest
+    outputs = []
+    for block in (one, other):
+        torch.manual_seed(0)
+        outputs.append(build(of(block, shape))(torch.ones(2, *shape)))
+    assert torch.equal(*outputs)
 
 
 OLD = """{"family": "mlp", "shape": [1, 28, 28], "classes": 10, "blocks": [
