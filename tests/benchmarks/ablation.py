@@ -57,6 +57,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "hard labels, no augmentation": {"augmentation": STILL, "loss": "hard"},
     "kl, fading augmentation": {"fade": 0.3},
     "kl, last epoch unaugmented": {"clean_epochs": 1},
+    "kl, last five epochs unaugmented": {"clean_epochs": 5},
     "kl + hint": {"feature_loss": "hint"},
     "kl + attention": {"feature_loss": "attention"},
     "kl + similarity": {"feature_loss": "similarity", "feature_weight": 100.0},
