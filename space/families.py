@@ -60,15 +60,15 @@ def _entry(draft: Draft, stage: int, ratio: float, separable: bool, activation: 
         _convolution(draft, ratio, 1 if entry == "pool 1x1" else 3, activation, halve=entry == "3x3/2")
 
 
-def _body(draft: Draft, stage: int, body: Body, ratio: float, activation: Activation) -> None:
+def _body(draft: Draft, stage: int, body: Body, ratio: float, activation: Activation) -> bool:
     """One or two plain layers, or a weight-tied one that is applied up to four times; the width is kept.
 
-    The first stage may have none: the later ones make the family.
+    The first stage may have none: the later ones make the family. Returns whether there is one.
     """
     what, fewest, most = ("layers", 1, 2) if body == "plain" else ("repeats", min(stage - 1, 1), 4)
     repeats = draft.count(f"{stage}.{what}", fewest, most)
     if repeats == 0:
-        return
+        return False
     kernel: int = draft.choice(f"{stage}.kernel", (3, 5, 7))
     match body:
         case "plain":
@@ -83,12 +83,13 @@ def _body(draft: Draft, stage: int, body: Body, ratio: float, activation: Activa
             draft.add(InvertedResidual(expansion=expansion, kernel=kernel, repeats=repeats, activation=activation))
         case "liquid":
             draft.add(LiquidConvolution(kernel=kernel, unfolds=repeats))
+    return True
 
 
 def _stages(draft: Draft, bodies: Sequence[Body], activation: Activation, squeeze: bool = False) -> set[Body]:
     """A convolutional stem, then two or three stages; every stage draws its kind of body, and halves the maps.
 
-    Returns the bodies drawn.
+    Returns the bodies that there are.
 
     After a stem at full resolution the first stage has no body: it would take most of the MACs (with it, random
     MNIST students under 12,000 parameters need up to 19 million, without it up to 7), and they pay better further on.
@@ -97,11 +98,11 @@ def _stages(draft: Draft, bodies: Sequence[Body], activation: Activation, squeez
     ratio, drawn = 1.0, set[Body]()
     for stage in range(1 if halved else 2, draft.count("stages", 2, 3) + 1):
         body: Body = draft.choice(f"{stage}.body", bodies)
-        drawn.add(body)
         if stage > 1:
             ratio *= draft.ratio(f"{stage}.growth", 0.8, 2.0)
             _entry(draft, stage, ratio, body in ("separable", "inverted"), activation)
-        _body(draft, stage, body, ratio, activation)
+        if _body(draft, stage, body, ratio, activation):
+            drawn.add(body)
         if squeeze and draft.choice(f"{stage}.squeeze", (False, True)):
 
             def gates(scale: float, ratio: float = ratio) -> AnyBlock:

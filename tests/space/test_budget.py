@@ -64,7 +64,7 @@ def test_an_impossible_budget_is_refused_with_the_nearest_miss() -> None:
     assert "\n" not in str(caught.value)
 
 
-TIGHT = [Budget(parameters=300), Budget(macs=50_000), Budget(memory_bytes=1_500), Budget(int8_bytes=2_000)]
+TIGHT = [Budget(parameters=400), Budget(macs=50_000), Budget(memory_bytes=1_500), Budget(int8_bytes=2_000)]
 
 
 @pytest.mark.parametrize("budget", TIGHT, ids=str)
@@ -73,7 +73,7 @@ def test_a_tight_budget_wastes_few_draws_of_any_family(family: Family, budget: B
     domain, generator = within(budget, family), random.Random(0)
     assert check_feasible(domain, (1, 28, 28), 10) == []
     draws = [suggest(RandomTrial(generator), domain, (1, 28, 28), 10) for _ in range(400)]
-    assert sum(budget.objection(architecture) is None for architecture in draws) >= 0.05 * len(draws)
+    assert sum(budget.objection(architecture) is None for architecture in draws) >= 0.1 * len(draws)
 
 
 def test_a_family_that_cannot_meet_the_budget_is_named_in_one_line() -> None:

@@ -142,6 +142,23 @@ def test_draws_mostly_meet_the_default_budget_and_cover_all_sizes(family: Family
         assert sum(low <= size < high for size in sizes) >= 0.05 * len(sizes), (low, high)
 
 
+DEPTHWISE = {"separable", "residual_separable", "inverted_residual"}
+LIQUID = {"liquid_scan", "liquid_convolution"}
+
+
+def test_families_hold_their_kind() -> None:
+    for seed in range(300):
+        kinds = {family: {block.kind for block in draw(family, seed).blocks} for family in FAMILIES}
+        assert kinds["depthwise"] & DEPTHWISE
+        assert kinds["liquid"] & LIQUID
+        assert not kinds["cnn"] & (DEPTHWISE | LIQUID | {"mixer", "bilinear"})
+        hybrid = kinds["hybrid"]
+        assert (
+            hybrid & {"liquid_scan", "mixer", "bilinear"}
+            or len([kind for kind in (DEPTHWISE, LIQUID, {"residual_convolution", "convolution"}) if hybrid & kind]) > 1
+        ), draw("hybrid", seed).to_json()
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_draws_many_structures(family: Family) -> None:
     assert len({draw(family, seed).digest for seed in range(100)}) >= 95
