@@ -165,8 +165,8 @@ def values(images: Tensor) -> Tensor:
 
 def per_channel(statistic: Sequence[float], shape: tuple[int, ...], device: torch.device | None = None) -> Tensor:
     """Values one a channel, to be broadcast over samples of `shape`: float32 (channels, 1, 1), or (features,)."""
-    values = torch.tensor(statistic, dtype=torch.float32, device=device)
-    return values if len(shape) == 2 else values[:, None, None]
+    table = torch.tensor(statistic, dtype=torch.float32, device=device)
+    return table if len(shape) == 2 else table[:, None, None]
 
 
 def layout(samples: Tensor) -> torch.memory_format:

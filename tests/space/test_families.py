@@ -19,11 +19,10 @@ WHOLE: dict[str, Any] = {"activation": "silu", "stem.kernel": 5, "stem.halving":
 
 def stage(number: int, body: str, **answers: Any) -> dict[str, Any]:
     """Answers to what a stage asks; its entry is a maximum over 2×2 and a 3×3 layer unless another is given."""
-    answers = {"kernel": 3} | answers
-    entry = {"entry": "pool 3x3", "pool": "max"} if number > 1 and "entry" not in answers else {}
-    if answers.get("entry") == "pool 1x1":
-        entry = {"pool": "max"}
-    return {f"{number}.{name}": answer for name, answer in ({"body": body} | entry | answers).items()}
+    answers = {"body": body, "kernel": 3} | ({"entry": "pool 3x3"} if number > 1 else {}) | answers
+    if str(answers.get("entry")).startswith("pool"):
+        answers = {"pool": "max"} | answers
+    return {f"{number}.{name}": answer for name, answer in answers.items()}
 
 
 SHIPPED: dict[str, dict[str, Any]] = {
@@ -77,6 +76,23 @@ SHIPPED: dict[str, dict[str, Any]] = {
 }
 
 DESIGNS: dict[str, tuple[Family, tuple[AnyBlock, ...], dict[str, Any]]] = {
+    "tied convolutions behind a stem at full resolution, 99.6 % with 9,756": (
+        "cnn",
+        (
+            Convolution(width=10),
+            Pool(),
+            Convolution(width=16),
+            ResidualConvolution(repeats=2),
+            Pool(),
+            Convolution(width=18),
+            ResidualConvolution(repeats=2),
+            GlobalAverage(),
+        ),
+        {"activation": "relu", "stem.kernel": 3, "stem.halving": "none", "stages": 3}
+        | stage(2, "tied", repeats=2, growth=1.6)
+        | stage(3, "tied", repeats=2, growth=1.125)
+        | {"head": "average", "hidden": False},
+    ),
     "plain convolutions, averaged, flattened, a hidden layer": (
         "cnn",
         (
