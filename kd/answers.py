@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd import teacher as teachers
-from kd.data import DataSet, per_channel, values
+from kd.data import DataSet, values
 from kd.student_file import Deployed, load_student
 from kd.teacher_source import STORED, TeacherSource
 from space.errors import InputError, first_line
@@ -82,7 +82,7 @@ def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device
         answer = _of_module(module.to(device).eval(), source, device, keep)
     if source.standardised and not model.endswith(".safetensors"):
         plain = answer
-        mean, std = (per_channel(statistic, data.shape, device) for statistic in (data.mean, data.std))
+        mean, std = data.moments(device)
 
         def answer(pixels: Tensor, places: Tensor | None = None) -> Tensor:
             return plain((pixels - mean) / std, places)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from kd.data import DataSet, per_channel
+from kd.data import DataSet
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -76,7 +76,7 @@ def default_policy(name: str) -> Augmentation:
 def augmented(values: Tensor, data: DataSet, policy: Augmentation, generator: torch.Generator) -> Tensor:
     """Change samples of a data set, images or sequences; `values` are what `kd.data.values` gives."""
     if data.sequences:
-        mean, std = (per_channel(statistic, data.shape, values.device) for statistic in (data.mean, data.std))
+        mean, std = data.moments(values.device)
         return augment_sequences((values - mean) / std, policy, generator) * std + mean
     return augment(values, policy, generator)
 

@@ -103,6 +103,10 @@ class DataSet:
         """Whether it holds sequences, not images."""
         return self.train.images.dtype != torch.uint8
 
+    def moments(self, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+        """`mean` and `std` to be broadcast over what `kd.data.values` gives."""
+        return per_channel(self.mean, self.shape, device), per_channel(self.std, self.shape, device)
+
 
 def load(source: DataSource) -> DataSet:
     """Load and check a data set; raises InputError for a missing, damaged or ill-shaped one."""

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from kd import checkpoint as checkpoints
 from kd import loss as losses
-from kd.data import DataSet, Split, layout, load_once, per_channel
+from kd.data import DataSet, Split, layout, load_once
 from kd.features import Guide
 from kd.optimizer import optimizer_of
 from kd.recipe import Recipe
@@ -120,11 +120,9 @@ def train_rung(
 def normalise(images: Tensor, data: DataSet, device: torch.device) -> Tensor:
     """A split's samples as a student takes them: zero mean, unit deviation, images channels last."""
     unit = 1 if data.sequences else 255
-    mean, std = (
-        per_channel([unit * value for value in values], data.shape, device) for values in (data.mean, data.std)
-    )
+    mean, std = data.moments(device)
     copy = images.to(device).to(torch.float32, copy=True, memory_format=layout(images))
-    return copy.sub_(mean).div_(std)
+    return copy.sub_(unit * mean).div_(unit * std)
 
 
 @torch.no_grad()

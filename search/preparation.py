@@ -15,8 +15,16 @@ from studies.courses import Course
 from studies.store import Store
 
 
-def prepare(store: Store, engine: Engine, device: str, progress: Progress) -> None:
-    """Train the assistants that no study under the same root has trained yet, then write the students' views."""
+def prepare(store: Store, engine: Engine, searches: bool, device: str, progress: Progress) -> None:
+    """Train the assistants that no study under the same root has trained yet, then write the students' views.
+
+    Args:
+        store: the study.
+        engine: trains and writes.
+        searches: whether it will search; views of retraining are written in any case.
+        device: where.
+        progress: is told.
+    """
     teacher = "the teacher"
     for course in store.assistants:
         log = course.weights.with_suffix(".json")
@@ -27,7 +35,7 @@ def prepare(store: Store, engine: Engine, device: str, progress: Progress) -> No
             write_whole(log, json.dumps(_about(store, course), indent=1) + "\n")
         teacher = course.name
     searched, retrained = (store.views, store.config.recipe), (store.retrain_views, store.config.retrain.recipe)
-    _make_views([searched, retrained], teacher, engine, device, progress)
+    _make_views([searched, retrained] if searches else [retrained], teacher, engine, device, progress)
 
 
 def _make_views(

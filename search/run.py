@@ -62,8 +62,9 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
         with _begun(directory, config, data, machine) as (store, engine):
             store.study.sampler = ReproducibleSampler(config.search, config.domain, data.shape, data.classes)
             with Progress(console, store) as progress:
-                prepare(store, engine, machine.device, progress)
-                if not is_searched(trial_records(store), config):
+                searches = not is_searched(trial_records(store), config)
+                prepare(store, engine, searches, machine.device, progress)
+                if searches:
                     progress.phase("searching")
                     for line in infeasible:
                         progress.note(line)
@@ -109,7 +110,7 @@ def retrain_study(
             check_student(architecture, data, config.budget)
         students = list({architecture.digest: architecture for architecture in (*found, *others)}.values())
         with Progress(console, store) as progress:
-            prepare(store, engine, machine.device, progress)
+            prepare(store, engine, False, machine.device, progress)
             retrain_students(store, engine, students, seeds or config.retrain.seeds, machine.device, progress)
         _publish(store, console)
 

@@ -2,9 +2,8 @@
 
 Plain convolutional students of about 1,000, 4,000 and 9,500 parameters are trained on `DATA` (mnist or fashion-mnist)
 in many ways, or those given, `SEEDS` seeds each, for 12 epochs; and in the default way, "kl", for other numbers of
-epochs. The teacher of mnist is the shipped one, further members of its ensemble are `teachers/mnist-N.safetensors`; of
-other data all are `teachers/DATA-N.safetensors` (`wunderkind teach DATA --members 3`), the first being the single
-teacher.
+epochs. The teacher of mnist is the shipped one, its ensemble the shipped one; of other data the ensemble is
+`teachers/DATA-N.safetensors` (`wunderkind teach DATA --members 3`), its first member being the single teacher.
 
 Results are kept in `reports/evidence/ablation-DATA.csv`, so a call goes on where the last one stopped. Printed is a
 Markdown table of test accuracies (per cent, mean ± sd), the test split read once a seed, after the last epoch.
@@ -18,7 +17,7 @@ from typing import Annotated, Any
 import pandas as pd
 import torch
 import typer
-from grid import Row, filled, gathered, make_views
+from grid import Row, filled, gathered, make_views, markdown
 
 from kd.augment import STILL, default_policy
 from kd.checkpoint import averaged_weights
@@ -124,9 +123,9 @@ def taught(path: Path, recipe: Recipe, views: ViewSource) -> None:
 
 def teachers(data: DataSet) -> tuple[str, tuple[str, ...]]:
     """The single teacher, and the ensemble's members."""
-    members = tuple(sorted(map(str, Path("teachers").glob(f"{data.name}-[0-9].safetensors"))))
     if data.name in SHIPPED:
-        return data.name, (data.name, *members)
+        return data.name, (data.name, f"{data.name}-1")
+    members = tuple(sorted(map(str, Path("teachers").glob(f"{data.name}-[0-9].safetensors"))))
     return members[0], members
 
 
@@ -167,9 +166,8 @@ def table(results: pd.DataFrame, column: str) -> str:
     """Markdown: a row a way and length, a column a size, per cent."""
     share = results.assign(share=100 * results[column]).groupby(["way", "epochs", "parameters"], sort=False)["share"]
     cells = share.agg(lambda x: f"{x.mean():.2f} ± {x.std():.2f}").unstack()
-    lines = [["way", "epochs", *(f"{size:,} parameters" for size in cells.columns)], ["---"] * (2 + len(cells.columns))]
-    lines += [[way, str(epochs), *row] for (way, epochs), row in zip(cells.index, cells.to_numpy(), strict=True)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [[way, str(epochs), *row] for (way, epochs), row in zip(cells.index, cells.to_numpy(), strict=True)]
+    return markdown([["way", "epochs", *(f"{size:,} parameters" for size in cells.columns)], *rows])
 
 
 def main(

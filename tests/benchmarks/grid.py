@@ -1,7 +1,7 @@
 """Long measurements in small parts: finished ones are kept in a CSV file, a later call goes on with the rest."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,12 @@ def filled(path: Path, jobs: Mapping[str, tuple[Any, ...]], measure: Callable[..
         rows.to_csv(path, mode="a", header=not path.is_file(), index=False)
     table = pd.read_csv(path)
     return table[table["job"].isin(list(jobs))]
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; its first line is the header."""
+    head, *rest = lines
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rest))
 
 
 def make_views(uses: Iterable[tuple[ViewSource, Recipe]]) -> None:

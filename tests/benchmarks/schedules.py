@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
-from grid import Row, filled, make_views
-from rich.console import Console
-from rich.table import Table
+from grid import Row, filled, make_views, markdown
 from schedulefree import AdamWScheduleFree
 from scipy.stats import spearmanr
 from torch.optim.swa_utils import AveragedModel, update_bn
@@ -163,6 +162,23 @@ def correlation(measured: Sequence[float], accuracies: Sequence[float]) -> str:
     return f"{spearmanr(a, b).statistic:.3f} ± {spread:.3f}"
 
 
+def table(results: pd.DataFrame) -> str:
+    """Markdown: a row a schedule and rung."""
+    accuracies = results[results["schedule"] == "long"].set_index("student")["accuracy"]
+    upper = accuracies.index[accuracies > accuracies.median()]
+    measures = "by accuracy", "by loss", "by accuracy, upper half", "by loss, upper half"
+    lines = [["schedule", "epochs", "seconds a student", *measures]]
+    for (schedule, epochs), rows in results[results["schedule"] != "long"].groupby(["schedule", "epochs"], sort=False):
+        rows = rows.set_index("student")
+        cells = []
+        for chosen in (accuracies.index, upper):
+            long = accuracies[chosen].tolist()
+            cells.append(correlation(rows.loc[chosen, "accuracy"].tolist(), long))
+            cells.append(correlation((-rows.loc[chosen, "loss"]).tolist(), long))
+        lines.append([str(schedule), f"{epochs:g}", f"{rows['seconds'].mean():.1f}", *cells])
+    return markdown(lines)
+
+
 def main() -> None:
     students, source = drawn(), made_views()
     jobs = {
@@ -171,27 +187,7 @@ def main() -> None:
         for student in sorted(students, key=lambda s: -s.cost().macs)
     }
     results = filled(RESULTS, jobs, measure)
-    accuracies = results[results["schedule"] == "long"].set_index("student")["accuracy"]
-    table = Table(
-        "schedule",
-        "epochs",
-        "seconds a student",
-        "by accuracy",
-        "by loss",
-        "by accuracy, upper half",
-        "by loss, upper half",
-        title=f"rank correlation with {LONG} epochs, {len(accuracies)} students",
-    )
-    upper = accuracies.index[accuracies > accuracies.median()]
-    for (schedule, epochs), rows in results[results["schedule"] != "long"].groupby(["schedule", "epochs"], sort=False):
-        rows = rows.set_index("student")
-        cells = []
-        for chosen in (accuracies.index, upper):
-            long = accuracies[chosen].tolist()
-            cells.append(correlation(rows.loc[chosen, "accuracy"].tolist(), long))
-            cells.append(correlation((-rows.loc[chosen, "loss"]).tolist(), long))
-        table.add_row(str(schedule), f"{epochs:g}", f"{rows['seconds'].mean():.1f}", *cells)
-    Console(width=140).print(table)
+    print(f"rank correlation with {LONG} epochs, {results['student'].nunique()} students\n\n{table(results)}")
 
 
 if __name__ == "__main__":

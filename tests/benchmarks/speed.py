@@ -27,7 +27,7 @@ from torchvision import transforms
 from kd import loss as losses
 from kd import teacher as teachers
 from kd.augment import Augmentation
-from kd.data import DataSet, DataSource, load, per_channel, values
+from kd.data import DataSet, DataSource, load, values
 from kd.recipe import Loss, Recipe
 from kd.teacher_source import TeacherSource
 from kd.train import train_rung
@@ -73,7 +73,7 @@ def by_hand(architecture: Architecture, data: DataSet) -> float:
     student = build(architecture)
     optimizer = torch.optim.AdamW(student.parameters(), lr=RECIPE.learning_rate)
     loader = DataLoader(Images(data, RECIPE.augmentation), RECIPE.batch, shuffle=True, num_workers=os.cpu_count() or 1)
-    mean, std = per_channel(data.mean, data.shape), per_channel(data.std, data.shape)
+    mean, std = data.moments()
     started, seen = math.nan, -RECIPE.batch
     for pixels, labels in loader:
         with torch.no_grad():

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from kd import teacher as teachers
 from kd.answers import open_teacher
-from kd.data import DataSet, DataSource, load, per_channel
+from kd.data import DataSet, DataSource, load
 from kd.student_file import load_student, save_student
 from kd.teacher_source import TeacherSource
 from space.architecture import Architecture
@@ -79,7 +79,8 @@ def pixels(data: DataSet) -> torch.Tensor:
 
 
 def normalised(data: DataSet) -> torch.Tensor:
-    return (pixels(data) - per_channel(data.mean, data.shape)) / per_channel(data.std, data.shape)
+    mean, std = data.moments()
+    return (pixels(data) - mean) / std
 
 
 def ask(source: TeacherSource, data: DataSet) -> torch.Tensor:
