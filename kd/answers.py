@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -149,7 +150,7 @@ def _of_onnx(path: Path, device: torch.device) -> Answer:
     options.intra_op_num_threads = torch.get_num_threads()
     try:
         session = onnxruntime.InferenceSession(
-            path.read_bytes(), options, [p for p in [*wanted, "CPUExecutionProvider"] if p in available]
+            str(path), options, [p for p in [*wanted, "CPUExecutionProvider"] if p in available]
         )
     except Exception as error:  # onnxruntime has a dozen unrelated classes for a model it cannot read
         raise InputError(f"cannot read a teacher from {path} ({first_line(error)}): export it again") from error
@@ -169,7 +170,7 @@ def _of_logits(path: Path, data: DataSet, device: torch.device) -> Answer:
     try:
         stored = np.load(io.BytesIO(content), allow_pickle=False)
         logits = np.asarray(stored["logits"] if path.suffix == ".npz" else stored)
-    except (zipfile.BadZipFile, KeyError, IndexError, ValueError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, IndexError, TypeError, ValueError, EOFError, OSError) as error:
         raise InputError(
             f"cannot read logits from {path} ({first_line(error)}): use numpy.save, or numpy.savez with the name logits"
         ) from error
@@ -224,7 +225,8 @@ def _fill(module: nn.Module, path: Path, model: str) -> None:
             state = torch.load(path, map_location="cpu", weights_only=True)
         module.load_state_dict(state)
     except (OSError, RuntimeError, TypeError, ValueError, AttributeError, SafetensorError, EOFError) as error:
-        raise InputError(f"weights {path} do not fit teacher {model} ({first_line(error)}): check both") from error
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"weights {path} do not fit teacher {model} ({reason}): check both") from error
     except Exception as error:  # pickle's errors, among them torch's refusal of anything but tensors
         raise InputError(
             f"cannot read weights from {path} ({first_line(error)}): save a state dict of tensors"
@@ -235,9 +237,12 @@ def _probe(model: str, answer: Answer, data: DataSet, device: torch.device) -> N
     pixels = values(data.train.images[:PROBED].to(device))
     try:
         logits = answer(pixels, torch.arange(len(pixels)))
+        answer(pixels[1:], torch.arange(1, len(pixels)))  # the last batch of a view is a smaller one
     except Exception as error:  # the user's code may raise anything
-        shape = tuple(pixels.shape)
-        raise InputError(f"teacher {model} cannot answer for pixels of shape {shape} ({first_line(error)})") from error
+        raise InputError(
+            f"teacher {model} cannot answer for pixels of shape {tuple(pixels.shape)}, or for one image less "
+            f"({first_line(error)})"
+        ) from error
     if tuple(logits.shape) != (len(pixels), data.classes):
         raise InputError(
             f"teacher {model} gives logits of shape {tuple(logits.shape)} for {len(pixels)} images, "

@@ -76,6 +76,8 @@ def default_policy(name: str) -> Augmentation:
 def augmented(values: Tensor, data: DataSet, policy: Augmentation, generator: torch.Generator) -> Tensor:
     """Change samples of a data set, images or sequences; `values` are what `kd.data.values` gives."""
     if data.sequences:
+        if not (policy.time_shift or policy.scaling or policy.jitter):
+            return values
         mean, std = data.moments(values.device)
         return augment_sequences((values - mean) / std, policy, generator) * std + mean
     return augment(values, policy, generator)
@@ -147,9 +149,10 @@ def _warp(images: Tensor, policy: Augmentation, generator: torch.Generator) -> T
     shear = uniform(math.tan(math.radians(policy.shear)))
     x_scale, y_scale = 1 + uniform(policy.scale), 1 + uniform(policy.scale)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    # affine_grid maps output to input coordinates in -1..1, so a shift of a whole side is 2
-    x_row = torch.stack([cos * x_scale, (shear * cos - sin) * x_scale, uniform(2 * policy.shift)], dim=1)
-    y_row = torch.stack([sin * y_scale, (shear * sin + cos) * y_scale, uniform(2 * policy.shift)], dim=1)
+    # affine_grid maps output to input coordinates, both in -1..1 whatever the sides, so a shift of a whole side is 2
+    aspect = images.shape[2] / images.shape[3]
+    x_row = torch.stack([cos * x_scale, (shear * cos - sin) * x_scale * aspect, uniform(2 * policy.shift)], dim=1)
+    y_row = torch.stack([sin * y_scale / aspect, (shear * sin + cos) * y_scale, uniform(2 * policy.shift)], dim=1)
     theta = torch.stack([x_row, y_row], dim=1).to(images.dtype)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     if policy.elastic:

@@ -20,6 +20,9 @@ from space.errors import InputError
 
 ASSETS = Path(__file__).parent / "assets"
 SHIPPED = {"mnist": "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"}
+KNOWN = (*SHIPPED, *named.NAMES)
+"""Data sets with a name."""
+
 Side = Annotated[int, Field(ge=1)]
 Indices = NDArray[np.int64]
 
@@ -111,9 +114,9 @@ class DataSet:
 def load(source: DataSource) -> DataSet:
     """Load and check a data set; raises InputError for a missing, damaged or ill-shaped one."""
     raw = _read(source)
-    expected = SHIPPED.get(source.name, source.sha256)
-    if expected is not None and raw.checksum != expected:
-        raise InputError(f"checksum of {raw.origin} is {raw.checksum}, expected {expected}: get the data again")
+    for expected in (SHIPPED.get(source.name), source.sha256):
+        if expected is not None and raw.checksum != expected:
+            raise InputError(f"checksum of {raw.origin} is {raw.checksum}, expected {expected}: get the data again")
     parts, classes = checked(raw)
     x, y = parts["train"]
     rows = np.arange(len(y))
@@ -162,6 +165,11 @@ def class_counts(data: DataSet) -> Tensor:
     return torch.stack([torch.bincount(split.labels, minlength=data.classes) for split in splits])
 
 
+def equal_parts(samples: Tensor, most: int) -> tuple[Tensor, ...]:
+    """Samples in parts of at most `most`, equal but for one, so that averages over parts are fair."""
+    return samples.tensor_split(-(-len(samples) // most))
+
+
 def values(images: Tensor) -> Tensor:
     """Samples as a teacher or an exported student takes them, float32: pixels in 0..1, sequences as they are."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
@@ -194,8 +202,8 @@ def stratified(labels: Indices, count: int, seed: int) -> Indices:
 
 
 def _read(source: DataSource) -> Raw:
-    path, known = Path(source.name), (*SHIPPED, *named.NAMES)
-    if source.name and source.name not in known and path.is_dir() and not idx.find(path):
+    path = Path(source.name)
+    if source.name and source.name not in KNOWN and path.is_dir() and not idx.find(path):
         return images.read(path, source.size)
     if source.size is not None:
         raise InputError(f"data.size = {list(source.size)}: only folders of pictures are resized, leave it away")
@@ -207,7 +215,7 @@ def _read(source: DataSource) -> Raw:
         return npz.read(path)
     if not source.name or not path.is_dir():
         raise InputError(
-            f"unknown data set '{source.name}': use one of {', '.join(known)} or the path of an "
+            f"unknown data set '{source.name}': use one of {', '.join(KNOWN)} or the path of an "
             ".npz file, of a folder of IDX files or of class folders of images"
         )
     return idx.read(path)
@@ -220,7 +228,7 @@ def _held_out(
     y = labels[rows]
     if not classes <= count <= len(y) - classes:
         raise InputError(
-            f"{setting}: it must leave at least one image a class on both sides "
+            f"{setting}: it must be at least as many images as there are classes, and leave as many "
             f"({classes} to {len(y) - classes} images)"
         )
     taken = stratified(y, count, seed)

@@ -91,7 +91,7 @@ SOFT: dict[Loss, Callable[[Tensor, Tensor, Tensor, Recipe], Tensor]] = {
 def standardised(logits: Tensor) -> Tensor:
     """Zero mean and unit deviation over the classes of every sample (batch, classes)."""
     centred = logits - logits.mean(1, keepdim=True)
-    return centred / (centred.square().mean(1, keepdim=True).sqrt() + EPSILON)
+    return centred / (centred.square().mean(1, keepdim=True) + EPSILON**2).sqrt()
 
 
 def _log_softmax(logits: Tensor, recipe: Recipe) -> Tensor:

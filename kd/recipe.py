@@ -62,7 +62,7 @@ class Recipe:
     optimizer: Optimizer = "muon"
     learning_rate: PositiveFloat = 2e-2
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    batch: PositiveInt = 256
+    batch: Annotated[int, Field(ge=2)] = 256
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
     fade: Share = 0.0
     clean_epochs: Annotated[int, Field(ge=0)] = 0

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from kd.augment import Augmentation
-from kd.data import ASSETS, DataSet, Split, layout, per_channel, stored_statistic, values
+from kd.data import ASSETS, DataSet, Split, per_channel, stored_statistic, values
 from kd.files import write_whole
 from kd.recipe import Optimizer
 from space.blocks.block import as_maps, maps
@@ -82,14 +82,15 @@ class Teacher(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits (batch, classes)."""
-        logits: Tensor = self.head(self.features(as_maps((pixels - self.mean) / self.std)))
+        standardised = as_maps((pixels - self.mean) / self.std)
+        logits: Tensor = self.head(self.features(standardised.contiguous(memory_format=torch.channels_last)))
         return logits
 
 
 @torch.no_grad()
 def teacher_logits(teacher: nn.Module, pixels: Tensor) -> Tensor:
-    """Logits float32 (batch, classes) of a teacher in evaluation mode, always computed in float32."""
-    logits: Tensor = teacher(pixels.to(memory_format=layout(pixels)))
+    """Logits (batch, classes) of a teacher in evaluation mode, without autocast."""
+    logits: Tensor = teacher(pixels)
     return logits
 
 

@@ -21,8 +21,9 @@ class TeacherSource:
     Each of `models` is the name of a shipped teacher (`kd/assets/README.md`), a `.safetensors` file that
     `wunderkind teach` or a retraining wrote (a student may teach smaller ones), an `.onnx` file, `torchvision:NAME`, or
     `package.module:callable`, which is called without arguments and gives a module. The latter two take their weights
-    from the file of the same place in `weights`: `.safetensors`, or a state dict saved by torch. They get pixels in
-    0..1, or standardised ones (mean and deviation of the training data) when `standardised` is set; so do ONNX files.
+    from the file of the same place in `weights`: `.safetensors`, or a state dict saved by torch; "" for code that loads
+    its own, and for files. They get pixels in 0..1, or standardised ones (mean and deviation of the training data) when
+    `standardised` is set; so do ONNX files.
 
     The one model may also be a file of logits, floating of shape (n, classes): an `.npy` file, or the array `logits` of
     an `.npz` file. Its rows are the samples of the data's training split in the order of their file, those included
@@ -65,13 +66,16 @@ class TeacherSource:
                 "use one teacher that is a PyTorch module, or leave the stage away"
             )
         models = tuple(str(_path(model)) if _is_file(model) else model for model in self.models)
-        weights = tuple(str(_existing(Path(name))) for name in self.weights)
+        weights = tuple(name and str(_existing(Path(name))) for name in self.weights)
+        for model, given in zip(models, weights or ("",) * len(models), strict=True):
+            if model.startswith("torchvision:") and not given:
+                raise InputError(f"teacher {model} has learnt nothing: give its weights, a state dict, with --weights")
         return replace(self, models=models, weights=weights)
 
     def fingerprint(self) -> str:
         """SHA-256 of all that determines the answers: the files' content, the names of code."""
         parts = [_file_hash(Path(name)) if _is_file(name) else name for name in self.resolved().models]
-        parts += [_file_hash(Path(name)) for name in self.weights]
+        parts += [name and _file_hash(Path(name)) for name in self.weights]
         parts += ["standardised"] if self.standardised else []
         parts += [f"{self.stage} in {self.cells}"] if self.stage else []
         return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
@@ -93,4 +97,20 @@ def _existing(path: Path) -> Path:
 
 
 def _file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, *_outside(path))]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+
+
+def _outside(path: Path) -> list[Path]:
+    """Files beside an ONNX file that hold weights of it."""
+    if path.suffix != ".onnx":
+        return []
+    import onnx  # takes a while, which no other teacher needs
+    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+    try:
+        tensors = onnx.load(path, load_external_data=False).graph.initializer
+    except Exception:  # protobuf's; whoever opens the file gives the reason
+        return []
+    names = {ExternalDataInfo(tensor).location for tensor in tensors if uses_external_data(tensor)}
+    return [_existing(path.parent / name) for name in sorted(names)]

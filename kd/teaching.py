@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from kd.answers import open_teacher
 from kd.augment import augmented
 from kd.checkpoint import averaged_weights, pack, unpack
-from kd.data import DataSet, DataSource, layout, load_once, values
+from kd.data import DataSet, DataSource, equal_parts, load_once, values
 from kd.files import write_whole
 from kd.optimizer import optimizer_of
 from kd.teacher import Teacher, TeacherRecipe, accuracy, check_origin, origin, save
@@ -91,7 +91,7 @@ def teach_epoch(source: DataSource, recipe: TeacherRecipe, path: Path, threads: 
     for index in order[: steps * batch].split(batch):
         pixels = augmented(values(images[index]), data, recipe.augmentation, generator)
         with half_precision(place):
-            logits = model(pixels.to(memory_format=layout(pixels)))
+            logits = model(pixels)
         loss = functional.cross_entropy(logits.float(), labels[index])
         optimizer.zero_grad()
         loss.backward()
@@ -101,7 +101,7 @@ def teach_epoch(source: DataSource, recipe: TeacherRecipe, path: Path, threads: 
         total += loss.detach()
     if not math.isfinite(float(total)):
         raise InputError(f"loss is {float(total)} in epoch {epoch + 1} of {path}: lower --learning-rate")
-    batches = (values(images[index]) for index in order[:10_240].split(512))
+    batches = (values(images[index]) for index in equal_parts(order[:10_240], 512))
     update_bn((augmented(b, data, recipe.augmentation, generator) for b in batches), averaged, place)
     averaged.eval()
     row = {

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from kd import checkpoint as checkpoints
 from kd import loss as losses
-from kd.data import DataSet, Split, layout, load_once
+from kd.data import DataSet, Split, equal_parts, layout, load_once
 from kd.features import Guide
 from kd.optimizer import optimizer_of
 from kd.recipe import Recipe
@@ -98,12 +98,12 @@ def train_rung(
         epoch = math.floor(begin)
         view = open_view(*view_of(source, recipe, epoch))
         loss = train_stretch(model, averaged, guide, optimizer, recipe, begin, end, seed, view, data, place)
-        if not math.isfinite(loss):
-            reason = f"loss is {loss} in epoch {epoch + 1}"
-            return RungResult(curve=tuple(curve), checkpoint=b"", seconds=time.perf_counter() - started, failure=reason)
-        calibration = (normalise(images, data, place) for images in view.images[:CALIBRATION].split(512))
+        calibration = (normalise(images, data, place) for images in equal_parts(view.images[:CALIBRATION], 512))
         update_bn(calibration, averaged)
         accuracy, validation_loss = evaluate(averaged, data.validation, data, place)
+        if not (math.isfinite(loss) and math.isfinite(validation_loss)):
+            reason = f"loss is {loss}, on validation samples {validation_loss}, in epoch {epoch + 1}"
+            return RungResult(curve=tuple(curve), checkpoint=b"", seconds=time.perf_counter() - started, failure=reason)
         curve.append(
             Epoch(
                 epoch=end,
@@ -160,7 +160,7 @@ def train_stretch(
     model.train()
     epoch, size = math.floor(begin), min(recipe.batch, len(view.labels))
     batches = len(view.labels) // size
-    first, last = round((begin - epoch) * batches), max(1, round((end - epoch) * batches))
+    first, last = (max(1, round((moment - epoch) * batches)) if moment > epoch else 0 for moment in (begin, end))
     # a view lies shuffled, so batches are slices; only their order changes when a view is used again
     order = torch.randperm(batches, generator=torch.Generator().manual_seed(seed * 10_007 + epoch)).tolist()
     total = torch.zeros((), device=device)

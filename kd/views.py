@@ -68,6 +68,8 @@ def view_source(
 ) -> ViewSource:
     """The views of a loaded data set; their folder under `cache` is named after all that determines their content.
 
+    Except for the device that makes them, which has a stream of random numbers of its own.
+
     Raises:
         InputError: for a file of logits as teacher of augmented samples, and a teacher's file that is not there.
     """
@@ -153,8 +155,9 @@ def view_of(source: ViewSource, recipe: Recipe, epoch: int) -> tuple[ViewSource,
 
 
 def missing(source: ViewSource, recipe: Recipe) -> list[tuple[ViewSource, int]]:
-    """Views of a recipe that are still to be made: all augmented ones, the milder and the clean one as far as used."""
-    views = [(source, index) for index in range(recipe.views)]
+    """Views of a recipe that are still to be made; of a cosine schedule, whose end is known, those that it uses."""
+    used = recipe.epochs - len(recipe.mild) - len(recipe.clean) if recipe.schedule == "cosine" else recipe.views
+    views = [(source, index) for index in range(min(recipe.views, used))]
     views += [(source.mild(), index) for index in range(min(recipe.views, len(recipe.mild)))]
     views += [(source, CLEAN)] if recipe.clean else []
     return [(family, index) for family, index in views if not family.view(index).is_dir()]

@@ -27,12 +27,13 @@ Standings = dict[float, dict[int, Standing]]
 """Standings of all trained trials by rung (epochs) and trial number."""
 
 
-def search(store: Store, engine: Engine, device: str, note: Note, tick: Callable[[], None]) -> None:
+def search(store: Store, engine: Engine, started: float, device: str, note: Note, tick: Callable[[], None]) -> None:
     """Train candidates until the study has its number of trials or its hours are over.
 
     Args:
         store: the study; its sampler must be set.
         engine: runs the rungs.
+        started: when the run began, by the monotonic clock.
         device: where students are trained.
         note: told of every event, in one line.
         tick: called about once a second.
@@ -40,7 +41,7 @@ def search(store: Store, engine: Engine, device: str, note: Note, tick: Callable
     Raises:
         InputError: after `FAILURES` failed trials in a row.
     """
-    rungs, started = store.config.search.rungs, time.monotonic()
+    rungs = store.config.search.rungs
     waiting = list(interrupted(store, note))
     standings = _standings(store)
     failures = 0

@@ -11,6 +11,7 @@ from reports.formats import count, counted
 from search.engine import Engine
 from search.progress import Progress
 from search.training import train
+from space.errors import InputError, first_line
 from studies.courses import Course
 from studies.store import Store
 
@@ -52,8 +53,10 @@ def _make_views(
     while engine.tickets:
         progress.tick(engine)
         for ticket, result in engine.finished(seconds=1.0):
-            if isinstance(result, Exception):
+            if isinstance(result, InputError):
                 raise result
+            if isinstance(result, Exception):
+                raise InputError(f"view {ticket} failed ({first_line(result)}): check the teacher, and memory")
             progress.note(f"view {ticket} is ready")
 
 

@@ -1,5 +1,6 @@
 """One study from start to report: views, search, retraining, report; any part already done is skipped."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
     Raises:
         InputError: for what the user asked; nothing is lost or half-written then.
     """
+    started = time.monotonic()
     data = _checked_data(directory, config)
     infeasible = check_feasible(config.domain, data.shape, data.classes)
     with directory.locked():
@@ -68,7 +70,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
                     progress.phase("searching")
                     for line in infeasible:
                         progress.note(line)
-                    search(store, engine, machine.device, progress.note, lambda: progress.tick(engine))
+                    search(store, engine, started, machine.device, progress.note, lambda: progress.tick(engine))
                 students = [trial.architecture for trial in chosen(trial_records(store), config)]
                 retrain_students(store, engine, students, config.retrain.seeds, machine.device, progress)
                 progress.phase("reporting")

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kd.augment import default_policy
-from kd.data import DataSource
+from kd.data import KNOWN, DataSource
 from kd.recipe import Recipe, RecipeDomain
+from kd.teacher import shipped
 from kd.teacher_source import TeacherSource
 from space.architecture import FAMILIES, Family
 from space.budget import Budget
@@ -166,8 +167,9 @@ def parse(settings: Mapping[str, Any]) -> Config:
             raise InputError(f"unknown key {place}: see the presets for the keys there are") from error
         raise InputError(f"{place} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
     for key, value in _flat(asdict(config)).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"{key} = {value}: must be a finite number")
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise InputError(f"{key} = {number}: must be a finite number")
     config = _completed(config, settings)
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
@@ -179,17 +181,58 @@ def parse(settings: Mapping[str, Any]) -> Config:
             f"space.smallest = {domain.smallest}: must be below space.largest = {domain.largest} (if not set, from the "
             f"budget): --set space.smallest={least}"
         )
-    for key, recipe in (("recipe", config.recipe), ("retrain.recipe", config.retrain.recipe)):
-        if recipe.feature_loss != "none" and not config.teacher.stage:
-            raise InputError(
-                f"{key}.feature_loss = '{recipe.feature_loss}': needs a stage of the teacher to follow: name a "
-                f"submodule of it, like --set teacher.stage=features.11, or set {key}.feature_loss=none"
-            )
+    if config.recipe.schedule == "cosine" and config.recipe.epochs < rungs[-1]:
+        raise InputError(
+            f"search.rungs = [..., {rungs[-1]:g}]: the cosine schedule of recipe.epochs = {config.recipe.epochs} ends "
+            "before: set recipe.epochs as high, or recipe.schedule=constant"
+        )
+    _check_recipes(config)
+    _check_teacher(config)
     if config.recipe.augmentation != config.retrain.recipe.augmentation:
         raise InputError(
             "recipe.augmentation and retrain.recipe.augmentation differ: views are shared, make them equal"
         )
     return config
+
+
+def _check_recipes(config: Config) -> None:
+    """Raise InputError for a loss that cannot be computed or a setting without effect."""
+    helped = bool(config.assistants.architectures)
+    drawn = config.search.recipe.hard_weight is not None
+    recipes = {
+        "recipe": (config.recipe, helped, drawn),
+        "retrain.recipe": (config.retrain.recipe, helped, drawn),
+    }
+    if helped:
+        recipes["assistants.recipe"] = config.assistants.recipe, len(config.assistants.architectures) > 1, False
+    for key, (recipe, second, weighs) in recipes.items():
+        asked, way_out = f"{key}.feature_loss = '{recipe.feature_loss}'", f"set {key}.feature_loss=none"
+        if recipe.feature_loss != "none":
+            if second:
+                raise InputError(f"{asked}: an assistant has no stage to follow: {way_out}")
+            if not config.teacher.stage:
+                raise InputError(
+                    f"{asked}: needs a stage of the teacher to follow: name a submodule of it, like "
+                    f"--set teacher.stage=features.11, or {way_out}"
+                )
+            if recipe.feature_loss == "attention" and config.teacher.cells == 1:
+                raise InputError(f"{asked}: needs maps of more than teacher.cells = 1 cell: raise it, or {way_out}")
+        if recipe.label_smoothing and recipe.loss != "hard" and not (recipe.hard_weight or weighs):
+            raise InputError(
+                f"{key}.label_smoothing = {recipe.label_smoothing:g}: smooths labels, which weigh nothing: "
+                f"set {key}.hard_weight, or {key}.label_smoothing=0"
+            )
+
+
+def _check_teacher(config: Config) -> None:
+    """Raise InputError where a shipped teacher is to answer for a data set of another name."""
+    name = config.data.name
+    for model in config.teacher.models:
+        if name in KNOWN and shipped(model).is_file() and name not in (model, model.rpartition("-")[0]):
+            raise InputError(
+                f"teacher.models = {model}: knows nothing of {name}: train a teacher with wunderkind teach {name}, "
+                "then name its file with --teacher"
+            )
 
 
 def differences(stored: Config, asked: Config) -> list[str]:

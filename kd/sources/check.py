@@ -55,6 +55,10 @@ def _samples(origin: str, part: str, x: NDArray[Any]) -> NDArray[Any]:
         x = x[:, None]
     elif x.ndim == 4 and x.shape[3] in CHANNELS and x.shape[1] not in (*CHANNELS, 2):
         x = x.transpose(0, 3, 1, 2)
+    elif x.ndim == 4 and x.shape[1] == x.shape[2] != x.shape[3]:
+        raise InputError(
+            f"{origin}: x_{part} has shape {x.shape}: with {x.shape[3]} channels use (n, channels, height, width)"
+        )
     if x.ndim != 4 or 0 in x.shape:
         raise InputError(
             f"{origin}: x_{part} has shape {x.shape}, must be (n, height, width), (n, height, width, channels) or "

@@ -75,6 +75,8 @@ def _check(paths: list[Path], size: tuple[int, int] | None) -> bool:
     grey, first = True, (0, 0)
     for path in paths:
         with _opened(path) as picture:
+            if picture.mode.startswith(("I", "F")):
+                raise InputError(f"{path} has more than 8 bits a pixel: convert it to 8 bits")
             grey = grey and picture.mode in GREY
             first = picture.size if path == paths[0] else first
             if size is None and picture.size != first:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def read(path: Path) -> Raw:
             if missing:
                 raise InputError(f"{path} lacks {', '.join(missing)}: it must hold {' '.join(wanted)}")
             arrays = {name: archive[name] for name in wanted}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, TypeError, ValueError, EOFError, OSError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is not a readable .npz file ({error}): save it with numpy.savez") from error

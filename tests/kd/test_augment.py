@@ -71,6 +71,26 @@ def test_rotations_turn_about_the_centre_by_at_most_the_angle() -> None:
     assert turned.max() > math.radians(17)
 
 
+def test_rotations_and_shears_keep_shapes_on_oblong_images() -> None:
+    square = torch.zeros(1, 1, 64, 64)
+    square[:, :, 28:36, 20:44] = 1
+    for shape in ((40, 120), (120, 40)):
+        oblong = torch.zeros(1, 1, *shape)
+        top, left = shape[0] // 2 - 4, shape[1] // 2 - 12
+        oblong[:, :, top : top + 8, left : left + 24] = 1
+        for policy in (still(rotation=30), still(shear=30)):
+            moved = [augment(images, policy, generator(7)) for images in (square, oblong)]
+            spreads = [_spread(image) for image in moved]
+            torch.testing.assert_close(spreads[0], spreads[1], rtol=0.03, atol=0.5)
+
+
+def _spread(image: Tensor) -> Tensor:
+    """Second moments of the bright pixels in pixels: of y, x, and both."""
+    mass = image[0, 0] / image.sum()
+    y, x = (torch.arange(side) - (side - 1) / 2 for side in mass.shape)
+    return torch.stack([(mass.T * y**2).sum(), (mass * x**2).sum(), (mass * y[:, None] * x).sum()])
+
+
 def test_scales_are_relative_sizes() -> None:
     policy = Augmentation(rotation=0, shift=0, scale=0.2, shear=0)
     mass = augment(blob(500), policy, generator()).sum((1, 2, 3)) / 16

@@ -190,6 +190,7 @@ def replaced(name: str, change: Callable[[NDArray[np.generic]], object]) -> Call
         (replaced("x_test", lambda x: x.astype(np.int64)), "x_test is int64, must be uint8"),
         (replaced("x_train", lambda x: x.reshape(40, 30)), "x_train has shape"),
         (replaced("x_train", lambda x: x[:0]), "x_train has shape"),
+        (replaced("x_train", lambda x: np.stack([x[:, :5]] * 2, 3)), "with 2 channels use .n, channels, height, width"),
         (replaced("x_test", lambda x: x[:, :5]), "x_test images"),
         (replaced("y_train", lambda y: y[:-1]), "y_train is"),
         (replaced("y_train", lambda y: y.astype(np.float64)), "y_train is float64"),
@@ -218,6 +219,25 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> Non
         load(DataSource(name=str(path)))
 
 
+def test_one_array_under_the_name_of_an_npz_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "mine.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match="not a readable"):
+        load(DataSource(name=str(tmp_path / "mine.npz")))
+
+
+@pytest.mark.parametrize("place", range(100, 1_000, 100))
+def test_a_damaged_compressed_npz_is_refused(tmp_path: Path, place: int) -> None:
+    arrays = good()
+    arrays["x_train"] = np.random.default_rng(0).integers(0, 256, arrays["x_train"].shape, np.uint8)
+    np.savez_compressed(tmp_path / "mine.npz", **arrays)  # type: ignore[arg-type]
+    content = bytearray((tmp_path / "mine.npz").read_bytes())
+    content[place : place + 20] = bytes(20)
+    (tmp_path / "mine.npz").write_bytes(content)
+    with pytest.raises(InputError):
+        load(DataSource(name=str(tmp_path / "mine.npz"), validation=8))
+
+
 def test_a_truncated_npz_is_refused(tmp_path: Path) -> None:
     source = written(tmp_path, good())
     path = Path(source.name)
@@ -239,6 +259,8 @@ def test_a_checksum_that_differs_is_refused(tmp_path: Path) -> None:
     source = written(tmp_path, good())
     with pytest.raises(InputError, match="checksum"):
         load(DataSource(name=source.name, validation=8, sha256="0" * 64))
+    with pytest.raises(InputError, match="checksum"):
+        load(DataSource(sha256="0" * 64))
 
 
 @pytest.mark.parametrize("name", ["mnits", "mine.csv", ""])

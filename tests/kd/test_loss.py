@@ -135,6 +135,13 @@ def test_standardised_by_hand() -> None:
     torch.testing.assert_close(standardised(torch.tensor([[1.0, 2.0, 3.0]])), torch.tensor([[-root, 0.0, root]]))
 
 
+def test_standardising_equal_logits_has_a_gradient() -> None:
+    logits = torch.zeros(1, 3, requires_grad=True)
+    standardised(logits)[0, 0].backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
 @given(batches, st.sampled_from(("kl", "mse", "dkd", "dist")))
 def test_standardising_makes_scale_and_shift_free(batch: Batch, loss: Loss) -> None:
     student, teacher, labels = batch

@@ -384,6 +384,14 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path, small_data: Data
         refused(f"{path} is not a readable image", lambda: load(DataSource(name=str(tmp_path), validation=10)))
 
 
+def test_pictures_of_16_bits_are_refused(tmp_path: Path, small_data: DataSet) -> None:
+    write_images(tmp_path / "train", small_data, 4)
+    write_images(tmp_path / "test", small_data, 4)
+    path = tmp_path / "train" / "digit 3" / "001.png"
+    Image.fromarray(np.arange(784, dtype=np.uint16).reshape(28, 28) * 80).save(path)
+    refused(f"{path} has more than 8 bits a pixel", lambda: load(DataSource(name=str(tmp_path), validation=10)))
+
+
 def test_wrong_class_folders_are_refused(tmp_path: Path, small_data: DataSet) -> None:
     def read() -> object:
         return images.read(tmp_path, None)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
@@ -38,6 +39,13 @@ class Small(nn.Module):
 
 def eleven():
     return Small(11)
+
+class Viewing(Small):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Linear(2352, 10)
+    def forward(self, pixels):
+        return self.layers(pixels.view(len(pixels), -1))
 
 def broken():
     model = Small()
@@ -88,17 +96,22 @@ def ask(source: TeacherSource, data: DataSet) -> torch.Tensor:
         return open_teacher(source, data, CPU)(pixels(data), torch.arange(32))
 
 
-def export(module: nn.Module, path: Path) -> None:
+def export(module: nn.Module, path: Path, dynamic: bool = True, external_data: bool = False) -> None:
     torch.onnx.export(
         module,
-        (torch.zeros(2, 1, 28, 28),),
+        (torch.zeros(8, 1, 28, 28),),
         path,
         input_names=["pixels"],
-        dynamic_shapes=({0: torch.export.Dim("n")},),
+        dynamic_shapes=({0: torch.export.Dim("n")},) if dynamic else None,
         dynamo=True,
-        external_data=False,
+        external_data=external_data,
         verbose=False,
     )
+
+
+def linear(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).eval()
 
 
 def test_the_shipped_teacher_answers_as_its_file_says(data: DataSet) -> None:
@@ -114,6 +127,36 @@ def test_a_teacher_from_onnx_answers_as_it_did_in_pytorch(data: DataSet, tmp_pat
     )
 
 
+def test_weights_beside_an_onnx_file_count_as_part_of_it(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, elsewhere = tmp_path / "teacher.onnx", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    source, answers = TeacherSource(models=(str(path),)), []
+    for seed in (0, 1):
+        module = linear(seed)
+        export(module, path, external_data=True)
+        answers.append(source.fingerprint())
+        torch.testing.assert_close(ask(source, data), module(pixels(data)), rtol=1e-4, atol=1e-4)
+    assert answers[0] != answers[1]
+    (tmp_path / "teacher.onnx.data").unlink()
+    with pytest.raises(InputError, match=r"no teacher at .*teacher\.onnx\.data"):
+        source.fingerprint()
+
+
+def test_an_onnx_file_for_one_size_of_batch_is_refused(data: DataSet, tmp_path: Path) -> None:
+    export(linear(0), tmp_path / "teacher.onnx", dynamic=False)
+    with pytest.raises(InputError, match="cannot answer for pixels of shape"):
+        ask(TeacherSource(models=(str(tmp_path / "teacher.onnx"),)), data)
+
+
+def test_code_gets_colours_that_it_may_view(colours: DataSet, code: Path) -> None:
+    images = colours.test.images[:4].float() / 255
+    answer = open_teacher(TeacherSource(models=("my_teachers:Viewing",)), colours, CPU)
+    assert answer(images, torch.arange(4)).shape == (4, colours.classes)
+
+
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_the_users_code_and_weights(data: DataSet, code: Path, suffix: str) -> None:
     state = {"layers.1.weight": torch.randn(10, 784), "layers.1.bias": torch.randn(10)}
@@ -125,13 +168,25 @@ def test_the_users_code_and_weights(data: DataSet, code: Path, suffix: str) -> N
     torch.testing.assert_close(ask(source, data), expected, rtol=1e-4, atol=1e-3)
 
 
-def test_torchvision_models_go_by_name(data: DataSet) -> None:
+def of_torchvision(name: str, folder: Path, stage: str = "") -> TeacherSource:
+    """An untrained model of torchvision with its weights."""
+    torch.save(torchvision.models.get_model(name, num_classes=10).state_dict(), folder / "weights.pt")
+    return TeacherSource(models=(f"torchvision:{name}",), weights=(str(folder / "weights.pt"),), stage=stage)
+
+
+def test_torchvision_models_go_by_name_and_weights(data: DataSet, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="torchvision:squeezenet1_1 cannot answer for pixels of shape"):
-        ask(TeacherSource(models=("torchvision:squeezenet1_1",)), data)  # it takes three channels, MNIST has one
+        ask(of_torchvision("squeezenet1_1", tmp_path), data)  # it takes three channels, MNIST has one
+    with pytest.raises(InputError, match="torchvision:resnet18 has learnt nothing: give its weights"):
+        TeacherSource(models=("torchvision:resnet18",)).fingerprint()
 
 
 def test_an_ensemble_averages_probabilities(data: DataSet, code: Path) -> None:
-    both = ask(TeacherSource(models=("mnist", "my_teachers:Small")), data)
+    torch.save(importlib.import_module("my_teachers").Small().state_dict(), code / "small.pt")
+    source = TeacherSource(models=("mnist", "my_teachers:Small"), weights=("", "small.pt"))
+    both = ask(source, data)
+    torch.testing.assert_close(ask(replace(source, weights=()), data), both)
+    assert source.fingerprint() != replace(source, weights=()).fingerprint()
     parts = [ask(TeacherSource(models=(name,)), data).softmax(1) for name in ("mnist", "my_teachers:Small")]
     torch.testing.assert_close(both.softmax(1), (parts[0] + parts[1]) / 2)
 
@@ -139,8 +194,8 @@ def test_an_ensemble_averages_probabilities(data: DataSet, code: Path) -> None:
 def stage(source: TeacherSource, data: DataSet, images: torch.Tensor) -> torch.Tensor:
     kept: list[torch.Tensor] = []
     open_teacher(source, data, CPU, kept.append)(images)
-    tried, maps = kept
-    assert tried.shape[1:] == maps.shape[1:]
+    *tried, maps = kept
+    assert {part.shape[1:] for part in tried} == {maps.shape[1:]}
     return maps
 
 
@@ -157,9 +212,9 @@ def test_stages_of_the_users_code(data: DataSet, code: Path) -> None:
     torch.testing.assert_close(stage(replace(source, stage="head"), data, pixels(data)), logits[:, :, None, None])
 
 
-def test_stages_of_torchvision_models(colours: DataSet) -> None:
+def test_stages_of_torchvision_models(colours: DataSet, tmp_path: Path) -> None:
     images = colours.test.images[:4].float() / 255
-    maps = stage(TeacherSource(models=("torchvision:resnet18",), stage="layer2.1"), colours, images)
+    maps = stage(of_torchvision("resnet18", tmp_path, stage="layer2.1"), colours, images)
     assert maps.shape == (4, 128, 4, 4)
 
 
@@ -215,6 +270,10 @@ def test_files_that_are_no_teachers(data: DataSet, code: Path) -> None:
     (code / "broken.onnx").write_bytes(b"not a model")
     with pytest.raises(InputError, match="cannot read a teacher"):
         ask(TeacherSource(models=("broken.onnx",)), data)
+    torch.save({"layers.1.weight": torch.zeros(5, 784), "layers.1.bias": torch.zeros(5)}, code / "five.pt")
+    with pytest.raises(InputError, match=r"do not fit teacher my_teachers:Small .*for layers\.1\.weight") as e:
+        ask(TeacherSource(models=("my_teachers:Small",), weights=("five.pt",)), data)
+    assert "\n" not in str(e.value)
     torch.save({"code": print}, code / "evil.pt")
     with pytest.raises(InputError, match="cannot read weights"):
         ask(TeacherSource(models=("my_teachers:Small",), weights=("evil.pt",)), data)

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from kd.checkpoint import averaged_weights
-from kd.data import DataSet
+from kd.data import DataSet, equal_parts
 from kd.recipe import Recipe
 from kd.train import RungResult, evaluate, normalise, train_rung
-from kd.views import ViewSource, make_view
+from kd.views import ViewSource, make_view, open_view
 from space.architecture import FAMILIES, AnyBlock, Architecture, Family
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
 from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable
@@ -106,6 +106,34 @@ def test_a_loss_that_is_no_number_ends_training_with_a_reason(small_views: ViewS
     assert result.failure.startswith("loss is")
     assert result.checkpoint == b""
     assert len(result.curve) < 3
+
+
+def test_a_last_step_that_ruins_a_student_ends_training_with_a_reason(small_views: ViewSource) -> None:
+    samples = len(open_view(small_views, 0).labels)
+    recipe = replace(RECIPE, learning_rate=1e30, warmup=0, batch=samples, optimizer="adamw", weight_decay=0)
+    result = train_rung(student("cnn"), recipe, 0, 0, 1, None, small_views)
+    assert result.failure is not None
+    assert "validation samples" in result.failure
+
+
+def test_rungs_shorter_than_a_batch_train_it_once(small_views: ViewSource) -> None:
+    recipe = replace(RECIPE, batch=len(open_view(small_views, 0).labels))
+    whole = train_rung(student("cnn"), recipe, 0, 0, 1, None, small_views)
+    state = None
+    for start, stop in ((0, 0.25), (0.25, 0.5), (0.5, 1)):
+        part = train_rung(student("cnn"), recipe, 0, start, stop, state, small_views)
+        state = part.checkpoint
+    assert averaged_weights(state or b"").keys() == averaged_weights(whole.checkpoint).keys()
+    for name, weight in averaged_weights(whole.checkpoint).items():
+        assert torch.equal(averaged_weights(state or b"")[name], weight)
+
+
+def test_a_few_samples_more_do_not_outweigh_the_others() -> None:
+    for count, most in ((513, 512), (4_096, 512), (3, 512), (1_025, 512)):
+        parts = equal_parts(torch.arange(count), most)
+        assert torch.equal(torch.cat(parts), torch.arange(count))
+        assert max(map(len, parts)) <= most
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_normalised_pixels_have_zero_mean_and_unit_deviation(small_data: DataSet) -> None:

@@ -66,6 +66,9 @@ def test_milder_views_are_made_as_far_as_they_are_used(small_views: ViewSource, 
     new = replace(small_views, folder=tmp_path)
     faded = Recipe(views=2, epochs=10, fade=0.1)
     assert missing(new, faded) == [(new, 0), (new, 1), (new.mild(), 0)]
+    short = Recipe(views=4, epochs=4, clean_epochs=2)
+    assert missing(new, replace(short, schedule="cosine")) == [(new, 0), (new, 1), (new, CLEAN)]
+    assert len(missing(new, short)) == 5  # it may be trained for longer
 
 
 def test_views_that_exist_are_used_again(small_views: ViewSource) -> None:

@@ -41,6 +41,9 @@ def test_a_configuration_survives_its_json(tmp_path: Path) -> None:
     assert parse(json.loads(config.to_json())) == config
 
 
+HELPED = {"assistants": {"architectures": ["wide-cnn"]}}
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
@@ -97,6 +100,31 @@ def test_a_configuration_survives_its_json(tmp_path: Path) -> None:
         ({"recipe": {"augmentation": {"rotation": 30}}}, "views are shared"),
         ({"recipe": {"augmentation": {"rotation": -1}}}, r"recipe\.augmentation\.rotation = -1"),
         ({"recipe": {"augmentation": {"scale": 1}}}, r"recipe\.augmentation\.scale = 1"),
+        ({"recipe": {"batch": 1}}, r"recipe\.batch = 1"),
+        ({"search": {"rungs": [1, math.inf]}}, r"search\.rungs = inf: must be a finite number"),
+        (
+            {"search": {"recipe": {"temperature": [1, math.inf]}}},
+            r"search\.recipe\.temperature = inf: must be a finite",
+        ),
+        ({"recipe": {"schedule": "cosine", "epochs": 3}}, r"search\.rungs = \[\.\.\., 9\]: .*recipe\.epochs = 3 ends"),
+        ({"recipe": {"label_smoothing": 0.1}}, r"recipe\.label_smoothing = 0\.1: .* weigh nothing"),
+        (
+            {**HELPED, "teacher": {"stage": "features.11"}, "recipe": {"feature_loss": "hint"}},
+            r"recipe\.feature_loss = 'hint': an assistant has no stage",
+        ),
+        (
+            {"assistants": {"architectures": ["wide-cnn"], "recipe": {"feature_loss": "hint"}}},
+            r"assistants\.recipe\.feature_loss = 'hint': needs a stage",
+        ),
+        (
+            {"teacher": {"stage": "features.11", "cells": 1}, "recipe": {"feature_loss": "attention"}},
+            r"recipe\.feature_loss = 'attention': needs maps of more than teacher\.cells = 1",
+        ),
+        ({"data": {"name": "fashion-mnist"}}, "teacher.models = mnist: knows nothing of fashion-mnist"),
+        (
+            {"data": {"name": "kmnist"}, "teacher": {"models": ["a.onnx", "mnist-1"]}},
+            "mnist-1: knows nothing",
+        ),
     ],
     ids=str,
 )
@@ -153,6 +181,12 @@ def test_a_feature_loss_goes_with_a_stage() -> None:
     assert (config.recipe.feature_loss, config.retrain.recipe.feature_loss) == ("attention", "none")
     assert config.teacher == TeacherSource(stage="features.11", cells=7)
     assert parse(json.loads(config.to_json())) == config
+
+
+def test_labels_may_be_smoothed_where_they_weigh_something() -> None:
+    smooth = "recipe.label_smoothing=0.1"
+    for change in ("recipe.loss=hard", "recipe.hard_weight=0.5", "search.recipe.hard_weight=[0, 0.5]"):
+        assert read("mnist-quick", [smooth, change]).recipe.label_smoothing == 0.1
 
 
 def test_the_last_change_wins() -> None:
@@ -231,12 +265,13 @@ def test_augmentation_is_turned_off_in_a_word() -> None:
 
 def test_augmentation_left_out_is_the_data_sets_own() -> None:
     clothes = default_policy("fashion-mnist")
-    config = parse({"data": {"name": "fashion-mnist"}})
+    teacher = {"teacher": {"models": ["clothes.safetensors"]}}
+    config = parse({"data": {"name": "fashion-mnist"}, **teacher})
     assert config.recipe.augmentation == config.retrain.recipe.augmentation == clothes
     assert config.recipe.augmentation.flip == 0.5
     assert config.retrain.recipe == replace(Retrain().recipe, augmentation=clothes)
-    assert parse({"data": {"name": "kmnist"}}).recipe == Recipe()
+    assert parse({"data": {"name": "kmnist"}, **teacher}).recipe == Recipe()
     part = {"recipe": {"augmentation": {"flip": 0.1, "mixup": 1}}}
-    config = parse({"data": {"name": "fashion-mnist"}, **part, "retrain": part})
+    config = parse({"data": {"name": "fashion-mnist"}, **teacher, **part, "retrain": part})
     assert config.recipe.augmentation == replace(clothes, flip=0.1, mixup=1.0)
     assert parse(json.loads(config.to_json())) == config
