@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from kd.train import RungResult, train_rung
+from kd.train import Epoch, RungResult, train_rung
 from search.candidates import Candidate, Note, conclude, interrupted, is_starting, next_candidate, training_of
 from search.engine import Engine
 from search.pruning import Standing, is_weak
@@ -116,8 +116,7 @@ def _decide(
 ) -> None:
     """Complete a candidate that has finished its last rung, or let it wait for the next."""
     settings, trial, last = store.config.search, candidate.trial, rung.curve[-1]
-    standing = Standing(accuracy=last.validation_accuracy, parameters=candidate.parameters)
-    standings.setdefault(rung.epochs, {})[trial.number] = standing
+    standings.setdefault(rung.epochs, {})[trial.number] = _standing(last, candidate.parameters)
     trial.set_user_attr("validation_accuracy", last.validation_accuracy)
     trial.set_user_attr("validation_loss", last.validation_loss)
     what = f"trial {trial.number} {candidate.architecture.family}, {candidate.parameters:,} parameters: "
@@ -137,9 +136,12 @@ def _standings(store: Store) -> Standings:
     for record in trial_records(store):
         for epoch in record.curve:
             if epoch.epoch in store.config.search.rungs:
-                standing = Standing(accuracy=epoch.validation_accuracy, parameters=record.cost.parameters)
-                standings.setdefault(epoch.epoch, {})[record.number] = standing
+                standings.setdefault(epoch.epoch, {})[record.number] = _standing(epoch, record.cost.parameters)
     return standings
+
+
+def _standing(epoch: Epoch, parameters: int) -> Standing:
+    return Standing(accuracy=epoch.validation_accuracy, loss=epoch.validation_loss, parameters=parameters)
 
 
 def _out_of_time(store: Store, engine: Engine, started: float) -> bool:

@@ -32,10 +32,11 @@ class Search:
     `trials` students are trained in total; suggestions over budget or seen before are free and come on top. `hours`
     limits the wall clock of one run: the search ends in time for retraining, yet has at least half of them. A candidate
     stops at each of `rungs` (epochs, fractions allowed); it is weak there when at least `peers` others with at most
-    `slack` times its parameters did at least as well. A student whose validation accuracy (share) ends below `floor` is
-    no use: the sampler takes it for infeasible and the front leaves it out. The first `startup` suggestions are random,
-    the families taking turns; `sampler` makes the others. `recipe` is drawn with every architecture and also used to
-    retrain it; an architecture is tried with one recipe only.
+    `slack` times its parameters did at least as well, by validation accuracy, at a tie by validation loss. A student
+    whose validation accuracy (share) ends below `floor` is no use: the sampler takes it for infeasible and the front
+    leaves it out. The first `startup` suggestions are random, the families taking turns; `sampler` makes the others.
+    `recipe` is drawn with every architecture and also used to retrain it; an architecture is tried with one recipe
+    only.
     """
 
     trials: Natural = 40

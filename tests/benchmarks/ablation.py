@@ -54,6 +54,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "kl, T = 4": {"temperature": 4.0},
     "kl, no augmentation": {"augmentation": STILL},
     "hard labels, no augmentation": {"augmentation": STILL, "loss": "hard"},
+    "kl, elastic": {},
     "kl, fading augmentation": {"fade": 0.3},
     "kl, last epoch unaugmented": {"clean_epochs": 1},
     "kl, last five epochs unaugmented": {"clean_epochs": 5},
@@ -147,7 +148,9 @@ def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[
     for way in ways:
         changed = replace(recipe, **RECIPES[way])
         teacher: dict[str, Any] = {}
-        if changed.feature_loss != "none":
+        if way == "kl, elastic":
+            changed = replace(changed, augmentation=replace(policy, elastic=0.03))
+        elif changed.feature_loss != "none":
             teacher = {"stage": STAGE}
         elif way == "kl, ensemble":
             teacher = {"models": ensemble}
