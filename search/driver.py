@@ -116,7 +116,7 @@ def _decide(
 ) -> None:
     """Complete a candidate that has finished its last rung, or let it wait for the next."""
     settings, trial, last = store.config.search, candidate.trial, rung.curve[-1]
-    standings.setdefault(rung.epochs, {})[trial.number] = _standing(last, candidate.parameters)
+    _enter(standings, trial.number, last, candidate.parameters)
     trial.set_user_attr("validation_accuracy", last.validation_accuracy)
     trial.set_user_attr("validation_loss", last.validation_loss)
     what = f"trial {trial.number} {candidate.architecture.family}, {candidate.parameters:,} parameters: "
@@ -136,12 +136,13 @@ def _standings(store: Store) -> Standings:
     for record in trial_records(store):
         for epoch in record.curve:
             if epoch.epoch in store.config.search.rungs:
-                standings.setdefault(epoch.epoch, {})[record.number] = _standing(epoch, record.cost.parameters)
+                _enter(standings, record.number, epoch, record.cost.parameters)
     return standings
 
 
-def _standing(epoch: Epoch, parameters: int) -> Standing:
-    return Standing(accuracy=epoch.validation_accuracy, loss=epoch.validation_loss, parameters=parameters)
+def _enter(standings: Standings, number: int, epoch: Epoch, parameters: int) -> None:
+    standing = Standing(accuracy=epoch.validation_accuracy, loss=epoch.validation_loss, parameters=parameters)
+    standings.setdefault(epoch.epoch, {})[number] = standing
 
 
 def _out_of_time(store: Store, engine: Engine, started: float) -> bool:

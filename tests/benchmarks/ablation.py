@@ -19,7 +19,7 @@ import torch
 import typer
 from grid import Row, filled, gathered, make_views, markdown
 
-from kd.augment import STILL, default_policy
+from kd.augment import STILL, Augmentation, default_policy
 from kd.checkpoint import averaged_weights
 from kd.data import SHIPPED, DataSet, DataSource, load, load_once
 from kd.device import pick
@@ -40,31 +40,6 @@ RECIPE = Recipe(schedule="cosine", epochs=EPOCHS, warmup=1.0, batch=128, views=8
 STAGE = "features.11"
 """The teacher's last convolution of 64 channels, maps of 7×7."""
 
-RECIPES: dict[str, dict[str, Any]] = {
-    "kl": {},
-    "hard labels": {"loss": "hard"},
-    "kl, AdamW": {"optimizer": "adamw", "learning_rate": 1e-2},
-    "kl, twice the rate": {"learning_rate": 4e-2},
-    "mse": {"loss": "mse"},
-    "dkd": {"loss": "dkd"},
-    "dist": {"loss": "dist"},
-    "kl, standardised": {"standardise": True},
-    "kl, 0.1 hard labels": {"hard_weight": 0.1},
-    "kl, T = 1": {"temperature": 1.0},
-    "kl, T = 4": {"temperature": 4.0},
-    "kl, no augmentation": {"augmentation": STILL},
-    "hard labels, no augmentation": {"augmentation": STILL, "loss": "hard"},
-    "kl, elastic": {},
-    "kl, fading augmentation": {"fade": 0.3},
-    "kl, last epoch unaugmented": {"clean_epochs": 1},
-    "kl, last five epochs unaugmented": {"clean_epochs": 5},
-    "kl + hint": {"feature_loss": "hint"},
-    "kl + attention": {"feature_loss": "attention"},
-    "kl + similarity": {"feature_loss": "similarity", "feature_weight": 100.0},
-    "kl, assistant": {},
-    "kl, ensemble": {},
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -79,6 +54,34 @@ class Run:
     @property
     def name(self) -> str:
         return f"{self.student.digest} {self.way}, {self.recipe.epochs} epochs, seed {self.seed}"
+
+
+def recipes(policy: Augmentation) -> dict[str, dict[str, Any]]:
+    """What each way changes of the recipe of a data set whose augmentation is `policy`."""
+    return {
+        "kl": {},
+        "hard labels": {"loss": "hard"},
+        "kl, AdamW": {"optimizer": "adamw", "learning_rate": 1e-2},
+        "kl, twice the rate": {"learning_rate": 4e-2},
+        "mse": {"loss": "mse"},
+        "dkd": {"loss": "dkd"},
+        "dist": {"loss": "dist"},
+        "kl, standardised": {"standardise": True},
+        "kl, 0.1 hard labels": {"hard_weight": 0.1},
+        "kl, T = 1": {"temperature": 1.0},
+        "kl, T = 4": {"temperature": 4.0},
+        "kl, no augmentation": {"augmentation": STILL},
+        "hard labels, no augmentation": {"augmentation": STILL, "loss": "hard"},
+        "kl, elastic": {"augmentation": replace(policy, elastic=0.03)},
+        "kl, fading augmentation": {"fade": 0.3},
+        "kl, last epoch unaugmented": {"clean_epochs": 1},
+        "kl, last five epochs unaugmented": {"clean_epochs": 5},
+        "kl + hint": {"feature_loss": "hint"},
+        "kl + attention": {"feature_loss": "attention"},
+        "kl + similarity": {"feature_loss": "similarity", "feature_weight": 100.0},
+        "kl, assistant": {},
+        "kl, ensemble": {},
+    }
 
 
 def students() -> list[Architecture]:
@@ -131,8 +134,10 @@ def teachers(data: DataSet) -> tuple[str, tuple[str, ...]]:
 
 
 def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[Run]:
-    """The trainings of some ways, those of a way together."""
+    """The trainings of some ways, or of all there are, those of a way together."""
     policy = default_policy(data.name)
+    known = recipes(policy)
+    ways = ways or tuple(known)
     single, ensemble = teachers(data)
     cache = CACHE.resolve()
 
@@ -146,11 +151,9 @@ def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[
         make_views([(views(recipe), recipe)])
         list(gathered({assistant.stem: (assistant, replace(recipe, epochs=40), views(recipe))}, taught))
     for way in ways:
-        changed = replace(recipe, **RECIPES[way])
+        changed = replace(recipe, **known[way])
         teacher: dict[str, Any] = {}
-        if way == "kl, elastic":
-            changed = replace(changed, augmentation=replace(policy, elastic=0.03))
-        elif changed.feature_loss != "none":
+        if changed.feature_loss != "none":
             teacher = {"stage": STAGE}
         elif way == "kl, ensemble":
             teacher = {"models": ensemble}
@@ -179,7 +182,7 @@ def main(
     epochs: Annotated[list[int] | None, typer.Option()] = None,
 ) -> None:
     data = load(DataSource(name=name))
-    planned = list(runs(data, ways or tuple(RECIPES), epochs or ()))
+    planned = list(runs(data, ways or (), epochs or ()))
     make_views((run.views, run.recipe) for run in planned)
     results = filled(Path(f"reports/evidence/ablation-{data.name}.csv"), {run.name: (run,) for run in planned}, measure)
     for column in ("test", "validation"):

@@ -5,7 +5,10 @@ from search.pruning import Standing, is_weak
 
 standings = st.lists(
     st.builds(
-        Standing, accuracy=st.sampled_from([0.1, 0.5, 0.9]), loss=st.floats(0, 3), parameters=st.integers(1, 10_000)
+        Standing,
+        accuracy=st.sampled_from([0.1, 0.5, 0.9]) | st.floats(0, 1),
+        loss=st.floats(0, 3),
+        parameters=st.integers(1, 10_000),
     ),
     min_size=1,
     max_size=30,
