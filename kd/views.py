@@ -76,8 +76,7 @@ def view_source(
     if teacher.stored and augmentation != STILL:
         raise InputError(
             f"teacher {', '.join(teacher.models)} answers for samples as they are: "
-            "set recipe.augmentation=none and retrain.recipe.augmentation=none, "
-            "or assistants.recipe.augmentation=none where it teaches an assistant"
+            "set recipe.augmentation=none, or assistants.recipe.augmentation=none where it teaches an assistant"
         )
     if teacher.stored and with_validation:
         raise InputError(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from kd.augment import default_policy
+from kd.augment import Augmentation, default_policy
 from kd.data import KNOWN, DataSource
 from kd.recipe import Recipe, RecipeDomain
 from kd.teacher import shipped
@@ -101,8 +101,9 @@ def _named(teacher: Any) -> Any:
 class Config:
     """Everything asked of a study. `teacher` may be written as the name of one model.
 
-    What a file leaves out of a recipe is that of `Config`, `Retrain` or `Assistants`, what it leaves out of an
-    `augmentation` the default policy of its data set (`kd.augment`).
+    What a file leaves out of a recipe is that of `Config`, `Retrain` or `Assistants`. What it leaves out of
+    `recipe.augmentation` is the default policy of its data set (`kd.augment`), and what it leaves out of another
+    recipe's augmentation is that of `recipe`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -189,10 +190,6 @@ def parse(settings: Mapping[str, Any]) -> Config:
         )
     _check_recipes(config)
     _check_teacher(config)
-    if config.recipe.augmentation != config.retrain.recipe.augmentation:
-        raise InputError(
-            "recipe.augmentation and retrain.recipe.augmentation differ: views are shared, make them equal"
-        )
     return config
 
 
@@ -244,23 +241,25 @@ def differences(stored: Config, asked: Config) -> list[str]:
 
 
 def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
-    """Each part's own recipe and the data set's own augmentation wherever the settings say nothing."""
+    """Each part's own recipe wherever the settings say nothing; for augmentation see `Config`."""
 
-    def completed(part: Config | Retrain | Assistants, settings: Mapping[str, Any]) -> Recipe:
+    def completed(part: Config | Retrain | Assistants, settings: Mapping[str, Any], policy: Augmentation) -> Recipe:
         given = settings.get("recipe", {})
-        moves = given.get("augmentation", {})
-        policy = part.recipe.augmentation
-        if moves != "none":
-            policy = replace(default_policy(config.data.name), **{name: getattr(policy, name) for name in moves})
+        moves, asked = given.get("augmentation", {}), part.recipe.augmentation
+        policy = asked if moves == "none" else replace(policy, **{name: getattr(asked, name) for name in moves})
         chosen = {name: getattr(part.recipe, name) for name in given} | {"augmentation": policy}
         return replace(type(part)().recipe, **chosen)
 
-    retrain, assistants = settings.get("retrain", {}), settings.get("assistants", {})
+    recipe = completed(config, settings, default_policy(config.data.name))
+    others = {
+        key: completed(part, settings.get(key, {}), recipe.augmentation)
+        for key, part in (("retrain", config.retrain), ("assistants", config.assistants))
+    }
     return replace(
         config,
-        recipe=completed(config, settings),
-        retrain=replace(config.retrain, recipe=completed(config.retrain, retrain)),
-        assistants=replace(config.assistants, recipe=completed(config.assistants, assistants)),
+        recipe=recipe,
+        retrain=replace(config.retrain, recipe=others["retrain"]),
+        assistants=replace(config.assistants, recipe=others["assistants"]),
     )
 
 

@@ -51,5 +51,5 @@ def chain(directory: RunDirectory, config: Config, data: DataSet) -> tuple[tuple
         )
         courses.append(course)
         taught = partial(assistant_views, views, course.weights)
-    augmentation, with_validation = config.recipe.augmentation, config.retrain.with_validation
-    return tuple(courses), taught(augmentation), taught(augmentation, with_validation=with_validation)
+    last = taught(config.retrain.recipe.augmentation, with_validation=config.retrain.with_validation)
+    return tuple(courses), taught(config.recipe.augmentation), last

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kd.augment import STILL, default_policy
+from kd.augment import STILL, Augmentation, default_policy
 from kd.recipe import Recipe
 from kd.teacher_source import TeacherSource
 from space.budget import Budget
@@ -97,7 +97,6 @@ HELPED = {"assistants": {"architectures": ["wide-cnn"]}}
         ({"assistants": {"architecture": []}}, r"unknown key assistants\.architecture"),
         ({"assistants": {"architectures": "wide-cnn"}}, r"assistants\.architectures = 'wide-cnn'"),
         ({"recipe": {"augmentation": "never"}}, r"recipe\.augmentation = 'never'"),
-        ({"recipe": {"augmentation": {"rotation": 30}}}, "views are shared"),
         ({"recipe": {"augmentation": {"rotation": -1}}}, r"recipe\.augmentation\.rotation = -1"),
         ({"recipe": {"augmentation": {"scale": 1}}}, r"recipe\.augmentation\.scale = 1"),
         ({"recipe": {"batch": 1}}, r"recipe\.batch = 1"),
@@ -258,8 +257,8 @@ def test_what_a_recipe_leaves_out_is_that_of_its_part() -> None:
 
 
 def test_augmentation_is_turned_off_in_a_word() -> None:
-    config = read("mnist-quick", ["recipe.augmentation=none", "retrain.recipe.augmentation=none"])
-    assert config.recipe.augmentation == config.retrain.recipe.augmentation == STILL
+    config = read("mnist-quick", ["recipe.augmentation=none"])
+    assert config.recipe.augmentation == STILL
     assert parse(json.loads(config.to_json())) == config
 
 
@@ -272,6 +271,18 @@ def test_augmentation_left_out_is_the_data_sets_own() -> None:
     assert config.retrain.recipe == replace(Retrain().recipe, augmentation=clothes)
     assert parse({"data": {"name": "kmnist"}, **teacher}).recipe == Recipe()
     part = {"recipe": {"augmentation": {"flip": 0.1, "mixup": 1}}}
-    config = parse({"data": {"name": "fashion-mnist"}, **teacher, **part, "retrain": part})
+    config = parse({"data": {"name": "fashion-mnist"}, **teacher, **part})
     assert config.recipe.augmentation == replace(clothes, flip=0.1, mixup=1.0)
     assert parse(json.loads(config.to_json())) == config
+
+
+def test_augmentation_of_other_recipes_follows_the_searchs() -> None:
+    still = read("mnist-quick", ["recipe.augmentation=none"])
+    assert still.retrain.recipe.augmentation == still.assistants.recipe.augmentation == STILL
+    config = read("mnist-quick", ["recipe.augmentation.shift=0", "retrain.recipe.augmentation.elastic=0.03"])
+    assert config.recipe.augmentation == config.assistants.recipe.augmentation == Augmentation(shift=0)
+    assert config.retrain.recipe.augmentation == Augmentation(shift=0, elastic=0.03)
+    moving = parse({"recipe": {"augmentation": "none"}, "retrain": {"recipe": {"augmentation": {"flip": 0.5}}}})
+    assert moving.retrain.recipe.augmentation == replace(STILL, flip=0.5)
+    for each in (still, config, moving):
+        assert parse(json.loads(each.to_json())) == each

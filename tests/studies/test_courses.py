@@ -10,7 +10,7 @@ from kd.data import DataSet
 from kd.teacher_source import TeacherSource
 from kd.views import view_source
 from space.errors import InputError
-from studies.config import Assistants, Config
+from studies.config import Assistants, Config, Retrain
 from studies.courses import Course, chain
 from studies.directory import RunDirectory
 
@@ -36,6 +36,15 @@ def test_each_assistant_is_taught_by_the_one_before(small_data: DataSet, tmp_pat
     assert len({first.views.folder, second.views.folder, first.views.folder.parent / views}) == 3
     assert first.weights.is_relative_to(tmp_path / ".assistants")
     assert not (tmp_path / ".assistants").exists()
+
+
+def test_retraining_may_augment_otherwise_than_the_search(small_data: DataSet, tmp_path: Path) -> None:
+    recipe = replace(Retrain().recipe, augmentation=STILL)
+    config = Config(retrain=Retrain(recipe=recipe))
+    _, views, others = chain(RunDirectory(root=tmp_path, name="mine"), config, small_data)
+    assert views.augmentation == config.recipe.augmentation
+    assert others.augmentation == STILL
+    assert views.folder != others.folder
 
 
 @pytest.mark.parametrize(
