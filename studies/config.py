@@ -251,15 +251,13 @@ def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
         return replace(type(part)().recipe, **chosen)
 
     recipe = completed(config, settings, default_policy(config.data.name))
-    others = {
-        key: completed(part, settings.get(key, {}), recipe.augmentation)
-        for key, part in (("retrain", config.retrain), ("assistants", config.assistants))
-    }
+    retrain = completed(config.retrain, settings.get("retrain", {}), recipe.augmentation)
+    assistants = completed(config.assistants, settings.get("assistants", {}), recipe.augmentation)
     return replace(
         config,
         recipe=recipe,
-        retrain=replace(config.retrain, recipe=others["retrain"]),
-        assistants=replace(config.assistants, recipe=others["assistants"]),
+        retrain=replace(config.retrain, recipe=retrain),
+        assistants=replace(config.assistants, recipe=assistants),
     )
 
 

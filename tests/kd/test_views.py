@@ -254,5 +254,5 @@ def test_saved_logits_make_the_views_of_the_teacher_that_gave_them(
 
 def test_saved_logits_answer_for_no_augmented_sample(small_data: DataSet, tmp_path: Path) -> None:
     source = TeacherSource(models=(str(tmp_path / "logits.npy"),))
-    with pytest.raises(InputError, match=r"as they are: set recipe\.augmentation=none, or"):
+    with pytest.raises(InputError, match=r"as they are: set recipe\.augmentation=none, or assistants"):
         view_source(tmp_path, small_data, source, Augmentation(rotation=0, shift=0, scale=0, shear=0, flip=0.5))

@@ -50,7 +50,7 @@ def test_saved_logits_teach_a_study_that_augments_nothing(
     (tmp_path / "mine.toml").write_text(STUDY.format(data=small_source.name))
     command = ["run", str(tmp_path / "mine.toml"), "--teacher", str(tmp_path / "saved.npz"), "--workers", "1"]
     command += ["--device", "cpu", "--runs", str(tmp_path / "runs")]
-    with pytest.raises(InputError, match=r"set recipe\.augmentation=none"):
+    with pytest.raises(InputError, match=r"set recipe\.augmentation=none, or assistants\.recipe\.augmentation=none"):
         CliRunner().invoke(app, command, catch_exceptions=False)
     assert not (tmp_path / "runs").exists()
     result = CliRunner().invoke(app, [*command, "--set", "recipe.augmentation=none"], catch_exceptions=False)

@@ -257,8 +257,8 @@ def test_what_a_recipe_leaves_out_is_that_of_its_part() -> None:
 
 
 def test_augmentation_is_turned_off_in_a_word() -> None:
-    config = read("mnist-quick", ["recipe.augmentation=none"])
-    assert config.recipe.augmentation == STILL
+    config = read("mnist-quick", ["recipe.augmentation=none", "retrain.recipe.augmentation=none"])
+    assert config.recipe.augmentation == config.retrain.recipe.augmentation == STILL
     assert parse(json.loads(config.to_json())) == config
 
 
@@ -271,7 +271,7 @@ def test_augmentation_left_out_is_the_data_sets_own() -> None:
     assert config.retrain.recipe == replace(Retrain().recipe, augmentation=clothes)
     assert parse({"data": {"name": "kmnist"}, **teacher}).recipe == Recipe()
     part = {"recipe": {"augmentation": {"flip": 0.1, "mixup": 1}}}
-    config = parse({"data": {"name": "fashion-mnist"}, **teacher, **part})
+    config = parse({"data": {"name": "fashion-mnist"}, **teacher, **part, "retrain": part})
     assert config.recipe.augmentation == replace(clothes, flip=0.1, mixup=1.0)
     assert parse(json.loads(config.to_json())) == config
 
