@@ -79,8 +79,9 @@ def run(
     teacher: Annotated[
         list[str] | None,
         typer.Option(
-            help="A shipped teacher's name (mnist, mnist-1), a .safetensors or .onnx file, torchvision:NAME or "
-            "module:callable (repeatable: an ensemble), or logits of the training split as .npy or .npz."
+            help="A shipped teacher's name (mnist, mnist-1, fashion-mnist), a .safetensors or .onnx file, "
+            "torchvision:NAME or module:callable (repeatable: an ensemble), or logits of the training split as .npy or "
+            ".npz; default: the shipped one of the data set."
         ),
     ] = None,
     weights: Annotated[list[str] | None, typer.Option(help="Weights of each --teacher that is code.")] = None,

@@ -101,9 +101,9 @@ def _named(teacher: Any) -> Any:
 class Config:
     """Everything asked of a study. `teacher` may be written as the name of one model.
 
-    What a file leaves out of a recipe is that of `Config`, `Retrain` or `Assistants`. What it leaves out of
-    `recipe.augmentation` is the default policy of its data set (`kd.augment`), and what it leaves out of another
-    recipe's augmentation is that of `recipe`.
+    A file that names no teacher means the shipped one of its data set. What it leaves out of a recipe is that of
+    `Config`, `Retrain` or `Assistants`; what it leaves out of `recipe.augmentation` is the default policy of its data
+    set (`kd.augment`), and what it leaves out of another recipe's augmentation is that of `recipe`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -222,6 +222,14 @@ def _check_recipes(config: Config) -> None:
             )
 
 
+def _chosen_teacher(config: Config, settings: Mapping[str, Any]) -> TeacherSource:
+    """The data set's shipped teacher wherever none is named."""
+    given = settings.get("teacher", {})
+    named = isinstance(given, str) or "models" in given
+    own = config.data.name in KNOWN and shipped(config.data.name).is_file()
+    return replace(config.teacher, models=(config.data.name,)) if own and not named else config.teacher
+
+
 def _check_teacher(config: Config) -> None:
     """Raise InputError where a shipped teacher is to answer for a data set of another name."""
     name = config.data.name
@@ -241,7 +249,7 @@ def differences(stored: Config, asked: Config) -> list[str]:
 
 
 def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
-    """Each part's own recipe wherever the settings say nothing; for augmentation see `Config`."""
+    """Teacher and recipes wherever the settings say nothing; see `Config`."""
 
     def completed(part: Config | Retrain | Assistants, settings: Mapping[str, Any], policy: Augmentation) -> Recipe:
         given = settings.get("recipe", {})
@@ -255,6 +263,7 @@ def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
     assistants = completed(config.assistants, settings.get("assistants", {}), recipe.augmentation)
     return replace(
         config,
+        teacher=_chosen_teacher(config, settings),
         recipe=recipe,
         retrain=replace(config.retrain, recipe=retrain),
         assistants=replace(config.assistants, recipe=assistants),

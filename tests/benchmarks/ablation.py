@@ -2,8 +2,7 @@
 
 Plain convolutional students of about 1,000, 4,000 and 9,500 parameters are trained on `DATA` (mnist or fashion-mnist)
 in many ways, or those given, `SEEDS` seeds each, for 12 epochs; and in the default way, "kl", for other numbers of
-epochs. The teacher of mnist is the shipped one, its ensemble the shipped one; of other data the ensemble is
-`teachers/DATA-N.safetensors` (`wunderkind teach DATA --members 3`), its first member being the single teacher.
+epochs. Teacher and ensemble are the shipped ones of the data.
 
 Results are kept in `reports/evidence/ablation-DATA.csv`, so a call goes on where the last one stopped. Printed is a
 Markdown table of test accuracies (per cent, mean ± sd), the test split read once a seed, after the last epoch.
@@ -21,7 +20,7 @@ from grid import Row, filled, gathered, make_views, markdown
 
 from kd.augment import STILL, Augmentation, default_policy
 from kd.checkpoint import averaged_weights
-from kd.data import SHIPPED, DataSet, DataSource, load, load_once
+from kd.data import DataSet, DataSource, load, load_once
 from kd.device import pick
 from kd.recipe import Recipe
 from kd.student_file import save_student
@@ -125,24 +124,15 @@ def taught(path: Path, recipe: Recipe, views: ViewSource) -> None:
     save_student(path, averaged_weights(result.checkpoint), assistant, load(views.data))
 
 
-def teachers(data: DataSet) -> tuple[str, tuple[str, ...]]:
-    """The single teacher, and the ensemble's members."""
-    if data.name in SHIPPED:
-        return data.name, (data.name, f"{data.name}-1")
-    members = tuple(sorted(map(str, Path("teachers").glob(f"{data.name}-[0-9].safetensors"))))
-    return members[0], members
-
-
 def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[Run]:
     """The trainings of some ways, or of all there are, those of a way together."""
     policy = default_policy(data.name)
     known = recipes(policy)
     ways = ways or tuple(known)
-    single, ensemble = teachers(data)
     cache = CACHE.resolve()
 
     def views(recipe: Recipe, **teacher: Any) -> ViewSource:
-        return view_source(cache, data, TeacherSource(**({"models": (single,)} | teacher)), recipe.augmentation)
+        return view_source(cache, data, TeacherSource(**({"models": (data.name,)} | teacher)), recipe.augmentation)
 
     recipe = replace(RECIPE, augmentation=policy)
     assistant = Path(f"runs/.ablation/{data.name}-wide-cnn.safetensors").resolve()
@@ -156,7 +146,7 @@ def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[
         if changed.feature_loss != "none":
             teacher = {"stage": STAGE}
         elif way == "kl, ensemble":
-            teacher = {"models": ensemble}
+            teacher = {"models": (data.name, f"{data.name}-1")}
         elif way == "kl, assistant":
             teacher = {"models": (str(assistant),)}
         source = views(changed, **teacher)

@@ -119,7 +119,8 @@ HELPED = {"assistants": {"architectures": ["wide-cnn"]}}
             {"teacher": {"stage": "features.11", "cells": 1}, "recipe": {"feature_loss": "attention"}},
             r"recipe\.feature_loss = 'attention': needs maps of more than teacher\.cells = 1",
         ),
-        ({"data": {"name": "fashion-mnist"}}, "teacher.models = mnist: knows nothing of fashion-mnist"),
+        ({"data": {"name": "kmnist"}}, "teacher.models = mnist: knows nothing of kmnist"),
+        ({"data": {"name": "fashion-mnist"}, "teacher": "mnist"}, "mnist: knows nothing of fashion-mnist"),
         (
             {"data": {"name": "kmnist"}, "teacher": {"models": ["a.onnx", "mnist-1"]}},
             "mnist-1: knows nothing",
@@ -262,16 +263,24 @@ def test_augmentation_is_turned_off_in_a_word() -> None:
     assert parse(json.loads(config.to_json())) == config
 
 
+def test_a_teacher_left_out_is_the_data_sets_own() -> None:
+    for name in ("mnist", "fashion-mnist"):
+        config = parse({"data": {"name": name}, "teacher": {"stage": "features.11"}})
+        assert config.teacher == TeacherSource(models=(name,), stage="features.11")
+        assert parse(json.loads(config.to_json())) == config
+    own = {"teacher": "own.onnx"}
+    assert parse({"data": {"name": "fashion-mnist"}, **own}).teacher.models == ("own.onnx",)
+
+
 def test_augmentation_left_out_is_the_data_sets_own() -> None:
     clothes = default_policy("fashion-mnist")
-    teacher = {"teacher": {"models": ["clothes.safetensors"]}}
-    config = parse({"data": {"name": "fashion-mnist"}, **teacher})
+    config = parse({"data": {"name": "fashion-mnist"}})
     assert config.recipe.augmentation == config.retrain.recipe.augmentation == clothes
     assert config.recipe.augmentation.flip == 0.5
     assert config.retrain.recipe == replace(Retrain().recipe, augmentation=clothes)
-    assert parse({"data": {"name": "kmnist"}, **teacher}).recipe == Recipe()
+    assert parse({"data": {"name": "kmnist"}, "teacher": "own.onnx"}).recipe == Recipe()
     part = {"recipe": {"augmentation": {"flip": 0.1, "mixup": 1}}}
-    config = parse({"data": {"name": "fashion-mnist"}, **teacher, **part, "retrain": part})
+    config = parse({"data": {"name": "fashion-mnist"}, **part, "retrain": part})
     assert config.recipe.augmentation == replace(clothes, flip=0.1, mixup=1.0)
     assert parse(json.loads(config.to_json())) == config
 
