@@ -222,14 +222,6 @@ def _check_recipes(config: Config) -> None:
             )
 
 
-def _chosen_teacher(config: Config, settings: Mapping[str, Any]) -> TeacherSource:
-    """The data set's shipped teacher wherever none is named."""
-    given = settings.get("teacher", {})
-    named = isinstance(given, str) or "models" in given
-    own = config.data.name in KNOWN and shipped(config.data.name).is_file()
-    return replace(config.teacher, models=(config.data.name,)) if own and not named else config.teacher
-
-
 def _check_teacher(config: Config) -> None:
     """Raise InputError where a shipped teacher is to answer for a data set of another name."""
     name = config.data.name
@@ -246,6 +238,14 @@ def differences(stored: Config, asked: Config) -> list[str]:
     old, new = _flat(asdict(stored)), _flat(asdict(asked))
     free = {"search.trials", "search.hours"}
     return [f"{key} is {old[key]}, not {new[key]}" for key in old if key not in free and old[key] != new[key]]
+
+
+def _chosen_teacher(config: Config, settings: Mapping[str, Any]) -> TeacherSource:
+    """The data set's shipped teacher wherever none is named."""
+    given = settings.get("teacher", {})
+    named = isinstance(given, str) or "models" in given
+    own = config.data.name in KNOWN and shipped(config.data.name).is_file()
+    return replace(config.teacher, models=(config.data.name,)) if own and not named else config.teacher
 
 
 def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
