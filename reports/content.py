@@ -18,8 +18,8 @@ from studies.records import (
 )
 from studies.store import Store
 
-GOOD = 0.98
-"""Test accuracy above which the smallest student is named."""
+CLOSE = 0.01
+"""How far below the best (share) the smallest student that is named may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +79,19 @@ class Content:
     @property
     def best(self) -> StudentRecord | None:
         """The retrained student within the budget that is best on validation; None when there is no figure to go by."""
-        within = [s for s in self.students if s.merit is not None]
-        within = [s for s in within if self.config.budget.objection(s.architecture) is None]
-        return max(within, key=lambda s: (s.merit or 0, -s.cost.parameters), default=None)
+        return max(self._eligible, key=lambda s: (s.merit or 0, -s.cost.parameters), default=None)
 
     @property
     def smallest(self) -> StudentRecord | None:
-        """The smallest student on the retrained front with a mean test accuracy above `GOOD`."""
-        return next((s for s in self.student_front if s.test > GOOD), None)
+        """The smallest retrained student within the budget and within `CLOSE` of the best, by validation too."""
+        least = max((s.merit or 0 for s in self._eligible), default=0) - CLOSE
+        near = (s for s in self._eligible if (s.merit or 0) >= least)
+        return min(near, key=lambda s: (s.cost.parameters, -(s.merit or 0)), default=None)
+
+    @property
+    def _eligible(self) -> list[StudentRecord]:
+        with_merit = [s for s in self.students if s.merit is not None]
+        return [s for s in with_merit if self.config.budget.objection(s.architecture) is None]
 
 
 def gather(store: Store) -> Content:
@@ -106,9 +111,9 @@ def gather(store: Store) -> Content:
 
 
 def headline(content: Content) -> str:
-    """Sum a study up: the best student and the smallest good one, or how far the study is."""
+    """Sum a study up: the best student and the smallest nearly as good, or how far the study is."""
     best, smallest = content.best, content.smallest
-    if best is None:
+    if best is None or smallest is None:
         return _progress(content)
     limit = content.config.budget.parameters
     where = f" under {count(limit)} parameters" if limit else ""
@@ -116,12 +121,10 @@ def headline(content: Content) -> str:
         f"The best student{where} reaches {mean_test(best)} on the test set "
         f"with {count(best.cost.parameters)} parameters ({best.architecture.family})"
     )
-    if smallest is None:
-        return f"{first}; no student on the retrained front is above {100 * GOOD:.0f} % on the test set."
     if smallest is best:
-        return f"{first}; it is also the smallest on the retrained front above {100 * GOOD:.0f} %."
+        return f"{first}; no smaller one retrained is within a point of it on validation samples."
     return (
-        f"{first}; the smallest on the retrained front above {100 * GOOD:.0f} % reaches {mean_test(smallest)} "
+        f"{first}; the smallest within a point of it on validation samples reaches {mean_test(smallest)} "
         f"with {count(smallest.cost.parameters)} ({smallest.architecture.family})."
     )
 

@@ -130,8 +130,8 @@ def retrained(searched: Store) -> Store:
 
 
 @pytest.fixture
-def weak(searched: Store) -> Store:
-    """A study whose only retrained student is below 98 % on the test set."""
+def lone(searched: Store) -> Store:
+    """A study with one retrained student."""
     retrain(searched, front(trial_records(searched), 0)[0].architecture, (0.9712, 0.9714))
     return searched
 
