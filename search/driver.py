@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kd.train import Epoch, RungResult, train_rung
+from reports.formats import counted
 from search.candidates import Candidate, Note, conclude, interrupted, is_starting, next_candidate, training_of
 from search.engine import Engine
 from search.pruning import Standing, is_weak
@@ -120,7 +121,7 @@ def _decide(
     trial.set_user_attr("validation_accuracy", last.validation_accuracy)
     trial.set_user_attr("validation_loss", last.validation_loss)
     what = f"trial {trial.number} {candidate.architecture.family}, {candidate.parameters:,} parameters: "
-    what += f"{100 * last.validation_accuracy:.2f} % after {rung.epochs:g} epochs"
+    what += f"{100 * last.validation_accuracy:.2f} % after {counted(rung.epochs, 'epoch')}"
     if candidate.rung == len(settings.rungs) - 1:
         if "floor" not in trial.constraints:
             trial.set_constraint("floor", settings.floor - last.validation_accuracy)
