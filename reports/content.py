@@ -79,19 +79,18 @@ class Content:
     @property
     def best(self) -> StudentRecord | None:
         """The retrained student within the budget that is best on validation; None when there is no figure to go by."""
-        return max(self._eligible, key=lambda s: (s.merit or 0, -s.cost.parameters), default=None)
+        return next(reversed(self._contenders), None)
 
     @property
     def smallest(self) -> StudentRecord | None:
         """The smallest retrained student within the budget and within `CLOSE` of the best, by validation too."""
-        least = max((s.merit or 0 for s in self._eligible), default=0) - CLOSE
-        near = (s for s in self._eligible if (s.merit or 0) >= least)
-        return min(near, key=lambda s: (s.cost.parameters, -(s.merit or 0)), default=None)
+        least = max((s.merit or 0 for s in self._contenders), default=0) - CLOSE
+        return next((s for s in self._contenders if (s.merit or 0) >= least), None)
 
     @property
-    def _eligible(self) -> list[StudentRecord]:
-        with_merit = [s for s in self.students if s.merit is not None]
-        return [s for s in with_merit if self.config.budget.objection(s.architecture) is None]
+    def _contenders(self) -> list[StudentRecord]:
+        """The front of the retrained students that are within the budget, the best last."""
+        return student_front([s for s in self.students if self.config.budget.objection(s.architecture) is None])
 
 
 def gather(store: Store) -> Content:
