@@ -160,9 +160,13 @@ def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[
 
 
 def table(results: pd.DataFrame, column: str) -> str:
-    """Markdown: a row a way and length, a column a size, per cent."""
+    """Markdown: a row a way and length, a column a size, per cent; "–" where seeds are still to be measured."""
+
+    def cell(values: "pd.Series[float]") -> str:
+        return f"{values.mean():.2f} ± {values.std():.2f}" if len(values) == SEEDS else "–"
+
     share = results.assign(share=100 * results[column]).groupby(["way", "epochs", "parameters"], sort=False)["share"]
-    cells = share.agg(lambda x: f"{x.mean():.2f} ± {x.std():.2f}").unstack()
+    cells = share.agg(cell).unstack(fill_value="–")
     rows = [[way, str(epochs), *row] for (way, epochs), row in zip(cells.index, cells.to_numpy(), strict=True)]
     return markdown([["way", "epochs", *(f"{size:,} parameters" for size in cells.columns)], *rows])
 
