@@ -123,12 +123,12 @@ def load(source: DataSource) -> DataSet:
     identity: list[object] = [raw.checksum, source.validation, source.seed]
     if "test" not in parts:
         count = round(source.test * len(y))
-        rows, taken = _held_out(y, rows, count, f"data.test is {source.test}", source.seed, classes)
+        rows, taken = _held_out(y, rows, count, f"data.test is {source.test} (--test)", source.seed, classes)
         parts["test"] = x[taken], y[taken]
         identity.append(f"test {source.test}")
     if "val" not in parts:
         count = source.validation
-        rows, taken = _held_out(y, rows, count, f"data.validation is {count}", source.seed, classes)
+        rows, taken = _held_out(y, rows, count, f"data.validation is {count} (--validation)", source.seed, classes)
         parts["val"] = x[taken], y[taken]
     parts["train"] = x[rows], y[rows]
     mean, std = _moments(parts["train"][0])
@@ -228,14 +228,14 @@ def _held_out(
     y = labels[rows]
     if not classes <= count <= len(y) - classes:
         raise InputError(
-            f"{setting}: it must be at least as many images as there are classes, and leave as many "
-            f"({classes} to {len(y) - classes} images)"
+            f"{setting}: it must be at least as many samples as there are classes, and leave as many: choose {classes} "
+            f"to {len(y) - classes} of these {len(y)}"
         )
     taken = stratified(y, count, seed)
     kept = np.setdiff1d(np.arange(len(y)), taken)
     lost = np.setdiff1d(np.arange(classes), y[kept])
     if len(lost):
-        raise InputError(f"{setting}: it takes all {int((y == lost[0]).sum())} images of class {lost[0]}: lower it")
+        raise InputError(f"{setting}: it takes all {int((y == lost[0]).sum())} samples of class {lost[0]}: lower it")
     return rows[kept], rows[taken]
 
 

@@ -48,7 +48,9 @@ def mix(values: Tensor, labels: Tensor, policy: Augmentation, generator: torch.G
 def _beta(alpha: float, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
     """Numbers from Beta(α, α) (Zhang et al. 2018, equation 2)."""
     # the Beta distribution of torch.distributions takes no generator; it is a Dirichlet one of two parts
-    return torch._sample_dirichlet(torch.full((count, 2), float(alpha), device=device), generator)[:, 0]
+    # a smaller α underflows to 0.5; of this one nearly all numbers are 0 or 1 already
+    parts = torch.full((count, 2), max(alpha, 0.01), dtype=torch.float64, device=device)
+    return torch._sample_dirichlet(parts, generator)[:, 0].float()
 
 
 def _paste(values: Tensor, others: Tensor, share: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -28,12 +28,12 @@ def read(folder: Path, size: tuple[int, int] | None) -> Raw:
         size: (height, width) to resize to; None: all pictures must have one size.
 
     Returns:
-        Pictures uint8 of shape (n, height, width, channels), grey where all of them are; without `x_test` where there
-        is no split.
+        Pictures uint8 of shape (n, height, width, channels), grey where all of them are, on white where they are
+        transparent; without `x_test` where there is no split.
 
     Raises:
-        InputError: for a picture that cannot be read or has another size, which it names, and for a class folder that
-            is empty or missing in training.
+        InputError: for a picture that cannot be read or has another size, which it names, for a class folder that is
+            empty or missing in training, and for a split without any picture.
     """
     roots = {part: folder / part for part in ("train", "val", "test") if (folder / part).is_dir()}
     if "train" not in roots:
@@ -52,6 +52,9 @@ def read(folder: Path, size: tuple[int, int] | None) -> Raw:
     empty = sorted(set(range(len(names))) - {label for _, label in pictures["train"]})
     if empty:
         raise InputError(f"{roots['train'] / names[empty[0]]} holds no images ({' '.join(SUFFIXES)}): add some")
+    bare = [str(roots[part]) for part, entries in pictures.items() if not entries]
+    if bare:
+        raise InputError(f"{bare[0]} holds no images ({' '.join(SUFFIXES)}): add some, or remove it")
     grey = _check([path for entries in pictures.values() for path, _ in entries], size)
     arrays: dict[str, NDArray[Any]] = {}
     for part, entries in pictures.items():
@@ -89,6 +92,9 @@ def _check(paths: list[Path], size: tuple[int, int] | None) -> bool:
 
 def _pixels(path: Path, size: tuple[int, int] | None, grey: bool) -> NDArray[np.uint8]:
     with _opened(path) as picture:
+        if picture.has_transparency_data:  # what lies under the transparent parts is not meant to be seen
+            clear = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
         pixels = picture.convert("L" if grey else "RGB")
         if size is not None and (pixels.height, pixels.width) != size:
             pixels = pixels.resize((size[1], size[0]), Image.Resampling.BILINEAR)

@@ -5,6 +5,7 @@ import io
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -30,7 +31,11 @@ def read(path: Path) -> Raw:
             if missing:
                 raise InputError(f"{path} lacks {', '.join(missing)}: it must hold {' '.join(wanted)}")
             arrays = {name: archive[name] for name in wanted}
-    except (zipfile.BadZipFile, zlib.error, TypeError, ValueError, EOFError, OSError) as error:
+        foreign = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+        if foreign:
+            raise InputError(f"{path} holds no array {foreign[0]}, but a file of that name: save it with numpy.savez")
+    # numpy parses an array's header as Python
+    except (zipfile.BadZipFile, zlib.error, TokenError, SyntaxError, TypeError, ValueError, EOFError, OSError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is not a readable .npz file ({error}): save it with numpy.savez") from error

@@ -1,3 +1,4 @@
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -158,7 +159,7 @@ def test_sequences_that_are_not_finite_are_refused(tmp_path: Path, value: float)
 def test_a_class_that_validation_would_take_whole_is_refused(tmp_path: Path) -> None:
     arrays = good()
     arrays["y_train"] = np.minimum(np.arange(40), 3)
-    with pytest.raises(InputError, match=r"data\.validation is 30: it takes all 1 images of class 0"):
+    with pytest.raises(InputError, match=r"data\.validation is 30 \(--validation\): it takes all 1 samples of class 0"):
         load(replace(written(tmp_path, arrays), validation=30))
 
 
@@ -217,6 +218,17 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     with pytest.raises(InputError, match="not a readable"):
         load(DataSource(name=str(path)))
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello", b"\x93NUMPY\x01\x00\x08\x00{'descr'", b"\x93NUMPY\x01\x00\x06\x00('a', \n"]
+)
+def test_an_npz_of_files_that_are_no_arrays_is_refused(tmp_path: Path, content: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "mine.npz", "w") as archive:
+        for name in good():
+            archive.writestr(f"{name}.npy", content)
+    with pytest.raises(InputError, match=r"holds no array x_train|not a readable \.npz file"):
+        load(DataSource(name=str(tmp_path / "mine.npz")))
 
 
 def test_one_array_under_the_name_of_an_npz_is_refused(tmp_path: Path) -> None:

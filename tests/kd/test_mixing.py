@@ -45,6 +45,14 @@ def test_mixup_interpolates_by_shares_from_the_beta_distribution(alpha: float) -
     assert torch.equal(labels, larger)
 
 
+@pytest.mark.parametrize("alpha", [1e-9, 1e-3, 0.01])
+def test_mixup_of_a_tiny_alpha_takes_one_of_the_two(alpha: float) -> None:
+    values, _ = mix(torch.eye(400)[:, None, :, None], LABELS, Augmentation(mixup=alpha), generator())
+    own = values[:, 0, :, 0].diagonal()
+    assert float(((own < 0.1) | (own > 0.9)).float().mean()) > 0.9
+    assert float(own.mean()) == pytest.approx(0.5, abs=0.07)
+
+
 def test_cutmix_pastes_one_rectangle_of_the_images_proportions() -> None:
     values, labels = mix(plain((2, 20, 40)), LABELS, Augmentation(cutmix=1), generator())
     kept = values == plain((2, 20, 40))

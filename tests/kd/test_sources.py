@@ -408,6 +408,22 @@ def test_wrong_class_folders_are_refused(tmp_path: Path, small_data: DataSet) ->
     (tmp_path / "test" / "digit x").rmdir()
     (tmp_path / "test" / ".hidden").mkdir()
     read()
+    (tmp_path / "val").mkdir()
+    refused("val holds no images .*: add some, or remove it", read)
+
+
+def test_transparent_pictures_lie_on_white(tmp_path: Path, small_data: DataSet) -> None:
+    for part in ("train", "test"):
+        write_images(tmp_path / part, small_data, 4)
+        for path in (tmp_path / part).rglob("*.png"):
+            drawn = Image.new("LA", (28, 28))
+            drawn.putalpha(Image.open(path))
+            drawn.save(path)
+    found = images.read(tmp_path, None).arrays["x_test"]
+    digits = [small_data.test.images[small_data.test.labels == c][:4, 0] for c in range(10)]
+    expected = 255 - torch.cat(digits).numpy()
+    assert found.shape == (40, 28, 28, 3)
+    assert all(np.array_equal(found[..., channel], expected) for channel in range(3))
 
 
 def test_the_fingerprint_is_of_names_types_shapes_and_values() -> None:
