@@ -20,6 +20,9 @@ from space.architecture import Architecture, read
 from space.budget import Budget
 from space.errors import InputError
 
+ROUNDING = 1e-3
+"""By how much a validation accuracy may differ: it is measured in training, perhaps on a GPU."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
@@ -45,6 +48,7 @@ class Claims:
 
     architecture: dict[str, Any]
     digest: str
+    family: str
     cost: dict[str, int]
     seeds: tuple[SeedClaim, ...]
     test_mean: float
@@ -129,6 +133,7 @@ def _summary(architecture: Architecture, claims: Claims) -> Check:
     if claims.architecture != json.loads(architecture.to_json()):
         wrong.append("architecture is not that of architecture.json")
     expect("digest", claims.digest, architecture.digest)
+    expect("family", claims.family, architecture.family)
     cost = asdict(architecture.cost())
     for name, value in cost.items():
         expect(name, claims.cost.get(name), value)
@@ -168,12 +173,16 @@ def _seed(student: TrainedStudent, claim: SeedClaim, architecture: Architecture,
     if student.architecture.shape != data.shape or student.architecture.classes != data.classes:
         yield Check(name=f"seed {claim.seed} test", ok=False, detail="the student does not fit the data")
         return
-    accuracy, _ = evaluate(student.module, data.test, data, torch.device("cpu"))
-    yield Check(
-        name=f"seed {claim.seed} test",
-        ok=accuracy == claim.test,
-        detail=f"{100 * accuracy:.4g} % from the file, {100 * claim.test:.4g} % in results.json",
-    )
+    measured = {"test": (data.test, claim.test, 0.0)}
+    if claim.validation is not None:
+        measured["validation"] = data.validation, claim.validation, ROUNDING
+    for part, (split, claimed, tolerance) in measured.items():
+        accuracy, _ = evaluate(student.module, split, data, torch.device("cpu"))
+        yield Check(
+            name=f"seed {claim.seed} {part}",
+            ok=abs(accuracy - claimed) <= tolerance,
+            detail=f"{100 * accuracy:.4g} % from the file, {100 * claimed:.4g} % in results.json",
+        )
 
 
 def _export(path: Path, claims: Claims, students: dict[int, TrainedStudent], data: DataSet) -> Check:

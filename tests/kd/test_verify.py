@@ -76,9 +76,11 @@ def test_a_sound_folder_passes_every_check(sound: Path, small_data: DataSet) -> 
         "seed 0 parameters",
         "seed 0 origin",
         "seed 0 test",
+        "seed 0 validation",
         "seed 1 parameters",
         "seed 1 origin",
         "seed 1 test",
+        "seed 1 validation",
         "student.onnx",
     ]
     parameters = f"{STUDENT.cost().parameters:,}"
@@ -153,6 +155,11 @@ def one_image_better(content: dict[str, Any]) -> None:
         (results(lambda r: r.update(test_mean=r["test_mean"] + 1e-6)), {"results.json"}),
         (results(lambda r: r.update(test_deviation=None)), {"results.json"}),
         (results(lambda r: r.update(digest="0" * 12)), {"results.json"}),
+        (results(lambda r: r.update(family="mlp")), {"results.json"}),
+        (
+            results(lambda r: r["seeds"][0].update(validation=1.0)),
+            {"seed 0 validation"},
+        ),
         (results(lambda r: r["architecture"].update(classes=11)), {"results.json"}),
         (results(lambda r: r["cost"].update(parameters=r["cost"]["parameters"] - 1)), {"results.json"}),
         (results(lambda r: r.pop("seeds")), {"files"}),
