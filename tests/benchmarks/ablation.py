@@ -2,8 +2,7 @@
 
 Plain convolutional students of about 1,000, 4,000 and 9,500 parameters are trained on `DATA` (mnist or fashion-mnist)
 in many ways, or those given, `SEEDS` seeds each, for 12 epochs; and in the default way, "kl", for other numbers of
-epochs. Teacher and ensemble are the shipped ones of the data; Fashion-MNIST has one teacher only, so every way but
-"kl, ensemble", and ways have to be given.
+epochs. Teacher and ensemble are the shipped ones of the data.
 
 Results are kept in `reports/evidence/ablation-DATA.csv`, so a call goes on where the last one stopped. Printed is a
 Markdown table of test accuracies (per cent, mean ± sd), the test split read once a seed, after the last epoch.

@@ -87,6 +87,17 @@ def test_a_shipped_teacher_is_small_good_and_documented(name: str, recipe: Teach
     assert accuracy(teacher, small_data.test, CPU) >= 0.99
 
 
+@pytest.mark.parametrize("name", ["fashion-mnist", "fashion-mnist-1"])
+def test_a_shipped_teacher_of_data_that_are_not_is_documented(name: str) -> None:
+    path, readme = shipped(name), (ASSETS / "README.md").read_text()
+    about = json.loads(path.with_suffix(".json").read_text())
+    assert about["parameters"] == sum(p.numel() for p in load(path, CPU).parameters())
+    seed = f"--seed {about['recipe']['seed']} " if about["recipe"]["seed"] else ""
+    made = f"wunderkind teach fashion-mnist {seed}--epochs {about['recipe']['epochs']} --out kd/assets/{path.name}"
+    shares = (about["validation_accuracy"], about["test_accuracy"])
+    assert f"| `{name}` | {' | '.join(f'{100 * share:.2f} %' for share in shares)} | `{made}` |" in readme
+
+
 def test_the_shipped_ensemble_is_better_than_its_members() -> None:
     found = accuracies([shipped("mnist"), shipped("mnist-1")], load_data(DataSource()), CPU)
     assert found["test_accuracy"] == pytest.approx(0.9975, abs=2e-4)
