@@ -2,8 +2,6 @@
 
 import importlib
 import io
-import os
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -21,7 +19,7 @@ from torch.nn import functional
 from kd import teacher as teachers
 from kd.data import DataSet, values
 from kd.student_file import Deployed, load_student
-from kd.teacher_source import STORED, TeacherSource
+from kd.teacher_source import STORED, TeacherSource, look_here
 from space.errors import InputError, first_line
 
 PROBED = 8
@@ -50,8 +48,8 @@ def open_teacher(source: TeacherSource, data: DataSet, device: torch.device, kee
     `keep`, float32, both sides at most `source.cells`.
 
     Raises:
-        InputError: for a missing or unreadable file, code that cannot be called, logits of a wrong shape, NaN, an
-            unknown stage or one that gives no maps.
+        InputError: for a missing or unreadable file, code that cannot be called, logits of a wrong shape, NaN or beyond
+            float16, an unknown stage or one that gives no maps.
     """
     source = source.resolved()
     weights = source.weights or ("",) * len(source.models)
@@ -205,8 +203,7 @@ def _make(model: str, classes: int) -> nn.Module:
 
             module = torchvision.models.get_model(name, weights=None, num_classes=classes)
         else:
-            if os.getcwd() not in sys.path:
-                sys.path.append(os.getcwd())  # a console script does not look there, python does
+            look_here()
             module = getattr(importlib.import_module(place), name)()
     except Exception as error:  # the user's code may raise anything
         raise InputError(
@@ -250,3 +247,8 @@ def _probe(model: str, answer: Answer, data: DataSet, device: torch.device) -> N
         )
     if not bool(logits.isfinite().all()):
         raise InputError(f"teacher {model} gives logits that are not finite: check its weights and `standardised`")
+    if not bool(logits.half().isfinite().all()):
+        raise InputError(
+            f"teacher {model} gives logits up to {float(logits.abs().max()):g}, which float16 cannot hold: scale them "
+            "down to 65,504 at most"
+        )

@@ -1,6 +1,9 @@
 """Which teachers answer for the pixels of a view: shipped ones, ones trained here, and the user's own."""
 
 import hashlib
+import importlib.util
+import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -73,8 +76,12 @@ class TeacherSource:
         return replace(self, models=models, weights=weights)
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that determines the answers: the files' content, the names of code."""
-        parts = [_file_hash(Path(name)) if _is_file(name) else name for name in self.resolved().models]
+        """SHA-256 of what determines the answers: the files' content, for code its name and its module's file.
+
+        Not of what code imports, or loads by itself.
+        """
+        models = self.resolved().models
+        parts = [_file_hash(Path(name)) if _is_file(name) else _code_hash(name) for name in models]
         parts += [name and _file_hash(Path(name)) for name in self.weights]
         parts += ["standardised"] if self.standardised else []
         parts += [f"{self.stage} in {self.cells}"] if self.stage else []
@@ -99,6 +106,25 @@ def _existing(path: Path) -> Path:
 def _file_hash(path: Path) -> str:
     hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, *_outside(path))]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+
+
+def _code_hash(model: str) -> str:
+    """Of the name and the module's file; the name itself for torchvision's and where there is no file."""
+    place = model.partition(":")[0]
+    look_here()
+    try:
+        found = None if place == "torchvision" else importlib.util.find_spec(place)
+    except (ImportError, ValueError):  # whoever opens it gives the reason
+        return model
+    if found is None or found.origin is None or not Path(found.origin).is_file():
+        return model
+    return hashlib.sha256(f"{model} {_file_hash(Path(found.origin))}".encode()).hexdigest()
+
+
+def look_here() -> None:
+    """Let modules be imported from the current folder: a console script does not look there, python does."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def _outside(path: Path) -> list[Path]:

@@ -188,7 +188,8 @@ def make_view(source: ViewSource, index: int, device: str) -> None:
     answers = {"logits": torch.cat(logits)} | ({"features": torch.cat(features)} if features else {})
     for name, tensor in answers.items():
         if not bool(tensor.isfinite().all()):
-            raise InputError(f"teacher {', '.join(source.teacher.models)} gives {name} that are not finite as float16")
+            models = ", ".join(source.teacher.models)
+            raise InputError(f"teacher {models} gives {name} that are not finite as float16: scale them down")
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     draft.mkdir(parents=True)
     try:

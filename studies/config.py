@@ -101,9 +101,9 @@ def _named(teacher: Any) -> Any:
 class Config:
     """Everything asked of a study. `teacher` may be written as the name of one model.
 
-    A file that names no teacher means the shipped one of its data set. What it leaves out of a recipe is that of
-    `Config`, `Retrain` or `Assistants`; what it leaves out of `recipe.augmentation` is the default policy of its data
-    set (`kd.augment`), and what it leaves out of another recipe's augmentation is that of `recipe`.
+    A file that names no teacher means the shipped one of its data set, if there is one. What it leaves out of a recipe
+    is that of `Config`, `Retrain` or `Assistants`; what it leaves out of `recipe.augmentation` is the default policy of
+    its data set (`kd.augment`), and what it leaves out of another recipe's augmentation is that of `recipe`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -196,7 +196,7 @@ def parse(settings: Mapping[str, Any]) -> Config:
 def _check_recipes(config: Config) -> None:
     """Raise InputError for a loss that cannot be computed or a setting without effect."""
     helped = bool(config.assistants.architectures)
-    drawn = config.search.recipe.hard_weight is not None
+    drawn = config.search.recipe.hard_weight is not None or "hard" in (config.search.recipe.loss or ())
     recipes = {
         "recipe": (config.recipe, helped, drawn),
         "retrain.recipe": (config.retrain.recipe, helped, drawn),
@@ -241,11 +241,16 @@ def differences(stored: Config, asked: Config) -> list[str]:
 
 
 def _chosen_teacher(config: Config, settings: Mapping[str, Any]) -> TeacherSource:
-    """The data set's shipped teacher wherever none is named."""
-    given = settings.get("teacher", {})
-    named = isinstance(given, str) or "models" in given
-    own = config.data.name in KNOWN and shipped(config.data.name).is_file()
-    return replace(config.teacher, models=(config.data.name,)) if own and not named else config.teacher
+    """The data set's shipped teacher where none is named; raises InputError where there is none to ship."""
+    given, data = settings.get("teacher", {}), config.data.name
+    if isinstance(given, str) or "models" in given:
+        return config.teacher
+    if data not in KNOWN or not shipped(data).is_file():
+        raise InputError(
+            f"no teacher is named, and none is shipped for {data}: train one with wunderkind teach {data}, then name "
+            "its file with --teacher"
+        )
+    return replace(config.teacher, models=(data,))
 
 
 def _completed(config: Config, settings: Mapping[str, Any]) -> Config:

@@ -1,6 +1,7 @@
 """Teachers of every kind, on MNIST's own images."""
 
 import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,11 @@ class Viewing(Small):
 def broken():
     model = Small()
     model.layers[1].bias.data.fill_(float("nan"))
+    return model
+
+def large():
+    model = Small()
+    model.layers[1].bias.data.fill_(1e6)
     return model
 
 def number():
@@ -252,6 +258,7 @@ def test_what_is_no_stage_is_said_in_one_line(data: DataSet, code: Path, model: 
     [
         ("my_teachers:eleven", r"gives logits of shape \(8, 11\).*must give \(8, 10\)"),
         ("my_teachers:broken", "not finite"),
+        ("my_teachers:large", r"gives logits up to 1e\+06, which float16 cannot hold: scale them down"),
         ("my_teachers:number", "gives a int"),
         ("my_teachers:absent", "absent"),
         ("no_such_module:thing", "no_such_module"),
@@ -264,6 +271,15 @@ def test_what_is_wrong_is_said_in_one_line(data: DataSet, code: Path, model: str
     with pytest.raises(InputError, match=message) as error:
         ask(TeacherSource(models=(model,)), data)
     assert "\n" not in str(error.value)
+
+
+def test_code_is_known_by_its_name_and_its_file(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "my_teachers", raising=False)
+    small, eleven = (TeacherSource(models=(f"my_teachers:{name}",)) for name in ("Small", "eleven"))
+    before = small.fingerprint()
+    assert before == small.fingerprint() != eleven.fingerprint()
+    (code / "my_teachers.py").write_text(CODE.replace("manual_seed(0)", "manual_seed(1)"))
+    assert small.fingerprint() != before
 
 
 def test_files_that_are_no_teachers(data: DataSet, code: Path) -> None:

@@ -119,7 +119,14 @@ HELPED = {"assistants": {"architectures": ["wide-cnn"]}}
             {"teacher": {"stage": "features.11", "cells": 1}, "recipe": {"feature_loss": "attention"}},
             r"recipe\.feature_loss = 'attention': needs maps of more than teacher\.cells = 1",
         ),
-        ({"data": {"name": "kmnist"}}, "teacher.models = mnist: knows nothing of kmnist"),
+        (
+            {"data": {"name": "kmnist"}},
+            "no teacher is named, and none is shipped for kmnist: train one with wunderkind",
+        ),
+        (
+            {"data": {"name": "own.npz"}, "teacher": {"stage": "head"}},
+            "no teacher is named, and none is shipped for own",
+        ),
         ({"data": {"name": "fashion-mnist"}, "teacher": "mnist"}, "mnist: knows nothing of fashion-mnist"),
         (
             {"data": {"name": "kmnist"}, "teacher": {"models": ["a.onnx", "mnist-1"]}},
@@ -173,7 +180,7 @@ def test_a_whole_number_may_stand_for_a_float() -> None:
 )
 def test_changes_are_written_like_toml(change: str, value: object) -> None:
     assert callable(value)
-    assert value(read("mnist-quick", [change]))
+    assert value(read("mnist-quick", ["teacher=mnist", change]))
 
 
 def test_a_feature_loss_goes_with_a_stage() -> None:
@@ -185,7 +192,12 @@ def test_a_feature_loss_goes_with_a_stage() -> None:
 
 def test_labels_may_be_smoothed_where_they_weigh_something() -> None:
     smooth = "recipe.label_smoothing=0.1"
-    for change in ("recipe.loss=hard", "recipe.hard_weight=0.5", "search.recipe.hard_weight=[0, 0.5]"):
+    for change in (
+        "recipe.loss=hard",
+        "recipe.hard_weight=0.5",
+        "search.recipe.hard_weight=[0, 0.5]",
+        'search.recipe.loss=["hard"]',
+    ):
         assert read("mnist-quick", [smooth, change]).recipe.label_smoothing == 0.1
 
 

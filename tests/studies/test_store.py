@@ -1,0 +1,53 @@
+"""A study opens only with the data and the teacher that it began with."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kd.data import DataSource
+from kd.teacher_source import TeacherSource
+from space.errors import InputError
+from studies.config import Config
+from studies.directory import RunDirectory
+from studies.store import create, opened
+
+
+@pytest.fixture
+def directory(small_source: DataSource, teacher_path: Path, tmp_path: Path) -> RunDirectory:
+    """A study with files of its own for data and teacher, opened once."""
+    data, teacher = tmp_path / "data.npz", tmp_path / "teacher.safetensors"
+    shutil.copy(small_source.name, data)
+    shutil.copy(teacher_path, teacher)
+    directory = RunDirectory(root=tmp_path / "runs", name="mine")
+    source, models = replace(small_source, name=str(data)), (str(teacher),)
+    create(directory, Config(data=source, teacher=TeacherSource(models=models)))
+    with opened(directory):
+        return directory
+
+
+def refused(directory: RunDirectory, match: str) -> None:
+    with pytest.raises(InputError, match=match) as caught, opened(directory):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_study_with_another_teacher_is_refused_until_the_old_one_is_back(
+    directory: RunDirectory, teacher_path: Path, tmp_path: Path
+) -> None:
+    shutil.copy(teacher_path.with_name("mnist-1-teacher.safetensors"), tmp_path / "teacher.safetensors")
+    refused(
+        directory, r"teacher .*teacher\.safetensors has changed since study 'mine' began .*: put the old one back, or"
+    )
+    shutil.copy(teacher_path, tmp_path / "teacher.safetensors")
+    with opened(directory) as store:
+        assert store.config.teacher.models == (str(tmp_path / "teacher.safetensors"),)
+
+
+def test_a_study_with_other_data_is_refused(directory: RunDirectory, tmp_path: Path) -> None:
+    arrays = dict(np.load(tmp_path / "data.npz"))
+    arrays["x_test"] = 255 - arrays["x_test"]
+    np.savez(tmp_path / "data.npz", **arrays)
+    refused(directory, r"data .*data\.npz has changed since study 'mine' began")
