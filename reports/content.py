@@ -1,10 +1,11 @@
 """What a report tells: the records of one study, gathered once, and the sentence that sums them up."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from kd.data import DataSet
 from reports.formats import count, counted, mean_test, percent
 from space.architecture import FAMILIES, Family
 from studies.config import Config
@@ -24,12 +25,16 @@ CLOSE = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherRecord:
-    """The name of a teacher or an assistant and what the log beside its file says; None for what it does not."""
+    """The name of a teacher or an assistant and what the log beside its file says; None for what it does not.
+
+    The accuracies of one that was taught on other data than the study's, or on another split of them, are no measure.
+    """
 
     name: str
-    parameters: int | None
-    validation: float | None
-    test: float | None
+    parameters: int | None = None
+    validation: float | None = None
+    test: float | None = None
+    foreign: bool = False
 
     @property
     def brief(self) -> str:
@@ -38,15 +43,18 @@ class TeacherRecord:
         facts += [f"{count(self.parameters)} parameters"] if self.parameters is not None else []
         facts += [f"{percent(self.validation)} validation"] if self.validation is not None else []
         facts += [f"{percent(self.test)} test"] if self.test is not None else []
+        facts += ["taught on other data or another split, so it may have seen these test samples"] * self.foreign
         return ", ".join(facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """Everything a report is rendered from."""
+    """Everything a report is rendered from; `target` is how commands name the study, `data` describes its data."""
 
     name: str
+    target: str
     config: Config
+    data: str
     teachers: tuple[TeacherRecord, ...]
     assistants: tuple[TeacherRecord, ...]
     trials: tuple[TrialRecord, ...]
@@ -99,9 +107,11 @@ def gather(store: Store) -> Content:
     students = student_records(store)
     return Content(
         name=store.directory.name,
+        target=store.directory.target,
         config=store.config,
-        teachers=tuple(_teacher(Path(model).name, Path(model)) for model in store.config.teacher.resolved().models),
-        assistants=tuple(_teacher(course.name, course.weights) for course in store.assistants),
+        data=_splits(store.data),
+        teachers=tuple(_teacher(Path(m).name, Path(m), store.data) for m in store.config.teacher.resolved().models),
+        assistants=tuple(_teacher(course.name, course.weights, store.data) for course in store.assistants),
         trials=tuple(trials),
         front=tuple(front(trials, store.config.search.floor)),
         students=tuple(students),
@@ -147,13 +157,38 @@ def _progress(content: Content) -> str:
     )
 
 
-def _teacher(name: str, path: Path) -> TeacherRecord:
-    log = path.with_suffix(".json")
+def _splits(data: DataSet) -> str:
+    sizes = (
+        f"{count(len(split.labels))} {name}"
+        for name, split in {"training": data.train, "validation": data.validation, "test": data.test}.items()
+    )
+    return f"{data.source.name}: {', '.join(sizes)} samples, split seed {data.source.seed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Log:
+    """What `wunderkind teach` writes beside a teacher."""
+
+    data: str
+    parameters: int
+    validation_accuracy: float
+    test_accuracy: float
+
+
+_LOG = TypeAdapter(_Log)
+
+
+def _teacher(name: str, path: Path, data: DataSet) -> TeacherRecord:
+    file = path.with_suffix(".json")
     # a teacher that is code is no file, and a .json of its module's name no log
-    facts: dict[str, Any] = json.loads(log.read_text()) if path.is_file() and log.is_file() else {}
+    if not (path.is_file() and file.is_file()):
+        return TeacherRecord(name=name)
+    try:
+        log = _LOG.validate_json(file.read_bytes())
+    except ValidationError:  # another program's, or damaged
+        return TeacherRecord(name=name)
+    if log.data != data.digest:
+        return TeacherRecord(name=name, parameters=log.parameters, foreign=True)
     return TeacherRecord(
-        name=name,
-        parameters=facts.get("parameters"),
-        validation=facts.get("validation_accuracy"),
-        test=facts.get("test_accuracy"),
+        name=name, parameters=log.parameters, validation=log.validation_accuracy, test=log.test_accuracy
     )

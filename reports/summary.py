@@ -25,14 +25,14 @@ def status(store: Store) -> RenderableType:
 
 def next_steps(content: Content) -> list[str]:
     """Commands that make sense now, with what they do."""
-    name = content.name
-    verify = f"wunderkind verify {name}   counts and evaluates the saved students again"
+    study = content.target
+    verify = f"wunderkind verify {study}   counts and evaluates the saved students again"
     if content.students and not content.trials:
-        return [verify, f"wunderkind run --name {name}   searches for others"]
+        return [verify, f"wunderkind run --name {study}   searches for others"]
     if not is_done(content.trials, content.students, content.config):
-        return [f"wunderkind run --name {name}   goes on where the study stopped"]
+        return [f"wunderkind run --name {study}   goes on where the study stopped"]
     return [
-        f"wunderkind dashboard {name}   serves all trials on loopback",
+        f"wunderkind dashboard {study}   serves all trials on loopback",
         verify,
     ]
 

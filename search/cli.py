@@ -33,7 +33,7 @@ from search.students import meant, named
 from search.teaching import teach as teach_members
 from space.errors import InputError
 from studies import config as configs
-from studies.directory import RunDirectory
+from studies.directory import ROOT, RunDirectory
 from studies.records import student_records
 from studies.store import opened, stored_config
 
@@ -54,9 +54,12 @@ Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler
 Changes = Annotated[list[str] | None, typer.Option("--set", help="key=value, over the preset. Repeatable.")]
 Resources = Annotated[list[str] | None, typer.Option(help="Worker resources a task needs, like GPU=1. Repeatable.")]
 Validation = Annotated[int, typer.Option(min=1, help="Samples held out; the study's data.validation.")]
+SplitSeed = Annotated[int, typer.Option(min=0, help="Fixes what is held out; the study's data.seed.")]
+TestShare = Annotated[
+    float, typer.Option(min=1e-9, max=1 - 1e-9, help="Share held out without a test split; the study's data.test.")
+]
 Size = Annotated[tuple[int, int] | None, typer.Option(min=1, help="Height and width to resize images to.")]
-RUNS = Path("runs")
-RECIPE = TeacherRecipe()
+RECIPE, SOURCE = TeacherRecipe(), DataSource()
 
 
 @app.command(epilog="Example: wunderkind run mnist-quick --name mine --trials 60 --set budget.parameters=5000")
@@ -79,9 +82,9 @@ def run(
     teacher: Annotated[
         list[str] | None,
         typer.Option(
-            help="A shipped teacher's name (mnist, mnist-1, fashion-mnist), a .safetensors or .onnx file, "
-            "torchvision:NAME or module:callable (repeatable: an ensemble), or logits of the training split as .npy or "
-            ".npz; default: the shipped one of the data set."
+            help="A shipped teacher's name (mnist, mnist-1, fashion-mnist, fashion-mnist-1), a .safetensors or .onnx "
+            "file, torchvision:NAME or module:callable (repeatable: an ensemble), or logits of the training split as "
+            ".npy or .npz; default: the shipped one of the data set."
         ),
     ] = None,
     weights: Annotated[list[str] | None, typer.Option(help="Weights of each --teacher that is code.")] = None,
@@ -90,7 +93,7 @@ def run(
     scheduler: Scheduler = None,
     resources: Resources = None,
     device: Device = "auto",
-    runs: Root = RUNS,
+    runs: Root = ROOT,
 ) -> None:
     """Run a study to its report, or go on with a stopped one."""
     limits = {"search.trials": trials, "search.hours": hours}
@@ -108,14 +111,14 @@ def run(
 
 
 @app.command(epilog="Example: wunderkind status mine")
-def status(name: Name, runs: Root = RUNS) -> None:
+def status(name: Name, runs: Root = ROOT) -> None:
     """Show what a study has found so far; may be called while it runs."""
     with opened(_existing(name, runs)) as store:
         Console().print(summary(store))
 
 
 @app.command(epilog="Example: wunderkind report mine")
-def report(name: Name, runs: Root = RUNS) -> None:
+def report(name: Name, runs: Root = ROOT) -> None:
     """Write a study's report anew: HTML, Markdown, CSV and JSON."""
     with opened(_existing(name, runs)) as store:
         Console().print(f"report: {write_report(store)}", soft_wrap=True)
@@ -134,7 +137,7 @@ def show(
     trial: Annotated[int | None, typer.Option(help="Trial of the study.")] = None,
     student: Annotated[str | None, typer.Option(help="Digest of a retrained student of the study.")] = None,
     svg: Annotated[Path | None, typer.Option(help="File to write a drawing to.")] = None,
-    runs: Root = RUNS,
+    runs: Root = ROOT,
 ) -> None:
     """Show a student layer by layer: shapes, parameters, MACs, memory."""
     if target is None:
@@ -174,7 +177,7 @@ def retrain(
     scheduler: Scheduler = None,
     resources: Resources = None,
     device: Device = "auto",
-    runs: Root = RUNS,
+    runs: Root = ROOT,
 ) -> None:
     """Retrain students with the full recipe and read the test split once a seed."""
     machine = _machine(scheduler, workers, resources, device)
@@ -189,15 +192,15 @@ def retrain(
 
 
 @app.command(epilog="Example: wunderkind verify mine")
-def verify(name: Name, runs: Root = RUNS) -> None:
-    """Check students from their files: parameters three ways, budget, test accuracy, ONNX; exit 1 if any fails."""
+def verify(name: Name, runs: Root = ROOT) -> None:
+    """Check students from their files: parameters three ways, budget, accuracies, ONNX; exit 1 if any fails."""
     directory = _existing(name, runs)
     console = Console()
     failed = checked = 0
     with opened(directory) as store:
         students = student_records(store)
         if not students:
-            raise InputError(f"study '{name}' has no retrained student yet: wunderkind retrain {name}")
+            raise InputError(f"study '{name}' has no retrained student yet: wunderkind retrain {directory.target}")
         for student in students:
             folder = directory.student(student.architecture.digest)
             for check in verify_student(folder, store.data, store.config.budget):
@@ -212,7 +215,7 @@ def verify(name: Name, runs: Root = RUNS) -> None:
 
 @app.command(epilog="Example: wunderkind dashboard mine --port 8080")
 def dashboard(
-    name: Name, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 8080, runs: Root = RUNS
+    name: Name, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 8080, runs: Root = ROOT
 ) -> None:
     """Serve optuna-dashboard for a study on loopback."""
     with opened(_existing(name, runs)) as store:
@@ -235,13 +238,15 @@ def teach(
     learning_rate: Annotated[float, typer.Option(min=1e-9, help="Peak of the one-cycle schedule.")] = (
         RECIPE.learning_rate
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first teacher; the others' follow.")] = 0,
-    validation: Validation = 5_000,
+    seed: Annotated[int, typer.Option(min=0, max=10**9, help="Seed of the first teacher; the others' follow.")] = 0,
+    validation: Validation = SOURCE.validation,
+    split_seed: SplitSeed = SOURCE.seed,
+    test: TestShare = SOURCE.test,
     size: Size = None,
     device: Device = "auto",
 ) -> None:
     """Train teachers on the training split alone, or go on with them; logs with test accuracy lie beside as JSON."""
-    splits = load(DataSource(name=data, validation=validation, size=size))
+    splits = load(DataSource(name=data, validation=validation, seed=split_seed, test=test, size=size))
     path = out or Path("teachers") / f"{splits.name}.safetensors"
     policy, console = default_policy(data), Console()
     recipe = replace(
@@ -261,11 +266,14 @@ def teach(
 @app.command("data", epilog="Example: wunderkind data fashion-mnist")
 def describe_data(
     name: Annotated[str, typer.Argument(metavar="NAME_OR_PATH", help="As data.name.", show_default=False)],
-    validation: Validation = 5_000,
+    validation: Validation = SOURCE.validation,
+    split_seed: SplitSeed = SOURCE.seed,
+    test: TestShare = SOURCE.test,
     size: Size = None,
 ) -> None:
     """Show what a data set holds: source, shape, splits, statistics, samples a class."""
-    Console().print(describe(load(DataSource(name=name, validation=validation, size=size))))
+    source = DataSource(name=name, validation=validation, seed=split_seed, test=test, size=size)
+    Console().print(describe(load(source)))
 
 
 def main() -> None:

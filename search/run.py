@@ -23,10 +23,11 @@ from search.sampler import ReproducibleSampler
 from search.students import check_fit, check_student, of_front, of_trials
 from space.architecture import Architecture
 from space.domain import check_feasible
+from space.errors import InputError
 from studies.config import Config
 from studies.courses import chain
 from studies.directory import RunDirectory
-from studies.records import chosen, is_done, is_searched, student_records, trial_records
+from studies.records import TrialRecord, chosen, is_done, is_searched, student_records, trial_records
 from studies.store import Store, create, opened, stored_config
 
 
@@ -71,7 +72,9 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
                     for line in infeasible:
                         progress.note(line)
                     search(store, engine, started, machine.device, progress.note, lambda: progress.tick(engine))
-                students = [trial.architecture for trial in chosen(trial_records(store), config)]
+                trials = trial_records(store)
+                _check_outcome(trials)
+                students = [trial.architecture for trial in chosen(trials, config)]
                 retrain_students(store, engine, students, config.retrain.seeds, machine.device, progress)
                 progress.phase("reporting")
             _publish(store, console)
@@ -145,6 +148,16 @@ def _checked_data(directory: RunDirectory, config: Config) -> DataSet:
     for course in chain(directory, config, data)[0]:
         check_fit(course.architecture, data)
     return data
+
+
+def _check_outcome(trials: Sequence[TrialRecord]) -> None:
+    """Raise InputError where every student that was to be trained failed."""
+    tried = [trial for trial in trials if trial.outcome not in ("rejected", "duplicate")]
+    if tried and all(trial.outcome == "failed" for trial in tried):
+        raise InputError(
+            f"{counted(len(tried), 'trial')} failed and none succeeded, the last with {tried[-1].reason}: mend it and "
+            "run again with more --trials, or under another --name"
+        )
 
 
 def _publish(store: Store, console: Console) -> None:

@@ -45,6 +45,10 @@ def teach(
     """
     if path.suffix != ".safetensors":
         raise InputError(f"--out {path}: the name of a teacher's file must end in .safetensors")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot make its folder ({error.strerror}): choose another") from error
     members = [
         Member(
             path=path if count == 1 else path.with_stem(f"{path.stem}-{seed}"),

@@ -1,6 +1,7 @@
 """The run directory: everything one study owns, and the lock that keeps a second driver out."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from space.errors import InputError
+
+ROOT = Path("runs")
+"""Where run directories lie unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,11 @@ class RunDirectory:
     def path(self) -> Path:
         """The directory itself."""
         return self.root / self.name
+
+    @property
+    def target(self) -> str:
+        """How the command line names the study: where it does not lie in the usual place, with `--runs`."""
+        return self.name if self.root == ROOT else f"{self.name} --runs {shlex.quote(str(self.root))}"
 
     @property
     def config(self) -> Path:

@@ -83,12 +83,12 @@ def empty(tmp_path: Path) -> Iterator[Store]:
     """A study in which nothing has happened yet."""
     teacher = tmp_path / "tutor.safetensors"
     teacher.write_bytes(b"a teacher")
-    log = {"validation_accuracy": 0.9971, "test_accuracy": 0.9968, "parameters": 288_554}
-    teacher.with_suffix(".json").write_text(json.dumps(log))
     directory = RunDirectory(root=tmp_path / "runs", name="tiny")
     directory.path.mkdir(parents=True)
     create(directory, Config(teacher=TeacherSource(models=(str(teacher),)), search=Search(trials=7, rungs=RUNGS)))
     with opened(directory) as store:
+        log = {"validation_accuracy": 0.9971, "test_accuracy": 0.9968, "parameters": 288_554, "data": store.data.digest}
+        teacher.with_suffix(".json").write_text(json.dumps(log))
         yield store
 
 

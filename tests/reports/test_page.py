@@ -63,7 +63,7 @@ def test_tells_the_retrained_students_as_recorded(retrained: Store) -> None:
     for student in students:
         assert f"{student.cost.parameters:,}" in page.text
         assert f"{student.cost.macs:,}" in page.text
-        assert f"wunderkind retrain tiny --trial {student.trial}" in page.text
+        assert f"wunderkind retrain {retrained.directory.target} --trial {student.trial}" in page.text
         assert f"../students/{student.architecture.digest}/" in page.links
     headline = page.text[: page.text.index("trials")]
     assert f"99.38 ± 0.03 % (n = 3) on the test set with {students[-1].cost.parameters:,} parameters" in headline
@@ -157,9 +157,25 @@ def test_a_teacher_that_is_code_has_no_log(
     assert "teacher package.module:callable families" in text
 
 
-def test_a_teacher_without_a_log_is_named(searched: Store) -> None:
-    Path(searched.config.teacher.models[0]).with_suffix(".json").unlink()
+@pytest.mark.parametrize("content", [None, b"", b"[1, 2]", b'{"parameters": {"a": 1}}'], ids=str)
+def test_a_teacher_without_a_log_is_named(searched: Store, content: bytes | None) -> None:
+    log = Path(searched.config.teacher.models[0]).with_suffix(".json")
+    log.unlink() if content is None else log.write_bytes(content)
     assert "tutor.safetensors families" in parsed(write_report(searched)).text
+
+
+def test_accuracies_of_a_teacher_of_another_split_are_not_told(searched: Store) -> None:
+    log = Path(searched.config.teacher.models[0]).with_suffix(".json")
+    log.write_text(json.dumps(json.loads(log.read_text()) | {"data": "0" * 16}))
+    text = parsed(write_report(searched)).text
+    assert "tutor.safetensors, 288,554 parameters, taught on other data or another split, so it may have seen" in text
+    assert "99.68 %" not in text
+
+
+def test_states_the_sizes_of_the_splits(empty: Store) -> None:
+    stated = "mnist: 55,000 training, 5,000 validation, 10,000 test samples, split seed 0"
+    assert stated in parsed(write_report(empty)).text
+    assert f"- Data: {stated}" in (empty.directory.report / "report.md").read_text()
 
 
 def test_fronts_as_data_equal_the_records(retrained: Store) -> None:

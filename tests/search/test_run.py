@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -18,6 +19,8 @@ from distributed import LocalCluster
 from kd.data import DataSource
 
 STUDY = """
+teacher = "mnist"
+
 [data]
 name = "{data}"
 validation = 200
@@ -320,6 +323,14 @@ def test_another_configuration_under_the_same_name_is_refused(undisturbed: Path,
 
 def test_a_trial_that_is_not_there_is_refused(undisturbed: Path) -> None:
     assert_refused(wunderkind("retrain", "calm", "--trial", "999", folder=undisturbed), "no trial 999")
+
+
+def test_a_study_in_which_every_student_fails_is_an_error(undisturbed: Path, study_file: Path, tmp_path: Path) -> None:
+    shutil.copytree(undisturbed / ".views", tmp_path / ".views")
+    arguments = ["run", str(study_file), "--trials", "2", "--set", "recipe.learning_rate=1e30", "--workers", "1"]
+    words = "2 trials failed and none succeeded, the last with loss is"
+    assert_refused(wunderkind(*arguments, folder=tmp_path), words)
+    assert_refused(wunderkind(*arguments, folder=tmp_path), words)
 
 
 def test_a_run_directory_that_cannot_be_written_is_refused(study_file: Path, tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ from studies.shipped import find, names
 from studies.store import create, opened, stored_config
 
 PRESET = """
+teacher = "mnist"
+
 [data]
 name = "{data}"
 validation = 200
@@ -82,15 +84,15 @@ def test_a_preset_retrains_students_that_no_trial_found(tmp_path: Path) -> None:
     named = find("row-column")
     said = retrain(runs, "--student", "row-column", "--student", str(file), "--student", "row-column")
     assert "retraining 2 students, 1 seed each" in said
-    assert "Next: wunderkind verify small" in said
-    assert "Next: wunderkind run --name small   searches for others" in said
+    assert f"Next: wunderkind verify small --runs {runs}   counts" in said
+    assert f"Next: wunderkind run --name small --runs {runs}   searches for others" in said
     directory = RunDirectory(root=runs, name="small")
     with opened(directory) as store:
         records = student_records(store)
     assert [(r.architecture, r.trial, len(r.seeds)) for r in records] == [(CNN, None, 1), (named, None, 1)]
     for digest in (CNN.digest, named.digest):
         assert digest in wunderkind("status", "small", runs=runs)
-        assert f"wunderkind retrain small --student {digest}" in directory.page.read_text()
+        assert f"wunderkind retrain small --runs {runs} --student {digest}" in directory.page.read_text()
         assert digest in wunderkind("show", "small", "--student", digest, runs=runs)
     assert "FAILED" not in wunderkind("verify", "small", runs=runs)
 
