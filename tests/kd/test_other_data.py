@@ -77,6 +77,7 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     results = {
         "architecture": student.to_dict(),
         "digest": student.digest,
+        "family": student.family,
         "cost": asdict(student.cost()),
         "seeds": [{"seed": 0, "validation": result.curve[-1].validation_accuracy, "test": test}],
         "test_mean": test,

@@ -124,7 +124,7 @@ def test_a_finished_teacher_is_neither_taught_again_nor_replaced(members: tuple[
         (("none.npz",), "no data file at none.npz"),
         (("mnist", "--out", "teacher.pt"), "must end in .safetensors"),
         (("mnist", "--device", "tpu"), "device 'tpu' cannot be used"),
-        (("mnist", "--out", "/dev/null/teacher.safetensors"), "cannot make its folder (Not a directory)"),
+        (("mnist", "--out", "/dev/null/teacher.safetensors"), "cannot make its folder (File exists)"),
     ],
 )
 def test_misuse_is_one_line(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
