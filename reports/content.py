@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from kd.data import DataSet
+from reports.data_set import sizes
 from reports.formats import count, counted, mean_test, percent
 from space.architecture import FAMILIES, Family
 from studies.config import Config
@@ -43,7 +44,8 @@ class TeacherRecord:
         facts += [f"{count(self.parameters)} parameters"] if self.parameters is not None else []
         facts += [f"{percent(self.validation)} validation"] if self.validation is not None else []
         facts += [f"{percent(self.test)} test"] if self.test is not None else []
-        facts += ["taught on other data or another split, so it may have seen these test samples"] * self.foreign
+        foreign = "taught on other data or another split, so it may have seen these test samples"
+        facts += [foreign] if self.foreign else []
         return ", ".join(facts)
 
 
@@ -109,7 +111,7 @@ def gather(store: Store) -> Content:
         name=store.directory.name,
         target=store.directory.target,
         config=store.config,
-        data=_splits(store.data),
+        data=f"{store.data.source.name}: {sizes(store.data)} samples, split seed {store.data.source.seed}",
         teachers=tuple(_teacher(Path(m).name, Path(m), store.data) for m in store.config.teacher.resolved().models),
         assistants=tuple(_teacher(course.name, course.weights, store.data) for course in store.assistants),
         trials=tuple(trials),
@@ -155,14 +157,6 @@ def _progress(content: Content) -> str:
         f"accuracy after {counted(top.epochs, 'epoch')} with {count(top.cost.parameters)} parameters "
         f"({top.architecture.family})."
     )
-
-
-def _splits(data: DataSet) -> str:
-    sizes = (
-        f"{count(len(split.labels))} {name}"
-        for name, split in {"training": data.train, "validation": data.validation, "test": data.test}.items()
-    )
-    return f"{data.source.name}: {', '.join(sizes)} samples, split seed {data.source.seed}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

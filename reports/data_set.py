@@ -17,14 +17,13 @@ def describe(data: DataSet) -> RenderableType:
     """Render what a data set holds: source, shape, splits, statistics, and how many samples each class has."""
     kind = "sequences of {} steps, {} features" if data.sequences else "images {}×{}×{}"
     counts = class_counts(data)
-    sizes = ", ".join(f"{count(n)} {name}" for n, name in zip(counts.sum(1).tolist(), SPLITS, strict=True))
     largest, smallest = int(counts[0].max()), int(counts[0].min())
     facts = Table.grid(padding=(0, 2))
     for name, value in (
         ("source", data.origin),
         ("digest", data.digest),
         ("shape", f"{kind.format(*data.shape)}, {data.classes} classes"),
-        ("splits", sizes),
+        ("splits", sizes(data)),
         ("mean", _numbers(data.mean)),
         ("deviation", _numbers(data.std)),
         ("imbalance", f"{largest / smallest:.2f} (largest class / smallest, in training)"),
@@ -40,6 +39,14 @@ def describe(data: DataSet) -> RenderableType:
         bar = "█" * max(1, round(BAR * train / largest))
         table.add_row(Text(name), count(train), count(validation), count(test), f"{bar} {100 * train / total:.1f} %")
     return Group(Text(data.name, style="bold"), facts, Text(), table)
+
+
+def sizes(data: DataSet) -> str:
+    """Write how many samples each split has."""
+    return ", ".join(
+        f"{count(len(split.labels))} {name}"
+        for split, name in zip((data.train, data.validation, data.test), SPLITS, strict=True)
+    )
 
 
 def _numbers(values: tuple[float, ...]) -> str:

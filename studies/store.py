@@ -79,23 +79,6 @@ def create(directory: RunDirectory, config: Config) -> None:
     write_whole(directory.config, config.to_json())
 
 
-def check_origin(study: optuna.Study, config: Config, data: DataSet) -> None:
-    """Raise InputError when data or teacher are others than a study's first trials had; remembers them at first."""
-    origins = {
-        "data": (config.data.name, data.digest),
-        "teacher": (", ".join(config.teacher.models), config.teacher.fingerprint()),
-    }
-    for key, (name, digest) in origins.items():
-        stored = study.user_attrs.get(key)
-        if stored is None:
-            study.set_user_attr(key, digest)
-        elif stored != digest:
-            raise InputError(
-                f"{key} {name} has changed since study '{study.study_name}' began ({stored[:12]}, now {digest[:12]}): "
-                "put the old one back, or run under another --name"
-            )
-
-
 def stored_config(directory: RunDirectory, asked: Config | None = None) -> Config:
     """What a study was asked, from its run directory; raises InputError when it differs from what is `asked` now."""
     directory.require()
@@ -137,7 +120,7 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
                 load_if_exists=True,
             )
             study.set_metric_names(list(METRICS))
-        check_origin(study, config, data)
+        _check_unchanged(study, config, data)
         yield Store(
             config=config,
             directory=directory,
@@ -151,3 +134,20 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
     finally:
         storage.engine.dispose()
         ledger.close()
+
+
+def _check_unchanged(study: optuna.Study, config: Config, data: DataSet) -> None:
+    """Raise InputError when data or teacher are others than a study's first trials had; remembers them at first."""
+    origins = {
+        "data": (config.data.name, data.digest),
+        "teacher": (", ".join(config.teacher.models), config.teacher.fingerprint()),
+    }
+    for key, (name, digest) in origins.items():
+        stored = study.user_attrs.get(key)
+        if stored is None:
+            study.set_user_attr(key, digest)
+        elif stored != digest:
+            raise InputError(
+                f"{key} {name} has changed since study '{study.study_name}' began ({stored[:12]}, now {digest[:12]}): "
+                "put the old one back, or run under another --name"
+            )
