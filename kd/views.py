@@ -28,8 +28,8 @@ from kd.teacher_source import TeacherSource
 from space.errors import InputError
 
 FORMAT = 2
-BATCH = 64
-"""Images a forward pass of the teacher; its widest activations then stay in a CPU's second-level cache."""
+BATCH, GPU_BATCH = 64, 1_024
+"""Images a forward pass of the teacher; on a CPU its widest activations then stay in the second-level cache."""
 
 CLEAN = -1
 """The index of the view without augmentation."""
@@ -136,6 +136,16 @@ class View:
     logits: Tensor
     features: Tensor | None = None
 
+    def to(self, device: torch.device) -> "View":
+        """The same on a device; on the CPU nothing is copied."""
+        features = None if self.features is None else self.features.to(device)
+        return View(
+            images=self.images.to(device),
+            labels=self.labels.to(device),
+            logits=self.logits.to(device),
+            features=features,
+        )
+
 
 def open_view(source: ViewSource, index: int) -> View:
     """Memory-map a view that `make_view` wrote."""
@@ -176,8 +186,9 @@ def make_view(source: ViewSource, index: int, device: str) -> None:
     generator = torch.Generator(device).manual_seed(source.seed * 100_003 + index + 1)
     order = torch.randperm(len(split.labels), generator=generator, device=device).cpu()
     images, labels = split.images[order], split.labels[order]
-    for start in range(0, len(images), BATCH):
-        part = slice(start, start + BATCH)
+    size = BATCH if device == "cpu" else GPU_BATCH
+    for start in range(0, len(images), size):
+        part = slice(start, start + size)
         samples = images[part].to(device)
         if index != CLEAN:
             shown = augmented(values(samples), data, source.augmentation, generator)
