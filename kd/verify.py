@@ -21,7 +21,7 @@ from space.budget import Budget
 from space.errors import InputError
 
 ROUNDING = 1e-3
-"""By how much a validation accuracy may differ: it is measured in training, perhaps on a GPU."""
+"""By how much a validation accuracy may differ, or by one sample: it is measured in training, perhaps on a GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +175,8 @@ def _seed(student: TrainedStudent, claim: SeedClaim, architecture: Architecture,
         return
     measured = {"test": (data.test, claim.test, 0.0)}
     if claim.validation is not None:
-        measured["validation"] = data.validation, claim.validation, ROUNDING
+        rounding = max(ROUNDING, 1.5 / len(data.validation.labels))
+        measured["validation"] = data.validation, claim.validation, rounding
     for part, (split, claimed, tolerance) in measured.items():
         accuracy, _ = evaluate(student.module, split, data, torch.device("cpu"))
         yield Check(
