@@ -61,6 +61,10 @@ SHIPPED: dict[str, dict[str, Any]] = {
     | {"stem.kernel": 7}
     | stage(2, "separable", repeats=4, kernel=5, squeeze=True, growth=1.6, entry="3x3/2")
     | stage(3, "inverted", repeats=4, expansion=1, squeeze=False, growth=1.25, entry="3x3/2"),
+    "tied-depthwise-10k": WHOLE
+    | {"stem.kernel": 7}
+    | stage(2, "separable", repeats=4, kernel=5, squeeze=True, growth=1.75, entry="3x3/2")
+    | stage(3, "inverted", repeats=4, expansion=1, squeeze=False, growth=40 / 28, entry="3x3/2"),
     "row-column": {"activation": "relu", "kind": "rows and columns", "stem": False, "heads": 1, "layers": 2}
     | {"1.columns": 1.0, "2.residual": False, "2.rows": 12 / 22, "2.columns": 12 / 22}
     | {"hidden": True, "hidden.width": 36 / 22},

@@ -17,6 +17,7 @@ PARAMETERS = {
     "tied-cnn": 9_682,
     "tied-cnn-4k": 3_832,
     "tied-depthwise": 7_754,
+    "tied-depthwise-10k": 9_821,
     "tied-depthwise-1k": 980,
     "tied-depthwise-2k": 1_978,
     "tied-depthwise-4k": 3_818,
