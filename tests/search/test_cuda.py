@@ -15,7 +15,7 @@ from kd import teacher as teachers
 from kd.answers import open_teacher
 from kd.augment import STILL, Augmentation
 from kd.checkpoint import averaged_weights
-from kd.data import DataSet, DataSource, values
+from kd.data import DataSet, values
 from kd.device import pick
 from kd.export import export_onnx
 from kd.recipe import FeatureLoss, Loss, Optimizer, Recipe
@@ -138,36 +138,9 @@ def test_teachers_of_every_kind_answer(small_data: DataSet, tmp_path: Path) -> N
             torch.testing.assert_close(answer.cpu(), here(pixels, torch.arange(100)), rtol=0.02, atol=0.05)
 
 
-STUDY = """
-teacher = "mnist"
-[data]
-name = "{data}"
-validation = 200
-[space]
-largest = 4000
-[search]
-trials = 6
-rungs = [0.5, 1, 2]
-startup = 3
-[recipe]
-batch = 64
-views = 1
-[retrain]
-points = 2
-seeds = 2
-[retrain.recipe]
-schedule = "cosine"
-epochs = 6
-batch = 64
-views = 1
-"""
-
-
-def test_a_whole_study(small_source: DataSource, tmp_path: Path) -> None:
-    config = tmp_path / "small.toml"
-    config.write_text(STUDY.format(data=small_source.name))
+def test_a_whole_study(study_file: Path, tmp_path: Path) -> None:
     for arguments in (
-        ["run", str(config), "--name", "gpu", "--workers", "3", "--device", "cuda"],
+        ["run", str(study_file), "--name", "gpu", "--workers", "3", "--device", "cuda"],
         ["verify", "gpu"],
         ["report", "gpu"],
     ):

@@ -16,43 +16,6 @@ import psutil
 import pytest
 from distributed import LocalCluster
 
-from kd.data import DataSource
-
-STUDY = """
-teacher = "mnist"
-
-[data]
-name = "{data}"
-validation = 200
-
-[space]
-largest = 4000
-
-[search]
-trials = 6
-rungs = [0.5, 1, 2]
-startup = 3
-peers = 1
-
-[search.recipe]
-loss = ["kl", "mse"]
-temperature = [1, 8]
-
-[recipe]
-batch = 64
-views = 1
-
-[retrain]
-points = 2
-seeds = 2
-
-[retrain.recipe]
-schedule = "cosine"
-epochs = 6
-batch = 64
-views = 1
-"""
-
 
 def wunderkind(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments, folder=folder), capture_output=True, text=True, timeout=300, check=False)
@@ -112,13 +75,6 @@ def finish_times(folder: Path, name: str) -> dict[int, str]:
     times = dict(database.execute("SELECT id, finished FROM wunderkind_rung").fetchall())
     database.close()
     return times
-
-
-@pytest.fixture(scope="module")
-def study_file(tmp_path_factory: pytest.TempPathFactory, small_source: DataSource) -> Path:
-    path = tmp_path_factory.mktemp("config") / "small.toml"
-    path.write_text(STUDY.format(data=small_source.name))
-    return path
 
 
 @pytest.fixture(scope="module")
