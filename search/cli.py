@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -51,6 +52,15 @@ Root = Annotated[Path, typer.Option("--runs", help="Folder that holds the run di
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Local worker processes; default: one a core.")]
 Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler to use instead of local workers.")]
+Teacher = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A shipped teacher's name (mnist, mnist-1, fashion-mnist, fashion-mnist-1), a .safetensors or .onnx file, "
+        "torchvision:NAME or module:callable (repeatable: an ensemble), or logits of the training split as .npy or "
+        ".npz; default: the shipped one of the data set."
+    ),
+]
+Weights = Annotated[list[str] | None, typer.Option(help="Weights of each --teacher that is code.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="key=value, over the preset. Repeatable.")]
 Resources = Annotated[list[str] | None, typer.Option(help="Worker resources a task needs, like GPU=1. Repeatable.")]
 Validation = Annotated[int, typer.Option(min=1, help="Samples held out; the study's data.validation.")]
@@ -79,15 +89,8 @@ def run(
     hours: Annotated[
         float | None, typer.Option(help="Wall-clock limit; search ends early enough to retrain, yet has half of it.")
     ] = None,
-    teacher: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A shipped teacher's name (mnist, mnist-1, fashion-mnist, fashion-mnist-1), a .safetensors or .onnx "
-            "file, torchvision:NAME or module:callable (repeatable: an ensemble), or logits of the training split as "
-            ".npy or .npz; default: the shipped one of the data set."
-        ),
-    ] = None,
-    weights: Annotated[list[str] | None, typer.Option(help="Weights of each --teacher that is code.")] = None,
+    teacher: Teacher = None,
+    weights: Weights = None,
     changes: Changes = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -96,11 +99,7 @@ def run(
     runs: Root = ROOT,
 ) -> None:
     """Run a study to its report, or go on with a stopped one."""
-    limits = {"search.trials": trials, "search.hours": hours}
-    given = [f"{key}={value}" for key, value in limits.items() if value is not None]
-    chosen = {"teacher.models": teacher, "teacher.weights": weights}
-    given += [f"{key}={json.dumps(value)}" for key, value in chosen.items() if value]
-    given = [*(changes or ()), *given]
+    given = _settings(changes, teacher, weights, {"search.trials": trials, "search.hours": hours})
     if preset is None:
         directory = RunDirectory(root=runs, name=_named(name))
         config = configs.changed(stored_config(directory), given)
@@ -172,6 +171,8 @@ def retrain(
     name: Annotated[
         str | None, typer.Option(help="Name of the study made from a preset; default: the preset's.")
     ] = None,
+    teacher: Teacher = None,
+    weights: Weights = None,
     changes: Changes = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -183,11 +184,14 @@ def retrain(
     machine = _machine(scheduler, workers, resources, device)
     directory = RunDirectory(root=runs, name=name or Path(study).stem)
     others = [named(directory, text) for text in student or ()]
-    asked = bool(name or changes)
+    given = _settings(changes, teacher, weights)
+    asked = bool(name or given)
     preset = others and not trial and (study in configs.presets() or Path(study).suffix == ".toml")
     if asked and not preset:
-        raise InputError("--name and --set make a study from a preset: name one, and a --student, but no --trial")
-    config = configs.read(study, changes or ()) if asked or (preset and not directory.config.is_file()) else None
+        raise InputError(
+            "--name, --teacher and --set make a study from a preset: name one, and a --student, but no --trial"
+        )
+    config = configs.read(study, given) if asked or (preset and not directory.config.is_file()) else None
     retrain_study(directory, config, trial or (), others, seeds, machine, Console())
 
 
@@ -311,6 +315,17 @@ def _named(name: str | None) -> str:
     if name is None:
         raise InputError(f"nothing to run: name a preset ({', '.join(configs.presets())}) or a study with --name")
     return name
+
+
+def _settings(
+    changes: list[str] | None,
+    teacher: list[str] | None,
+    weights: list[str] | None,
+    limits: Mapping[str, float | None] | None = None,
+) -> list[str]:
+    """What options change of a preset, as --set would."""
+    chosen = {**(limits or {}), "teacher.models": teacher or None, "teacher.weights": weights or None}
+    return [*(changes or ()), *(f"{key}={json.dumps(value)}" for key, value in chosen.items() if value is not None)]
 
 
 def _existing(name: str, runs: Path) -> RunDirectory:

@@ -112,17 +112,18 @@ def test_a_preset_retrains_students_that_no_trial_found(tmp_path: Path) -> None:
 
 
 def test_a_preset_retrains_with_changes_under_another_name(tmp_path: Path) -> None:
-    runs, changes = tmp_path / "runs", ("--name", "long", "--set", "retrain.recipe.epochs=2")
+    runs, changes = tmp_path / "runs", ("--name", "long", "--teacher", "mnist-1", "--set", "retrain.recipe.epochs=2")
     retrain(runs, "--student", "row-column", *changes)
     assert not (runs / "small").exists()
     directory = RunDirectory(root=runs, name="long")
     with opened(directory) as store:
         assert student_records(store)[0].seeds[0].curve[-1].epoch == 2
     before = stored_config(directory)
+    assert before.teacher.models == ("mnist-1",)
     assert "retraining 1 student, 1 seed each" in retrain(runs, "--student", "row-column", *changes)
     retrain(runs, "--student", "row-column", study="long")
     with pytest.raises(InputError, match=r"retrain\.recipe\.epochs is 2, not 3"):
-        retrain(runs, "--student", "row-column", "--name", "long", "--set", "retrain.recipe.epochs=3")
+        retrain(runs, "--student", "row-column", *changes[:-1], "retrain.recipe.epochs=3")
     assert stored_config(directory) == before
 
 
@@ -172,11 +173,11 @@ def test_a_student_that_cannot_be_retrained_is_refused(architecture: Architectur
         ("other", ("--student", "row-column"), "no study 'other'"),
         ("small", ("--student", "row-column", "--trial", "0"), "no study 'small'"),
         ("small", (), "no study 'small'"),
-        ("small", ("--name", "mine"), "--name and --set make a study from a preset"),
+        ("small", ("--name", "mine"), "--name, --teacher and --set make a study from a preset"),
         (
             "other",
             ("--student", "row-column", "--set", "retrain.seeds=2"),
-            "--name and --set make a study from a preset",
+            "--name, --teacher and --set make a study from a preset",
         ),
     ],
 )
