@@ -290,8 +290,8 @@ def _apply(settings: dict[str, Any], change: str) -> None:
     except tomllib.TOMLDecodeError:
         value = text.strip()
     *parents, last = key.strip().split(".")
-    if parents and isinstance(settings.get("teacher"), str):  # its short form
-        settings["teacher"] = {"models": [settings["teacher"]]}
+    if parents and "teacher" in settings:
+        settings["teacher"] = _named(settings["teacher"])
     for parent in parents:
         settings = settings.setdefault(parent, {})
         if not isinstance(settings, dict):
