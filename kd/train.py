@@ -86,11 +86,11 @@ def train_rung(
         model = build(architecture)
         model.to(place).to(memory_format=torch.channels_last)
         averaged = AveragedModel(model, multi_avg_fn=_average(recipe.ema))  # a copy, which has no guide
-        guide, first = None, open_view(*view_of(source, recipe, 0))
+        guide, first = None, view_of(source, recipe, 0)
         if recipe.feature_loss != "none":
-            guide = Guide(model, architecture, recipe.feature_loss, first.features).to(place)
+            guide = Guide(model, architecture, recipe.feature_loss, open_view(*first).features).to(place)
         elif place.type == "cuda":
-            _record(model, normalise(first.images[: recipe.batch], data, place))
+            _record(model, normalise(open_view(*first).images[: recipe.batch], data, place))
     optimizer = optimizer_of(recipe, model, guide.parameters() if guide is not None else ())
     if checkpoint is not None:
         checkpoints.unpack(checkpoint, model, averaged, optimizer, guide=guide)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +138,8 @@ class View:
 
     def to(self, device: torch.device) -> "View":
         """The same on a device; on the CPU nothing is copied."""
-        features = None if self.features is None else self.features.to(device)
-        return View(
-            images=self.images.to(device),
-            labels=self.labels.to(device),
-            logits=self.logits.to(device),
-            features=features,
-        )
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return View(**{name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None})
 
 
 def open_view(source: ViewSource, index: int) -> View:
