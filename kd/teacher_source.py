@@ -53,7 +53,7 @@ class TeacherSource:
         """The same with absolute paths, for workers that may run elsewhere.
 
         Raises:
-            InputError: for a missing file, weights or a stage that do not go with the models.
+            InputError: for weights or a stage that do not go with the models.
         """
         if self.weights and len(self.weights) != len(self.models):
             raise InputError(
@@ -69,7 +69,7 @@ class TeacherSource:
                 "use one teacher that is a PyTorch module, or leave the stage away"
             )
         models = tuple(str(_path(model)) if _is_file(model) else model for model in self.models)
-        weights = tuple(name and str(_existing(Path(name))) for name in self.weights)
+        weights = tuple(name and str(Path(name).resolve()) for name in self.weights)
         for model, given in zip(models, weights or ("",) * len(models), strict=True):
             if model.startswith("torchvision:") and not given:
                 raise InputError(f"teacher {model} has learnt nothing: give its weights, a state dict, with --weights")
@@ -79,10 +79,13 @@ class TeacherSource:
         """SHA-256 of what determines the answers: the files' content, for code its name and its module's file.
 
         Not of what code imports, or loads by itself.
+
+        Raises:
+            InputError: for a missing file, and as `resolved`.
         """
-        models = self.resolved().models
-        parts = [_file_hash(Path(name)) if _is_file(name) else _code_hash(name) for name in models]
-        parts += [name and _file_hash(Path(name)) for name in self.weights]
+        source = self.resolved()
+        parts = [_file_hash(Path(name)) if _is_file(name) else _code_hash(name) for name in source.models]
+        parts += [name and _file_hash(Path(name)) for name in source.weights]
         parts += ["standardised"] if self.standardised else []
         parts += [f"{self.stage} in {self.cells}"] if self.stage else []
         return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
@@ -94,17 +97,18 @@ def _is_file(model: str) -> bool:
 
 def _path(model: str) -> Path:
     own = teachers.shipped(model)
-    return own if own.is_file() else _existing(Path(model))
+    return own if own.is_file() else Path(model).resolve()
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """A file of a teacher, absolute; raises InputError when it is missing."""
     if not path.is_file():
         raise InputError(f"no teacher at {path}: make one with wunderkind teach, or check the path")
     return path.resolve()
 
 
 def _file_hash(path: Path) -> str:
-    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, *_outside(path))]
+    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (existing(path), *_outside(path))]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
@@ -139,4 +143,4 @@ def _outside(path: Path) -> list[Path]:
     except Exception:  # protobuf's; whoever opens the file gives the reason
         return []
     names = {ExternalDataInfo(tensor).location for tensor in tensors if uses_external_data(tensor)}
-    return [_existing(path.parent / name) for name in sorted(names)]
+    return [existing(path.parent / name) for name in sorted(names)]

@@ -65,13 +65,16 @@ def view_source(
     augmentation: Augmentation,
     seed: int = 0,
     with_validation: bool = False,
+    fingerprint: str | None = None,
 ) -> ViewSource:
     """The views of a loaded data set; their folder under `cache` is named after all that determines their content.
 
-    Except for the device that makes them, which has a stream of random numbers of its own.
+    Except for the device that makes them, which has a stream of random numbers of its own. The teacher's `fingerprint`
+    is taken here unless it is known.
 
     Raises:
-        InputError: for a file of logits as teacher of augmented samples, and a teacher's file that is not there.
+        InputError: for a file of logits as teacher of augmented samples, and as the teacher's `fingerprint` and
+            `resolved`.
     """
     if teacher.stored and augmentation != STILL:
         raise InputError(
@@ -85,7 +88,7 @@ def view_source(
     made_of = {
         "format": FORMAT,
         "data": data.digest,
-        "teacher": teacher.fingerprint(),
+        "teacher": fingerprint or teacher.fingerprint(),
         "augmentation": augmentation.settings(),
         "seed": seed,
     }

@@ -26,17 +26,20 @@ class Course:
     weights: Path
 
 
-def chain(directory: RunDirectory, config: Config, data: DataSet) -> tuple[tuple[Course, ...], ViewSource, ViewSource]:
+def chain(
+    directory: RunDirectory, config: Config, data: DataSet, fingerprint: str | None = None
+) -> tuple[tuple[Course, ...], ViewSource, ViewSource]:
     """The courses of a study's assistants, and the views its students then learn from in search and retraining.
 
     The teacher teaches the first assistant, that one the next, the last the students (Mirzadeh et al. 2020, section 3).
-    An assistant's file is named after all that determines it, so nothing has to be trained before all is named.
+    An assistant's file is named after all that determines it, so nothing has to be trained before all is named. The
+    teacher's `fingerprint` is taken unless it is known.
 
     Raises:
         InputError: for an unknown architecture, and for what `view_source` refuses.
     """
     recipe, seed = config.assistants.recipe, config.assistants.seed
-    taught = partial(view_source, directory.cache.resolve(), data, config.teacher)
+    taught = partial(view_source, directory.cache.resolve(), data, config.teacher, fingerprint=fingerprint)
     courses: list[Course] = []
     for name in config.assistants.architectures:
         architecture, views = find(name), taught(recipe.augmentation)

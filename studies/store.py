@@ -107,7 +107,6 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
     config = stored_config(directory)
     data = data or load(config.data)
     url = database_url(directory)
-    assistants, views, retrain_views = chain(directory, config, data)
     ledger = Ledger(url)
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
     try:
@@ -120,7 +119,8 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
                 load_if_exists=True,
             )
             study.set_metric_names(list(METRICS))
-        _check_unchanged(study, config, data)
+        fingerprint = _unchanged(study, config, data)
+        assistants, views, retrain_views = chain(directory, config, data, fingerprint)
         yield Store(
             config=config,
             directory=directory,
@@ -136,11 +136,23 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
         ledger.close()
 
 
-def _check_unchanged(study: optuna.Study, config: Config, data: DataSet) -> None:
-    """Raise InputError when data or teacher are others than a study's first trials had; remembers them at first."""
+def _unchanged(study: optuna.Study, config: Config, data: DataSet) -> str:
+    """Fingerprint of the teacher, which, like the data, must be the one of a study's first trials; remembers both.
+
+    A teacher that is gone counts as unchanged: a finished study can be read wherever it is.
+
+    Raises:
+        InputError: when data or teacher are others.
+    """
+    try:
+        fingerprint = config.teacher.fingerprint()
+    except InputError:
+        fingerprint = study.user_attrs.get("teacher", "")
+        if not fingerprint:
+            raise
     origins = {
         "data": (config.data.name, data.digest),
-        "teacher": (", ".join(config.teacher.models), config.teacher.fingerprint()),
+        "teacher": (", ".join(config.teacher.models), fingerprint),
     }
     for key, (name, digest) in origins.items():
         stored = study.user_attrs.get(key)
@@ -151,3 +163,4 @@ def _check_unchanged(study: optuna.Study, config: Config, data: DataSet) -> None
                 f"{key} {name} has changed since study '{study.study_name}' began ({stored[:12]}, now {digest[:12]}): "
                 "put the old one back, or run under another --name"
             )
+    return fingerprint

@@ -9,6 +9,7 @@ import pytest
 
 from kd.data import DataSource
 from kd.teacher_source import TeacherSource
+from kd.views import make_view
 from space.errors import InputError
 from studies.config import Config
 from studies.directory import RunDirectory
@@ -44,6 +45,18 @@ def test_a_study_with_another_teacher_is_refused_until_the_old_one_is_back(
     shutil.copy(teacher_path, tmp_path / "teacher.safetensors")
     with opened(directory) as store:
         assert store.config.teacher.models == (str(tmp_path / "teacher.safetensors"),)
+
+
+def test_a_study_whose_teacher_is_gone_opens_as_it_was(directory: RunDirectory, tmp_path: Path) -> None:
+    with opened(directory) as before:
+        (tmp_path / "teacher.safetensors").unlink()
+    with opened(directory) as store:
+        assert store.views == before.views
+    with pytest.raises(InputError, match=r"no teacher at .*teacher\.safetensors"):
+        make_view(store.views, 0, "cpu")
+    fresh = RunDirectory(root=directory.root, name="other")
+    create(fresh, before.config)
+    refused(fresh, r"no teacher at .*teacher\.safetensors")
 
 
 def test_a_study_with_other_data_is_refused(directory: RunDirectory, tmp_path: Path) -> None:
