@@ -99,7 +99,7 @@ def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
 
 def _claims(path: Path) -> Claims:
     if not path.is_file():
-        raise InputError(f"no results at {path}: retrain the student")
+        raise InputError(f"no results at {path}: a retraining writes them at its end, go on with it")
     try:
         return _CLAIMS.validate_python(json.loads(path.read_bytes()))
     except (ValidationError, ValueError) as error:
