@@ -19,7 +19,7 @@ from torch.nn import functional
 from kd import teacher as teachers
 from kd.data import DataSet, values
 from kd.student_file import Deployed, load_student
-from kd.teacher_source import STORED, TeacherSource, existing, look_here
+from kd.teacher_source import STORED, TeacherSource, look_here
 from space.errors import InputError, first_line
 
 PROBED = 8
@@ -69,15 +69,15 @@ def _open(model: str, weights: str, source: TeacherSource, data: DataSet, device
     if weights and ":" not in model:
         raise InputError(f"teacher {model} brings its own weights: leave {weights} away")
     if model.endswith(".safetensors"):
-        answer = _of_module(_own(existing(Path(model)), data, device), source, device, keep)
+        answer = _of_module(_own(Path(model), data, device), source, device, keep)
     elif model.endswith(".onnx"):
-        answer = _of_onnx(existing(Path(model)), device)
+        answer = _of_onnx(Path(model), device)
     elif model.endswith(STORED):
-        answer = _of_logits(existing(Path(model)), data, device)
+        answer = _of_logits(Path(model), data, device)
     else:
         module = _make(model, data.classes)
         if weights:
-            _fill(module, existing(Path(weights)), model)
+            _fill(module, Path(weights), model)
         answer = _of_module(module.to(device).eval(), source, device, keep)
     if source.standardised and not model.endswith(".safetensors"):
         plain = answer

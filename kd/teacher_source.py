@@ -49,11 +49,11 @@ class TeacherSource:
         """Whether a file of logits answers."""
         return any(model.endswith(STORED) for model in self.models)
 
-    def resolved(self) -> "TeacherSource":
+    def resolved(self, missing_ok: bool = False) -> "TeacherSource":
         """The same with absolute paths, for workers that may run elsewhere.
 
         Raises:
-            InputError: for weights or a stage that do not go with the models.
+            InputError: for weights or a stage that do not go with the models, and for a missing file unless that is ok.
         """
         if self.weights and len(self.weights) != len(self.models):
             raise InputError(
@@ -68,8 +68,8 @@ class TeacherSource:
                 f"teacher.stage = '{self.stage}': {', '.join(self.models)} has no stages to name: "
                 "use one teacher that is a PyTorch module, or leave the stage away"
             )
-        models = tuple(str(_path(model)) if _is_file(model) else model for model in self.models)
-        weights = tuple(name and str(Path(name).resolve()) for name in self.weights)
+        models = tuple(str(_path(model, missing_ok)) if _is_file(model) else model for model in self.models)
+        weights = tuple(name and str(_absolute(Path(name), missing_ok)) for name in self.weights)
         for model, given in zip(models, weights or ("",) * len(models), strict=True):
             if model.startswith("torchvision:") and not given:
                 raise InputError(f"teacher {model} has learnt nothing: give its weights, a state dict, with --weights")
@@ -81,11 +81,11 @@ class TeacherSource:
         Not of what code imports, or loads by itself.
 
         Raises:
-            InputError: for a missing file, and as `resolved`.
+            InputError: as `resolved`.
         """
-        source = self.resolved()
-        parts = [_file_hash(Path(name)) if _is_file(name) else _code_hash(name) for name in source.models]
-        parts += [name and _file_hash(Path(name)) for name in source.weights]
+        models = self.resolved().models
+        parts = [_file_hash(Path(name)) if _is_file(name) else _code_hash(name) for name in models]
+        parts += [name and _file_hash(Path(name)) for name in self.weights]
         parts += ["standardised"] if self.standardised else []
         parts += [f"{self.stage} in {self.cells}"] if self.stage else []
         return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
@@ -95,20 +95,19 @@ def _is_file(model: str) -> bool:
     return teachers.shipped(model).is_file() or model.endswith((".safetensors", ".onnx", *STORED))
 
 
-def _path(model: str) -> Path:
+def _path(model: str, missing_ok: bool) -> Path:
     own = teachers.shipped(model)
-    return own if own.is_file() else Path(model).resolve()
+    return own if own.is_file() else _absolute(Path(model), missing_ok)
 
 
-def existing(path: Path) -> Path:
-    """A file of a teacher, absolute; raises InputError when it is missing."""
-    if not path.is_file():
+def _absolute(path: Path, missing_ok: bool = False) -> Path:
+    if not (missing_ok or path.is_file()):
         raise InputError(f"no teacher at {path}: make one with wunderkind teach, or check the path")
     return path.resolve()
 
 
 def _file_hash(path: Path) -> str:
-    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (existing(path), *_outside(path))]
+    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, *_outside(path))]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
@@ -143,4 +142,4 @@ def _outside(path: Path) -> list[Path]:
     except Exception:  # protobuf's; whoever opens the file gives the reason
         return []
     names = {ExternalDataInfo(tensor).location for tensor in tensors if uses_external_data(tensor)}
-    return [existing(path.parent / name) for name in sorted(names)]
+    return [_absolute(path.parent / name) for name in sorted(names)]

@@ -73,8 +73,8 @@ def view_source(
     is taken here unless it is known.
 
     Raises:
-        InputError: for a file of logits as teacher of augmented samples, and as the teacher's `fingerprint` and
-            `resolved`.
+        InputError: for a file of logits as teacher of augmented samples, and a teacher's file that is not there unless
+            its `fingerprint` is known.
     """
     if teacher.stored and augmentation != STILL:
         raise InputError(
@@ -97,7 +97,7 @@ def view_source(
     return ViewSource(
         folder=cache / _key(made_of),
         data=data.source,
-        teacher=teacher.resolved(),
+        teacher=teacher.resolved(missing_ok=fingerprint is not None),
         augmentation=augmentation,
         seed=seed,
         with_validation=with_validation,

@@ -107,12 +107,13 @@ def gather(store: Store) -> Content:
     """Read everything a report tells from an open study."""
     trials = trial_records(store)
     students = student_records(store)
+    models = store.config.teacher.resolved(missing_ok=True).models
     return Content(
         name=store.directory.name,
         target=store.directory.target,
         config=store.config,
         data=f"{store.data.source.name}: {sizes(store.data)} samples, split seed {store.data.source.seed}",
-        teachers=tuple(_teacher(Path(m).name, Path(m), store.data) for m in store.config.teacher.resolved().models),
+        teachers=tuple(_teacher(Path(model).name, Path(model), store.data) for model in models),
         assistants=tuple(_teacher(course.name, course.weights, store.data) for course in store.assistants),
         trials=tuple(trials),
         front=tuple(front(trials, store.config.search.floor)),

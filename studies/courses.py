@@ -39,6 +39,7 @@ def chain(
         InputError: for an unknown architecture, and for what `view_source` refuses.
     """
     recipe, seed = config.assistants.recipe, config.assistants.seed
+    fingerprint = fingerprint or config.teacher.fingerprint()
     taught = partial(view_source, directory.cache.resolve(), data, config.teacher, fingerprint=fingerprint)
     courses: list[Course] = []
     for name in config.assistants.architectures:
