@@ -10,16 +10,16 @@ from optuna_dashboard import run_server, save_plotly_graph_object
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
-from reports.content import Content, gather, headline
-from reports.figures import TITLES, figures
+from reports.figures.curve_svg import curve_svg
+from reports.figures.study import TITLES, figures
 from reports.formats import costs, count, counted, mean_test, percent
-from reports.picture import curve_svg
-from space.architecture import layers
+from reports.report_data import ReportData, gather, headline
+from space.describe import describe
 from studies.records import TrialRecord
 from studies.store import Store, database_url
 
 
-def feed(store: Store) -> None:
+def publish(store: Store) -> None:
     """Put notes, figures and learning curves onto the study; a second call writes only what is new.
 
     Everything is kept as attributes of the study, because Optuna lets nobody change a finished trial.
@@ -66,7 +66,7 @@ def _attach(store: Store, known: dict[str, Any], trial: int, name: str, picture:
         store.study._storage.set_study_system_attr(store.study._study_id, key, meta)
 
 
-def _study_note(content: Content) -> str:
+def _study_note(content: ReportData) -> str:
     lines = [headline(content), ""]
     if content.students:
         lines += ["| student | family | parameters | validation | test |", "| --- | --- | ---: | ---: | ---: |"]
@@ -81,7 +81,7 @@ def _study_note(content: Content) -> str:
 def _trial_note(trial: TrialRecord) -> str:
     facts = [
         f"**{trial.outcome}**" + (f": {trial.reason}" if trial.reason else ""),
-        f"{trial.architecture.family} `{trial.architecture.digest}`: {layers(trial.architecture)}",
+        f"{trial.architecture.family} `{trial.architecture.digest}`: {describe(trial.architecture)}",
         costs(trial.cost),
     ]
     if trial.trained:

@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from kd.data import DataSet, class_counts
+from kd.data.dataset import DataSet, class_counts
 from reports.formats import count
 
 BAR = 20

@@ -2,7 +2,8 @@
 
 import math
 
-from space.blocks.block import Cost, Shape
+from space.blocks.base import Shape
+from space.cost import Cost
 from studies.records import StudentRecord, TrialRecord
 
 

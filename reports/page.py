@@ -7,13 +7,14 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from kd.files import write_whole
-from reports import fates, pareto
-from reports.anatomy import anatomy
-from reports.content import Content, gather, headline
-from reports.drawing import draw
-from reports.figures import TITLES, figures
-from reports.look import COLOURS
+from reports import tables as pareto
+from reports.figures.student_svg import student_svg
+from reports.figures.study import TITLES, figures
+from reports.figures.theme import COLOURS
+from reports.layers import layers_of
+from reports.outcomes import group_by_outcome
 from reports.render import render
+from reports.report_data import ReportData, gather, headline
 from studies.store import Store
 
 CAPTIONS = {
@@ -22,7 +23,7 @@ CAPTIONS = {
     "The scale is that of the error: halving it is always the same step.",
     "learning-curves": "Strong lines are on the search front.",
     "retrained-curves": "One line a seed, on the validation split.",
-    "fates": "Where the trials of each family went.",
+    "outcomes": "Where the trials of each family went.",
 }
 
 
@@ -39,15 +40,15 @@ def write_report(store: Store) -> Path:
     return page
 
 
-def _rendered(template: str, content: Content, drawn: Mapping[str, str]) -> str:
+def _rendered(template: str, content: ReportData, drawn: Mapping[str, str]) -> str:
     return render(
         template,
         content=content,
         headline=headline(content),
-        fates=fates.tally(content),
+        outcomes=group_by_outcome(content),
         figures=drawn,
-        anatomies={s.architecture.digest: anatomy(s.architecture) for s in content.students},
-        drawings={s.architecture.digest: draw(s.architecture, standalone=False) for s in content.students},
+        anatomies={s.architecture.digest: layers_of(s.architecture) for s in content.students},
+        drawings={s.architecture.digest: student_svg(s.architecture, standalone=False) for s in content.students},
         titles=TITLES,
         captions=CAPTIONS,
         colours=COLOURS,
@@ -55,7 +56,7 @@ def _rendered(template: str, content: Content, drawn: Mapping[str, str]) -> str:
     )
 
 
-def _drawn(content: Content) -> dict[str, str]:
+def _drawn(content: ReportData) -> dict[str, str]:
     return {
         name: to_html(
             drawn,

@@ -5,7 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from reports import formats
-from space.architecture import layers
+from space.describe import describe
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -28,6 +28,6 @@ def render(template: str, **values: object) -> str:
         "duration": formats.duration,
         "recipe": formats.recipe,
         "mean_test": formats.mean_test,
-        "layers": layers,
+        "layers": describe,
     }
     return environment.get_template(template).render(values)

@@ -4,11 +4,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from reports import fates
-from reports.content import Content, gather, headline
 from reports.formats import count, mean_test, percent
-from space.architecture import layers
-from studies.records import is_done
+from reports.outcomes import group_by_outcome
+from reports.report_data import ReportData, gather, headline
+from space.describe import describe
+from studies.front import is_done
 from studies.store import Store
 
 
@@ -23,7 +23,7 @@ def status(store: Store) -> RenderableType:
     return Group(*parts, Text(), *(Text(f"Next: {step}") for step in next_steps(content)))
 
 
-def next_steps(content: Content) -> list[str]:
+def next_steps(content: ReportData) -> list[str]:
     """Commands that make sense now, with what they do."""
     study = content.target
     verify = f"wunderkind verify {study}   counts and evaluates the saved students again"
@@ -37,14 +37,14 @@ def next_steps(content: Content) -> list[str]:
     ]
 
 
-def _trials(content: Content) -> RenderableType:
-    tallied = ", ".join(f"{count(len(fate.trials))} {fate.name}" for fate in fates.tally(content))
+def _trials(content: ReportData) -> RenderableType:
+    tallied = ", ".join(f"{count(len(outcome.trials))} {outcome.name}" for outcome in group_by_outcome(content))
     trained = f"{len(content.trained)} of {content.config.search.trials} students trained"
     families = ", ".join(content.families) or "none"
     return Text(f"Trials: {tallied or 'none'}\nSearch: {trained}; families: {families}")
 
 
-def _front(content: Content) -> Table:
+def _front(content: ReportData) -> Table:
     table = _table("Search front", "trial", "parameters", "validation")
     for trial in content.front:
         table.add_row(
@@ -52,12 +52,12 @@ def _front(content: Content) -> Table:
             count(trial.cost.parameters),
             percent(trial.accuracy),
             trial.architecture.family,
-            layers(trial.architecture),
+            describe(trial.architecture),
         )
     return table
 
 
-def _students(content: Content) -> Table:
+def _students(content: ReportData) -> Table:
     table = _table("Retrained students", "student", "parameters", "validation", "test")
     for student in content.students:
         table.add_row(
@@ -66,7 +66,7 @@ def _students(content: Content) -> Table:
             percent(student.validation),
             mean_test(student),
             student.architecture.family,
-            layers(student.architecture),
+            describe(student.architecture),
         )
     return table
 

@@ -9,9 +9,9 @@ def main() -> None:
     """Run the command that was typed."""
     listen()
     try:
-        from search import cli  # takes seconds
+        from search.cli import app  # takes seconds
 
-        cli.main()
+        app.main()
     except Stopped:
         print(f"stopped; go on with: {command()}", file=sys.stderr)
         sys.exit(130)

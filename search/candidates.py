@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, replace
 
 from optuna.trial import Trial, TrialState
 
-from search.sampler import wasted
+from search.samplers.reproducible import wasted
 from space.architecture import Architecture, from_json
-from space.domain import fitting, suggest
+from space.sampling.domain import fitting, suggest
 from studies.ledger import Training
 from studies.records import Outcome
 from studies.store import Store
@@ -111,7 +111,7 @@ def _suggest(store: Store, trial: Trial, note: Note) -> Candidate | None:
         trial.set_user_attr(name, value)
     trial.set_user_attr("architecture", architecture.to_json())
     candidate = _candidate(trial, architecture)
-    if objection := budget.objection(architecture):
+    if objection := budget.rejection_reason(architecture):
         conclude(store, candidate, "rejected", objection)
         note(f"trial {trial.number} {architecture.family} rejected: {objection}")
         return None

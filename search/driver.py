@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from kd.train import Epoch, RungResult, train_rung
+from kd.distil.train import Epoch, RungResult, train_rung
 from reports.formats import counted
 from search.candidates import Candidate, Note, conclude, interrupted, is_starting, next_candidate, training_of
-from search.engine import Engine
-from search.pruning import Standing, is_weak
+from search.engine.dask import Engine
+from search.pareto_pruner import Standing, is_weak
 from search.rungs import finished_rung, record_rung, state_before
 from space.errors import InputError, first_line
+from studies.front import chosen
 from studies.ledger import Rung
-from studies.records import chosen, trial_records
+from studies.records import trial_records
 from studies.store import Store
 
 FAILURES = 5

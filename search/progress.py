@@ -12,10 +12,11 @@ from rich.text import Text
 
 from search.candidates import Candidate
 from search.driver import retraining_seconds
-from search.engine import Engine
-from space.architecture import layers
-from studies.courses import Course
-from studies.records import OUTCOMES, TrialRecord, front, trial_records
+from search.engine.dask import Engine
+from space.describe import describe
+from studies.front import front
+from studies.jobs import TrainingJob
+from studies.records import OUTCOMES, TrialRecord, trial_records
 from studies.store import Store
 
 
@@ -74,7 +75,7 @@ class Progress:
         for record in leading:
             accuracy = f"{100 * (record.accuracy or 0):.2f} %"
             family = record.architecture.family
-            points.add_row(f"{record.cost.parameters:,}", accuracy, family, layers(record.architecture))
+            points.add_row(f"{record.cost.parameters:,}", accuracy, family, describe(record.architecture))
         return Group(head, running, points)
 
     def _describe(self, ticket: object) -> tuple[str, str]:
@@ -82,7 +83,7 @@ class Progress:
             rungs = self._store.config.search.rungs
             what = f"{ticket.architecture.family}, {ticket.parameters:,} parameters"
             return f"trial {ticket.trial.number}", f"{what}, to epoch {rungs[ticket.rung]} of {rungs[-1]}"
-        if isinstance(ticket, Course):
+        if isinstance(ticket, TrainingJob):
             return ticket.name, f"{ticket.recipe.epochs} epochs"
         return f"view {ticket}", ""
 

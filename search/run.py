@@ -8,26 +8,27 @@ from dataclasses import dataclass
 import torch
 from rich.console import Console
 
-from kd.answers import open_teacher
-from kd.data import DataSet, load
-from reports.dashboard import feed
+from kd.data.dataset import DataSet, load
+from kd.teachers.loading import open_teacher
+from reports.dashboard import publish
 from reports.formats import counted
 from reports.page import write_report
 from reports.summary import status
 from search.driver import search
-from search.engine import Engine
-from search.preparation import prepare
+from search.engine.dask import Engine
+from search.jobs.preparation import prepare
+from search.jobs.retraining import retrain
 from search.progress import Progress
-from search.retraining import retrain
-from search.sampler import ReproducibleSampler
-from search.students import check_fit, check_student, of_front, of_trials
+from search.samplers.reproducible import ReproducibleSampler
+from search.targets import check_fit, check_student, of_front, of_trials
 from space.architecture import Architecture
-from space.domain import check_feasible
 from space.errors import InputError
+from space.sampling.domain import check_feasible
 from studies.config import Config
-from studies.courses import chain
 from studies.directory import RunDirectory
-from studies.records import TrialRecord, chosen, is_done, is_searched, student_records, trial_records
+from studies.front import chosen, is_done, is_searched
+from studies.jobs import assistant_chain
+from studies.records import TrialRecord, student_records, trial_records
 from studies.store import Store, create, opened, stored_config
 
 
@@ -145,7 +146,7 @@ def _begun(directory: RunDirectory, config: Config, data: DataSet, machine: Mach
 def _checked_data(directory: RunDirectory, config: Config) -> DataSet:
     data = load(config.data)
     open_teacher(config.teacher, data, torch.device("cpu"))
-    for course in chain(directory, config, data)[0]:
+    for course in assistant_chain(directory, config, data)[0]:
         check_fit(course.architecture, data)
     return data
 
@@ -161,7 +162,7 @@ def _check_outcome(trials: Sequence[TrialRecord]) -> None:
 
 
 def _publish(store: Store, console: Console) -> None:
-    feed(store)
+    publish(store)
     write_report(store)
     _tell(store, console)
 

@@ -1,7 +1,7 @@
 """Finished rungs: how they are kept, found again and gone on from."""
 
+from kd.distil.train import RungResult
 from kd.files import write_whole
-from kd.train import RungResult
 from studies.ledger import Rung, Training
 from studies.store import Store
 

@@ -10,11 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from space.blocks.block import Cost, InputShape, Shape, maps, size
+from space.blocks.base import InputShape, Shape, maps, size
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
 from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable, SqueezeExcite
 from space.blocks.liquid import LiquidConvolution, LiquidScan
 from space.blocks.mlp import Bilinear, Dense, Matrix, Mixer, Patches
+from space.cost import Cost
 from space.errors import InputError
 
 Family = Literal["cnn", "depthwise", "mlp", "liquid", "hybrid"]
@@ -97,21 +98,21 @@ class Architecture:
 
     def to_dict(self) -> dict[str, object]:
         """What JSON says of the architecture; fields that are None are left out."""
-        return asdict(self) | {"blocks": [_said(block) for block in self.blocks]}
+        return asdict(self) | {"blocks": [_fields(block) for block in self.blocks]}
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""
         return json.dumps(self.to_dict())
 
 
-def _said(block: AnyBlock) -> dict[str, object]:
+def _fields(block: AnyBlock) -> dict[str, object]:
     # fields that came after the first release are None unless used: older architectures keep their JSON and digest
     return {name: value for name, value in asdict(block).items() if value is not None}
 
 
 def _canonical(block: AnyBlock, shape: Shape) -> dict[str, object]:
     """What the digest is made of: equal for blocks that build the same module on an input of `shape`."""
-    content, longest = _said(block), max(shape[1:])
+    content, longest = _fields(block), max(shape[1:])
     if isinstance(block, Convolution | Separable):
         content["stride"] = min(block.stride, longest)
     if isinstance(block, InvertedResidual | Patches):
@@ -163,29 +164,3 @@ def read(path: Path) -> Architecture:
     if not path.is_file():
         raise InputError(f"no architecture file at {path}: check the path")
     return from_json(path.read_bytes())
-
-
-def layers(architecture: Architecture) -> str:
-    """The blocks in short, for tables: kinds and the numbers that matter."""
-    return " → ".join(map(brief, architecture.blocks))
-
-
-def brief(block: AnyBlock) -> str:
-    """A block in short: its kind and the numbers that matter."""
-    numbers = asdict(block)
-    kind = str(numbers.pop("kind")).replace("_", " ")
-    numbers.pop("activation", None)
-    repeats = numbers.pop("repeats", 1)
-    kernel, stride = numbers.pop("kernel", None), numbers.pop("stride", 1)
-    words = [f"{kernel}×{kernel}"] if kernel else []
-    words.append(kind)
-    words += [
-        str(v) if k in ("width", "mode", "cell", "axis") else f"{k.replace('_', ' ')} {v}"
-        for k, v in numbers.items()
-        if v
-    ]
-    if stride != 1:
-        words.append(f"/{stride}")
-    if repeats != 1:
-        words.append(f"×{repeats}")
-    return " ".join(words)

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from space.architecture import Architecture
-from space.blocks.block import Cost
+from space.cost import Cost
 
 Limit = Annotated[int, Field(ge=1)]
 
@@ -33,7 +33,7 @@ class Budget:
         limits = self.limits
         return {name: (spent - (limits[name] - 1)) / limits[name] for name, spent in self._spent(architecture).items()}
 
-    def objection(self, architecture: Architecture) -> str | None:
+    def rejection_reason(self, architecture: Architecture) -> str | None:
         """Why an architecture is rejected, or None when it is within the budget."""
         limits = self.limits
         spent = self._spent(architecture).items()

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 
 import optuna
 
-from kd.data import DataSet, load
+from kd.data.dataset import DataSet, load
+from kd.distil.views import ViewSource
 from kd.files import write_whole
-from kd.recipe import Recipe, RecipeDomain, drawn
-from kd.views import ViewSource
+from kd.optim.recipe import Recipe, RecipeDomain, drawn
 from space.architecture import Architecture
 from space.errors import InputError
-from studies.config import Config, differences, parse
-from studies.courses import Course, chain
+from studies.config import Config
+from studies.config_file import differences, parse
 from studies.directory import RunDirectory
+from studies.jobs import TrainingJob, assistant_chain
 from studies.ledger import Ledger, Training
 
 METRICS = ("validation accuracy", "parameters")
@@ -35,7 +36,7 @@ class Store:
     study: optuna.Study
     ledger: Ledger
     data: DataSet
-    assistants: tuple[Course, ...]
+    assistants: tuple[TrainingJob, ...]
     views: ViewSource
     retrain_views: ViewSource
 
@@ -55,9 +56,9 @@ class Store:
         params = next((t.params for t in trials if t.user_attrs.get("digest") == architecture), {})
         return replace(recipe, **drawn(params))
 
-    def course(self, architecture: Architecture, seed: int) -> Course:
+    def retraining_job(self, architecture: Architecture, seed: int) -> TrainingJob:
         """Retraining of a student with `seed`."""
-        return Course(
+        return TrainingJob(
             name=f"student {architecture.digest} seed {seed}",
             architecture=architecture,
             recipe=self.recipe(architecture.digest, retraining=True),
@@ -120,7 +121,7 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
             )
             study.set_metric_names(list(METRICS))
         fingerprint = _unchanged(study, config, data)
-        assistants, views, retrain_views = chain(directory, config, data, fingerprint)
+        assistants, views, retrain_views = assistant_chain(directory, config, data, fingerprint)
         yield Store(
             config=config,
             directory=directory,

@@ -6,11 +6,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from kd import teacher as teachers
-from kd.augment import Augmentation
-from kd.data import ASSETS, DataSet, DataSource, load
-from kd.teacher_source import TeacherSource
-from kd.views import CLEAN, ViewSource, make_view, view_source
+from kd.data.augmentation import Augmentation
+from kd.data.dataset import ASSETS, DataSet, DataSource, load
+from kd.distil.views import CLEAN, ViewSource, make_view, view_source
+from kd.teachers import network as teachers
+from kd.teachers.source import TeacherSource
 
 hypothesis.settings.register_profile("wunderkind", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("wunderkind")

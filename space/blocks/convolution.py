@@ -6,18 +6,8 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space.blocks.block import (
-    Activation,
-    Block,
-    Cost,
-    Kernel,
-    Positive,
-    Repeats,
-    Shape,
-    activate,
-    size,
-    slopes,
-)
+from space.blocks.base import Activation, Block, Kernel, Positive, Repeats, Shape, activate, size, slopes
+from space.cost import Cost
 
 
 def strided(shape: Shape, width: int, stride: int) -> Shape:

@@ -6,20 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from space.blocks.block import (
-    Activation,
-    Block,
-    Cost,
-    Kernel,
-    Positive,
-    Repeats,
-    ScalingNorm,
-    Shape,
-    activate,
-    size,
-    slopes,
-)
+from space.blocks.base import Activation, Block, Kernel, Positive, Repeats, ScalingNorm, Shape, activate, size, slopes
 from space.blocks.convolution import Tied, convolve, strided, taps, tied_vectors
+from space.cost import Cost
 
 
 def depthwise(shape: Shape, kernel: int, stride: int = 1) -> nn.Conv2d:

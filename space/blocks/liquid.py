@@ -7,90 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space.blocks.block import Block, Cost, Kernel, Positive, Repeats, Shape, size
+from space.blocks.base import Block, Kernel, Positive, Repeats, Shape, size
+from space.blocks.cells import ClosedFormCell, LiquidTimeConstantCell
 from space.blocks.convolution import convolve, taps
+from space.cost import Cost
 
 CellKind = Literal["ltc", "cfc"]
 Axis = Literal["rows", "columns", "positions"]
 """What is a time step: a row, a column, or one position, row by row."""
-EPSILON = 1e-8
-
-
-class LiquidTimeConstantCell(nn.Module):
-    """LTC (Hasani et al. 2021, eq. 1 and its fused semi-implicit solver), Δt = 1 a step, fully wired.
-
-    Conductances and capacities are positive through a softplus. Inputs pass an affine map of their own, the
-    output none: the layer after it is linear.
-    """
-
-    def __init__(self, inputs: int, hidden: int, unfolds: int, mean: bool = False) -> None:
-        """Cell from `inputs` features to `hidden` states, with `unfolds` solver steps a time step."""
-        super().__init__()
-        self.unfolds, self.hidden, self.mean = unfolds, hidden, mean
-        self.input_scale = nn.Parameter(torch.ones(inputs))
-        self.input_shift = nn.Parameter(torch.zeros(inputs))
-        self.sensory = nn.ParameterDict(self._synapses(inputs, hidden))
-        self.recurrent = nn.ParameterDict(self._synapses(hidden, hidden))
-        self.leak = nn.Parameter(torch.empty(hidden).uniform_(0.001, 1))
-        self.leak_potential = nn.Parameter(torch.empty(hidden).uniform_(-0.2, 0.2))
-        self.capacity = nn.Parameter(torch.empty(hidden).uniform_(0.4, 0.6))
-
-    @staticmethod
-    def _synapses(sources: int, hidden: int) -> dict[str, nn.Parameter]:
-        signs = torch.randint(0, 2, (sources, hidden)) * 2.0 - 1
-        return {
-            "weight": nn.Parameter(torch.empty(sources, hidden).uniform_(0.001, 1)),
-            "steepness": nn.Parameter(torch.empty(sources, hidden).uniform_(3, 8)),
-            "threshold": nn.Parameter(torch.empty(sources, hidden).uniform_(0.3, 0.8)),
-            "reversal": nn.Parameter(signs),
-        }
-
-    @staticmethod
-    def _currents(synapses: nn.ParameterDict, source: Tensor) -> tuple[Tensor, Tensor]:
-        # f·A and f of every target, summed over sources: (..., sources) to two (..., hidden)
-        gate = torch.sigmoid(synapses["steepness"] * (source.unsqueeze(-1) - synapses["threshold"]))
-        conductance = functional.softplus(synapses["weight"]) * gate
-        return (conductance * synapses["reversal"]).sum(-2), conductance.sum(-2)
-
-    def forward(self, sequence: Tensor) -> Tensor:
-        """(batch, time, inputs) to the last state (batch, hidden), or the mean over time."""
-        drive, conductance = self._currents(self.sensory, sequence * self.input_scale + self.input_shift)
-        capacity = functional.softplus(self.capacity) * self.unfolds
-        leak = functional.softplus(self.leak)
-        state = total = sequence.new_zeros(sequence.shape[0], self.hidden)
-        for step in range(sequence.shape[1]):
-            for _ in range(self.unfolds):
-                inner_drive, inner_conductance = self._currents(self.recurrent, state)
-                numerator = capacity * state + leak * self.leak_potential + inner_drive + drive[:, step]
-                denominator = capacity + leak + inner_conductance + conductance[:, step]
-                state = numerator / (denominator + EPSILON)
-            total = total + state
-        return total / sequence.shape[1] if self.mean else state
-
-
-class ClosedFormCell(nn.Module):
-    """CfC (Hasani et al. 2022, eq. 4) without a backbone: x ← tanh(f₁)(1 − s) + s·tanh(f₂), s = σ(t).
-
-    With a constant Δt the two time layers of the paper are one layer t.
-    """
-
-    def __init__(self, inputs: int, hidden: int, mean: bool = False) -> None:
-        """Cell from `inputs` features to `hidden` states."""
-        super().__init__()
-        self.hidden, self.mean = hidden, mean
-        self.input = nn.Linear(inputs, 3 * hidden)
-        self.recurrent = nn.Linear(hidden, 3 * hidden, bias=False)
-
-    def forward(self, sequence: Tensor) -> Tensor:
-        """(batch, time, inputs) to the last state (batch, hidden), or the mean over time."""
-        drives = self.input(sequence)
-        state = total = sequence.new_zeros(sequence.shape[0], self.hidden)
-        for step in range(sequence.shape[1]):
-            first, second, time = (drives[:, step] + self.recurrent(state)).chunk(3, dim=1)
-            gate = torch.sigmoid(time)
-            state = torch.tanh(first) * (1 - gate) + gate * torch.tanh(second)
-            total = total + state
-        return total / sequence.shape[1] if self.mean else state
 
 
 def steps_and_features(shape: Shape, axis: Axis) -> tuple[int, int]:

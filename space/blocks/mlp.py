@@ -6,7 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from space.blocks.block import Activation, Block, Cost, Positive, Repeats, ScalingNorm, Shape, activate, size, slopes
+from space.blocks.base import Activation, Block, Positive, Repeats, ScalingNorm, Shape, activate, size, slopes
+from space.cost import Cost
 
 
 class FlatDense(nn.Module):

@@ -18,18 +18,19 @@ import torch
 import typer
 from grid import Row, filled, gathered, make_views, markdown
 
-from kd.augment import STILL, Augmentation, default_policy
-from kd.checkpoint import averaged_weights
-from kd.data import DataSet, DataSource, load, load_once
+from kd.data.augmentation import NO_AUGMENTATION, Augmentation, default_policy
+from kd.data.dataset import DataSet, DataSource, load, load_once
 from kd.device import pick
-from kd.recipe import Recipe
-from kd.student_file import save_student
-from kd.teacher_source import TeacherSource
-from kd.train import evaluate, train_rung
-from kd.views import ViewSource, view_source
+from kd.distil.train import train_rung
+from kd.distil.views import ViewSource, view_source
+from kd.optim.checkpoint import averaged_weights
+from kd.optim.recipe import Recipe
+from kd.students.evaluate import evaluate
+from kd.students.file import save_student
+from kd.teachers.source import TeacherSource
 from space.architecture import AnyBlock, Architecture
 from space.blocks.convolution import Convolution, GlobalAverage, Pool
-from space.student import build
+from space.network import build
 from studies.shipped import find
 
 SEEDS = 3
@@ -69,8 +70,8 @@ def recipes(policy: Augmentation) -> dict[str, dict[str, Any]]:
         "kl, 0.1 hard labels": {"hard_weight": 0.1},
         "kl, T = 1": {"temperature": 1.0},
         "kl, T = 4": {"temperature": 4.0},
-        "kl, no augmentation": {"augmentation": STILL},
-        "hard labels, no augmentation": {"augmentation": STILL, "loss": "hard"},
+        "kl, no augmentation": {"augmentation": NO_AUGMENTATION},
+        "hard labels, no augmentation": {"augmentation": NO_AUGMENTATION, "loss": "hard"},
         "kl, elastic": {"augmentation": replace(policy, elastic=0.03)},
         "kl, fading augmentation": {"fade": 0.3},
         "kl, last epoch unaugmented": {"clean_epochs": 1},

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from space.architecture import FAMILIES, Architecture, Family
 from space.budget import Budget
-from space.domain import Domain, RandomTrial, size_range, suggest
+from space.sampling.domain import Domain, size_range, suggest
+from space.sampling.random_trial import RandomTrial
 
 DRAWS = 2_000
 EDGES = [round(300 * (10_000 / 300) ** (k / 10)) for k in range(11)]
@@ -40,7 +41,7 @@ def main() -> None:
     domain, columns = Domain(smallest=smallest, largest=largest, budget=budget), []
     for family in FAMILIES:
         architectures, microseconds = drawn(family, domain)
-        sizes = [a.cost().parameters for a in architectures if budget.objection(a) is None]
+        sizes = [a.cost().parameters for a in architectures if budget.rejection_reason(a) is None]
         column = [f"{microseconds:.0f} µs", f"{100 * len(sizes) / DRAWS:.1f} %", f"{min(sizes, default=0):,}"]
         for low, high in pairwise(EDGES):
             share = sum(low <= size < high for size in sizes) / max(1, len(sizes))

@@ -9,9 +9,9 @@ import pandas as pd
 from rich.console import Console
 
 from kd.device import pick
-from kd.recipe import Recipe
-from kd.views import ViewSource, make_view, missing
-from search.engine import Engine
+from kd.distil.views import ViewSource, make_view, missing
+from kd.optim.recipe import Recipe
+from search.engine.dask import Engine
 
 Row = dict[str, Any]
 

@@ -28,15 +28,17 @@ from schedulefree import AdamWScheduleFree
 from scipy.stats import spearmanr
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from kd.data import DataSource, load
-from kd.recipe import Recipe
-from kd.teacher_source import TeacherSource
-from kd.train import CALIBRATION, evaluate, normalise, train_rung, train_stretch
-from kd.views import ViewSource, open_view, view_source
+from kd.data.dataset import DataSource, load
+from kd.distil.train import CALIBRATION, train_rung, train_stretch
+from kd.distil.views import ViewSource, open_view, view_source
+from kd.optim.recipe import Recipe
+from kd.students.evaluate import evaluate, normalise
+from kd.teachers.source import TeacherSource
 from space.architecture import FAMILIES, Architecture
 from space.budget import Budget
-from space.domain import Domain, RandomTrial, suggest
-from space.student import build
+from space.network import build
+from space.sampling.domain import Domain, suggest
+from space.sampling.random_trial import RandomTrial
 
 STUDENTS = 25
 RUNGS = (0.5, 1, 3)
@@ -74,7 +76,7 @@ def drawn() -> list[Architecture]:
     while len(found) < STUDENTS:
         family = FAMILIES[len(found) % len(FAMILIES)]
         student = suggest(RandomTrial(generator, {"family": family}), domain, (1, 28, 28), 10)
-        if BUDGET.objection(student) is None:
+        if BUDGET.rejection_reason(student) is None:
             found.append(student)
     return found
 

@@ -24,17 +24,17 @@ from students import STUDENTS
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from kd import loss as losses
-from kd import teacher as teachers
-from kd.augment import Augmentation
-from kd.data import DataSet, DataSource, load, values
-from kd.recipe import Loss, Recipe
-from kd.teacher_source import TeacherSource
-from kd.train import train_rung
-from kd.views import BATCH, ViewSource, make_view, open_view, view_source
-from search.engine import Engine
+from kd.data.augmentation import Augmentation
+from kd.data.dataset import DataSet, DataSource, load, values
+from kd.distil.train import train_rung
+from kd.distil.views import BATCH, ViewSource, make_view, open_view, view_source
+from kd.losses import logits as losses
+from kd.optim.recipe import Loss, Recipe
+from kd.teachers import network as teachers
+from kd.teachers.source import TeacherSource
+from search.engine.dask import Engine
 from space.architecture import Architecture
-from space.student import build
+from space.network import build
 
 RECIPE = Recipe(views=1)
 LOSSES: tuple[Loss, Loss] = ("kl", "hard")

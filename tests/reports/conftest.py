@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 from optuna.trial import Trial, TrialState
 
-from kd.teacher_source import TeacherSource
-from kd.train import Epoch
+from kd.distil.train import Epoch
+from kd.teachers.source import TeacherSource
 from space.architecture import FAMILIES, Architecture
 from space.budget import Budget
-from space.domain import Domain, RandomTrial, suggest
+from space.sampling.domain import Domain, suggest
+from space.sampling.random_trial import RandomTrial
 from studies.config import Config, Search
 from studies.directory import RunDirectory
+from studies.front import front
 from studies.ledger import Rung
-from studies.records import Outcome, front, trial_records
+from studies.records import Outcome, trial_records
 from studies.store import Store, create, opened
 
 RUNGS = (1, 3, 9)

@@ -8,7 +8,7 @@ import pytest
 from optuna.artifacts import FileSystemArtifactStore
 
 from reports import dashboard
-from reports.dashboard import feed
+from reports.dashboard import publish
 from studies.records import trial_records
 from studies.store import Store, database_url
 
@@ -48,7 +48,7 @@ def attributes(store: Store) -> dict[str, Any]:
 
 
 def test_the_dashboard_shows_notes_figures_and_curves(retrained: Store) -> None:
-    feed(retrained)
+    publish(retrained)
     status, _, body = get(retrained, f"/api/studies/{retrained.study._study_id}")
     assert status.startswith("200")
     shown = json.loads(body)
@@ -57,7 +57,7 @@ def test_the_dashboard_shows_notes_figures_and_curves(retrained: Store) -> None:
         "front",
         "learning-curves",
         "retrained-curves",
-        "fates",
+        "outcomes",
     }
     trials = {trial["number"]: trial for trial in shown["trials"]}
     for record in trial_records(retrained):
@@ -68,7 +68,7 @@ def test_the_dashboard_shows_notes_figures_and_curves(retrained: Store) -> None:
 
 
 def test_a_learning_curve_opens_as_a_picture(searched: Store) -> None:
-    feed(searched)
+    publish(searched)
     key = next(key for key in attributes(searched) if key.startswith("dashboard:artifacts:"))
     trial, artifact = key.split(":")[2:]
     status, kind, body = get(searched, f"/artifacts/{searched.study._study_id}/{trial}/{artifact}")
@@ -77,15 +77,15 @@ def test_a_learning_curve_opens_as_a_picture(searched: Store) -> None:
 
 
 def test_feeding_twice_changes_nothing(retrained: Store) -> None:
-    feed(retrained)
+    publish(retrained)
     before = attributes(retrained), {p: p.stat().st_mtime_ns for p in retrained.directory.artifacts.iterdir()}
-    feed(retrained)
+    publish(retrained)
     after = attributes(retrained), {p: p.stat().st_mtime_ns for p in retrained.directory.artifacts.iterdir()}
     assert after == before
 
 
 def test_an_empty_study_can_be_fed(empty: Store) -> None:
-    feed(empty)
+    publish(empty)
     assert list(empty.directory.artifacts.iterdir()) == []
 
 

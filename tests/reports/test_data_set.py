@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from kd.data import DataSet, load
+from kd.data.dataset import DataSet, load
 from reports.data_set import describe
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from kd.data import DataSource
-from kd.teacher_source import TeacherSource
+from kd.data.dataset import DataSource
+from kd.teachers.source import TeacherSource
 from reports.page import write_report
 from space.architecture import from_json
 from studies.config import Config
 from studies.directory import RunDirectory
-from studies.records import front, student_records, trial_records
+from studies.front import front
+from studies.records import student_records, trial_records
 from studies.store import Store, create, opened
 
 FILES = {"index.html", "report.md", "pareto.csv", "pareto.json"}

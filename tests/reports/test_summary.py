@@ -3,7 +3,8 @@ import io
 from rich.console import Console
 
 from reports.summary import status
-from studies.records import front, trial_records
+from studies.front import front
+from studies.records import trial_records
 from studies.store import Store
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from kd.data import DataSource
+from kd.data.dataset import DataSource
 
 STUDY = """
 teacher = "mnist"

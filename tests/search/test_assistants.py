@@ -12,16 +12,17 @@ import pytest
 import torch
 from rich.console import Console
 
-from kd.data import ASSETS, DataSet, DataSource
-from kd.student_file import Deployed, load_student
-from kd.train import evaluate
-from kd.views import open_view
+from kd.data.dataset import ASSETS, DataSet, DataSource
+from kd.distil.views import open_view
+from kd.students.evaluate import evaluate
+from kd.students.file import Deployed, load_student
 from search.run import Machine, run_study
 from space.architecture import Architecture
-from space.blocks.block import Positive
+from space.blocks.base import Positive
 from space.blocks.convolution import Convolution, GlobalAverage
 from space.errors import InputError
-from studies.config import Config, read
+from studies.config import Config
+from studies.config_file import read
 from studies.directory import RunDirectory
 from studies.records import student_records
 from studies.store import opened, stored_config

@@ -11,23 +11,24 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from kd import teacher as teachers
-from kd.answers import open_teacher
-from kd.augment import STILL, Augmentation
-from kd.checkpoint import averaged_weights
-from kd.data import DataSet, values
+from kd.data.augmentation import NO_AUGMENTATION, Augmentation
+from kd.data.dataset import DataSet, values
 from kd.device import pick
-from kd.export import export_onnx
-from kd.recipe import FeatureLoss, Loss, Optimizer, Recipe
-from kd.student_file import save_student
-from kd.teacher import TeacherRecipe
-from kd.teacher_source import TeacherSource
-from kd.teaching import accuracies, finish, teach_epoch
-from kd.train import RungResult, evaluate, train_rung
-from kd.views import CLEAN, ViewSource, make_view, open_view, view_source
+from kd.distil.train import RungResult, train_rung
+from kd.distil.views import CLEAN, ViewSource, make_view, open_view, view_source
+from kd.optim.checkpoint import averaged_weights
+from kd.optim.recipe import FeatureLoss, Loss, Optimizer, Recipe
+from kd.students.evaluate import evaluate
+from kd.students.file import save_student
+from kd.students.onnx import export_onnx
+from kd.teachers import network as teachers
+from kd.teachers.loading import open_teacher
+from kd.teachers.network import TeacherRecipe
+from kd.teachers.source import TeacherSource
+from kd.teachers.training import accuracies, finish, teach_epoch
 from space.architecture import Architecture
 from space.blocks.convolution import Convolution, GlobalAverage
-from space.student import build
+from space.network import build
 from studies import shipped
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -80,7 +81,7 @@ def test_views_hold_the_teachers_logits_for_their_pixels(
 def test_views_of_sequences(sequences: DataSet, tmp_path: Path) -> None:
     logits = np.zeros((sequences.given, 10), np.float32)
     np.save(tmp_path / "logits.npy", logits)
-    views(tmp_path, sequences, STILL, TeacherSource(models=(str(tmp_path / "logits.npy"),)))
+    views(tmp_path, sequences, NO_AUGMENTATION, TeacherSource(models=(str(tmp_path / "logits.npy"),)))
 
 
 @pytest.mark.parametrize("name", shipped.names())

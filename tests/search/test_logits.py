@@ -7,9 +7,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from kd import teacher as teachers
-from kd.data import DataSource
-from search.cli import app
+from kd.data.dataset import DataSource
+from kd.teachers import network as teachers
+from search.cli.app import app
 from space.errors import InputError
 
 STUDY = """

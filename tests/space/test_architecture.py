@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from space.architecture import Architecture, Family, from_json, layers, read
+from space.architecture import Architecture, Family, from_json, read
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
 from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable, SqueezeExcite
 from space.blocks.liquid import LiquidConvolution, LiquidScan
 from space.blocks.mlp import Bilinear, Dense, Matrix, Mixer, Patches
+from space.describe import describe
 from space.errors import InputError
-from space.student import build
+from space.network import build
 
 
 def architecture(*blocks: object, family: Family = "cnn") -> Architecture:
@@ -109,7 +110,7 @@ def test_an_architecture_from_before_a_field_existed_keeps_its_json_and_its_dige
 
 
 def test_layers_in_short() -> None:
-    assert layers(CNN) == "3×3 convolution 8 → pool max → 3×3 residual convolution ×2 → global average"
+    assert describe(CNN) == "3×3 convolution 8 → pool max → 3×3 residual convolution ×2 → global average"
 
 
 GOOD = json.loads(CNN.to_json())

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from space.architecture import FAMILIES, Architecture, Family
 from space.blocks.mlp import Dense
 from space.budget import Budget, most_parameters
-from space.domain import RESOLUTION, WIDEST, Domain, RandomTrial, check_feasible, fit, size_range, suggest
 from space.errors import InputError
-from space.families import draw as draw_plan
+from space.sampling.domain import RESOLUTION, WIDEST, Domain, check_feasible, fit, size_range, suggest
+from space.sampling.families import draw as draw_plan
+from space.sampling.random_trial import RandomTrial
 
 
 def draw(family: Family, seed: int) -> Architecture:
@@ -28,9 +29,9 @@ def test_a_limit_itself_is_too_much_and_one_less_is_not(architecture: Architectu
     cost: int = most_parameters(costs) if name == "parameters" else getattr(costs, name)
     free = dict.fromkeys(LIMITS)
     at, above, below = (Budget(**(free | {name: limit})) for limit in (cost, cost + 1, cost - 1))
-    assert at.objection(architecture) == f"{name} {cost:,} ≥ {cost:,}"
+    assert at.rejection_reason(architecture) == f"{name} {cost:,} ≥ {cost:,}"
     assert at.violations(architecture)[name] > 0
-    assert above.objection(architecture) is None
+    assert above.rejection_reason(architecture) is None
     assert above.violations(architecture)[name] <= 0
     assert below.violations(architecture)[name] > at.violations(architecture)[name]
 
@@ -39,16 +40,16 @@ def test_a_limit_itself_is_too_much_and_one_less_is_not(architecture: Architectu
 def test_without_limits_nothing_is_rejected(architecture: Architecture) -> None:
     budget = Budget(parameters=None)
     assert budget.violations(architecture) == {}
-    assert budget.objection(architecture) is None
+    assert budget.rejection_reason(architecture) is None
 
 
 @given(architectures)
 def test_the_default_is_strictly_under_10_000_parameters(architecture: Architecture) -> None:
-    assert (Budget().objection(architecture) is None) == (most_parameters(architecture.cost()) < 10_000)
+    assert (Budget().rejection_reason(architecture) is None) == (most_parameters(architecture.cost()) < 10_000)
 
 
 def test_every_broken_limit_is_named() -> None:
-    objection = Budget(parameters=1, macs=1, memory_bytes=1, int8_bytes=1).objection(draw("cnn", 0))
+    objection = Budget(parameters=1, macs=1, memory_bytes=1, int8_bytes=1).rejection_reason(draw("cnn", 0))
     assert objection is not None
     assert all(name in objection for name in LIMITS)
 
@@ -73,7 +74,7 @@ def test_a_tight_budget_wastes_few_draws_of_any_family(family: Family, budget: B
     domain, generator = within(budget, family), random.Random(0)
     assert check_feasible(domain, (1, 28, 28), 10) == []
     draws = [suggest(RandomTrial(generator), domain, (1, 28, 28), 10) for _ in range(400)]
-    assert sum(budget.objection(architecture) is None for architecture in draws) >= 0.1 * len(draws)
+    assert sum(budget.rejection_reason(architecture) is None for architecture in draws) >= 0.1 * len(draws)
 
 
 def test_a_family_that_cannot_meet_the_budget_is_named_in_one_line() -> None:
@@ -114,7 +115,7 @@ def test_no_draw_is_wasted_on_too_many_parameters(family: Family) -> None:
     for budget in (Budget(), Budget(parameters=2_000)):
         domain, generator = within(budget, family), random.Random(0)
         draws = [suggest(RandomTrial(generator), domain, (1, 28, 28), 10) for _ in range(400)]
-        assert sum(budget.objection(architecture) is None for architecture in draws) >= 0.98 * len(draws)
+        assert sum(budget.rejection_reason(architecture) is None for architecture in draws) >= 0.98 * len(draws)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(FAMILIES), st.floats(800, 12_000))

@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from space.architecture import FAMILIES, Architecture, Family, from_json, layers
-from space.blocks.block import maps
+from space.architecture import FAMILIES, Architecture, Family, from_json
+from space.blocks.base import maps
 from space.blocks.liquid import LiquidScan
-from space.domain import Domain, RandomTrial, suggest
-from space.families import unfit
-from space.student import build
+from space.describe import describe
+from space.network import build
+from space.sampling.domain import Domain, suggest
+from space.sampling.families import unsupported_reason
+from space.sampling.random_trial import RandomTrial
 
 MNIST = (1, 28, 28)
 SHAPES = (MNIST, (3, 32, 32), (2, 9, 20), (1, 4, 3), (1, 1, 7), (4, 1, 1), (40, 3), (7, 1), (1, 5))
@@ -75,7 +77,7 @@ def test_costs_in_closed_form_are_those_that_pytorch_counts(architecture: Archit
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_so_they_are_for_thousands_of_random_draws(family: Family, shape: tuple[int, ...]) -> None:
-    for seed in range(60 if unfit(family, shape) is None else 0):
+    for seed in range(60 if unsupported_reason(family, shape) is None else 0):
         check_costs(draw(family, seed, shape))
 
 
@@ -128,7 +130,7 @@ def test_costs_are_positive_and_deployment_adds_nothing(architecture: Architectu
 
 @given(architectures)
 def test_layers_names_every_block_in_one_line(architecture: Architecture) -> None:
-    text = layers(architecture)
+    text = describe(architecture)
     assert text.count("→") == len(architecture.blocks) - 1
     assert "\n" not in text
 

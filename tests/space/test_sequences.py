@@ -8,14 +8,16 @@ from torch import nn
 from torch.nn import functional
 
 from space.architecture import FAMILIES, Architecture, Family, from_json
-from space.blocks.block import as_maps, maps
+from space.blocks.base import as_maps, maps
+from space.blocks.cells import ClosedFormCell
 from space.blocks.convolution import Convolution
-from space.blocks.liquid import ClosedFormCell, LiquidScan
+from space.blocks.liquid import LiquidScan
 from space.blocks.mlp import Bilinear, Matrix
-from space.domain import Domain, RandomTrial, check_feasible, fitting, suggest
 from space.errors import InputError
-from space.families import unfit
-from space.student import Student, build
+from space.network import Student, build
+from space.sampling.domain import Domain, check_feasible, fitting, suggest
+from space.sampling.families import unsupported_reason
+from space.sampling.random_trial import RandomTrial
 
 SEQUENCE = (40, 3)
 
@@ -79,11 +81,11 @@ def test_every_family_has_students_for_sequences_of_all_sizes(family: Family) ->
 
 
 def test_families_that_cannot_take_an_input_say_why() -> None:
-    assert [unfit(family, (1, 28, 28)) for family in FAMILIES] == [None] * len(FAMILIES)
-    assert [unfit(family, (30, 2)) for family in FAMILIES] == [None] * len(FAMILIES)
-    assert unfit("mlp", (1, 8)) is None
-    assert unfit("liquid", (1, 8)) == "liquid needs at least 4 time steps, inputs have 1"
-    assert unfit("cnn", (8, 3, 2)) == "cnn needs at least 4 positions along a side, inputs have 3"
+    assert [unsupported_reason(family, (1, 28, 28)) for family in FAMILIES] == [None] * len(FAMILIES)
+    assert [unsupported_reason(family, (30, 2)) for family in FAMILIES] == [None] * len(FAMILIES)
+    assert unsupported_reason("mlp", (1, 8)) is None
+    assert unsupported_reason("liquid", (1, 8)) == "liquid needs at least 4 time steps, inputs have 1"
+    assert unsupported_reason("cnn", (8, 3, 2)) == "cnn needs at least 4 positions along a side, inputs have 3"
     assert fitting(Domain(), (1, 8)) == ("mlp",)
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from kd.augment import STILL, Augmentation, default_policy
-from kd.recipe import Recipe
-from kd.teacher_source import TeacherSource
+from kd.data.augmentation import NO_AUGMENTATION, Augmentation, default_policy
+from kd.optim.recipe import Recipe
+from kd.teachers.source import TeacherSource
 from space.budget import Budget
 from space.errors import InputError
-from studies.config import Config, Retrain, Search, Space, differences, parse, presets, read
+from studies.config import Config, Retrain, Search, Space
+from studies.config_file import differences, parse, presets, read
 
 
 def refused(match: str, settings: dict[str, object]) -> None:
@@ -271,7 +272,7 @@ def test_what_a_recipe_leaves_out_is_that_of_its_part() -> None:
 
 def test_augmentation_is_turned_off_in_a_word() -> None:
     config = read("mnist-quick", ["recipe.augmentation=none", "retrain.recipe.augmentation=none"])
-    assert config.recipe.augmentation == config.retrain.recipe.augmentation == STILL
+    assert config.recipe.augmentation == config.retrain.recipe.augmentation == NO_AUGMENTATION
     assert parse(json.loads(config.to_json())) == config
 
 
@@ -299,11 +300,11 @@ def test_augmentation_left_out_is_the_data_sets_own() -> None:
 
 def test_augmentation_of_other_recipes_follows_the_searchs() -> None:
     still = read("mnist-quick", ["recipe.augmentation=none"])
-    assert still.retrain.recipe.augmentation == still.assistants.recipe.augmentation == STILL
+    assert still.retrain.recipe.augmentation == still.assistants.recipe.augmentation == NO_AUGMENTATION
     config = read("mnist-quick", ["recipe.augmentation.shift=0", "retrain.recipe.augmentation.elastic=0.03"])
     assert config.recipe.augmentation == config.assistants.recipe.augmentation == Augmentation(shift=0)
     assert config.retrain.recipe.augmentation == Augmentation(shift=0, elastic=0.03)
     moving = parse({"recipe": {"augmentation": "none"}, "retrain": {"recipe": {"augmentation": {"flip": 0.5}}}})
-    assert moving.retrain.recipe.augmentation == replace(STILL, flip=0.5)
+    assert moving.retrain.recipe.augmentation == replace(NO_AUGMENTATION, flip=0.5)
     for each in (still, config, moving):
         assert parse(json.loads(each.to_json())) == each

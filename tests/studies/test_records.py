@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd.teacher_source import TeacherSource
-from kd.train import Epoch
+from kd.distil.train import Epoch
+from kd.teachers.source import TeacherSource
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
 from studies.config import Config, Retrain, Search
 from studies.directory import RunDirectory
+from studies.front import chosen, front, is_done, is_searched, spread, student_front, unfinished
 from studies.ledger import Rung
 from studies.records import (
     OUTCOMES,
@@ -20,16 +21,9 @@ from studies.records import (
     SeedRecord,
     StudentRecord,
     TrialRecord,
-    chosen,
     frame,
-    front,
-    is_done,
-    is_searched,
-    spread,
-    student_front,
     student_records,
     trial_records,
-    unfinished,
 )
 from studies.store import create, opened
 

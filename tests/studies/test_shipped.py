@@ -35,7 +35,7 @@ def test_shipped_architectures_are_named() -> None:
 def test_a_shipped_architecture_fits_mnist_and_is_within_the_budget_unless_for_assistants(name: str) -> None:
     architecture = find(name)
     assert architecture.cost().parameters == PARAMETERS[name]
-    assert (Budget().objection(architecture) is None) != (name == "wide-cnn")
+    assert (Budget().rejection_reason(architecture) is None) != (name == "wide-cnn")
     assert (architecture.shape, architecture.classes) == ((1, 28, 28), 10)
 
 

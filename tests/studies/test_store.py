@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kd.data import DataSource
-from kd.teacher_source import TeacherSource
-from kd.views import make_view
+from kd.data.dataset import DataSource
+from kd.distil.views import make_view
+from kd.teachers.source import TeacherSource
 from space.errors import InputError
 from studies.config import Config
 from studies.directory import RunDirectory

@@ -1,0 +1,1 @@
+"""How a student is distilled: views with the teacher's logits, and the rung task."""

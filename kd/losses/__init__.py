@@ -1,0 +1,1 @@
+"""What a student minimises: losses on logits and on features."""

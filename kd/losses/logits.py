@@ -1,0 +1,108 @@
+"""What a student minimises: soft targets from the teacher's logits, and hard labels.
+
+Symbols: z and v are the student's and the teacher's logits, T the temperature, p = softmax(v/T), q = softmax(z/T); K is
+the number of classes. Every soft loss is a mean over the batch.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kd.optim.recipe import Loss, Recipe
+
+EPSILON = 1e-8
+
+
+def total(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """(1 − w)·soft + w·CE(z, labels), as the recipe says.
+
+    Args:
+        student: logits z (batch, classes).
+        teacher: logits v (batch, classes) for the same pixels.
+        labels: int64 (batch,).
+        recipe: names the soft loss and gives T (`temperature`), w (`hard_weight`), `label_smoothing` (Szegedy et al.
+            2016, of the hard part alone) and `standardise`: both logits are brought to zero mean and unit deviation
+            over the classes first, z ← (z − mean z)/std z (Sun et al. 2024); T is then the only scale.
+
+    Returns:
+        A scalar. With loss "hard", w is 1.
+    """
+    if recipe.loss == "hard":
+        return functional.cross_entropy(student, labels, label_smoothing=recipe.label_smoothing)
+    if recipe.standardise:
+        loss = SOFT[recipe.loss](standardised(student), standardised(teacher), labels, recipe)
+    else:
+        loss = SOFT[recipe.loss](student, teacher, labels, recipe)
+    loss = (1 - recipe.hard_weight) * loss
+    if recipe.hard_weight > 0:
+        hard = functional.cross_entropy(student, labels, label_smoothing=recipe.label_smoothing)
+        loss = loss + recipe.hard_weight * hard
+    return loss
+
+
+def divergence(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """T²·KL(p ‖ q) (Hinton et al. 2015, section 2)."""
+    return recipe.temperature**2 * _kl(_log_softmax(teacher, recipe), _log_softmax(student, recipe))
+
+
+def squared_error(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Σ(z − mean z − v + mean v)²/2K: MSE on centred logits (Kim et al. 2021), the limit of T²·KL as T grows."""
+    gap = student - teacher
+    return (gap - gap.mean(1, keepdim=True)).square().mean() / 2
+
+
+def decoupled(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """T²·(α·KL(b(p) ‖ b(q)) + β·KL(p̂ ‖ q̂)) (Zhao et al. 2022, eq. 7): DKD.
+
+    b is the probability of the label and of all other classes together, p̂ and q̂ the distributions over the others.
+    """
+    label = functional.one_hot(labels, student.shape[1]).bool()
+
+    def parts(logits: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = logits / recipe.temperature
+        others = scaled.masked_select(~label).view(len(labels), -1)
+        both = torch.stack([scaled.masked_select(label), others.logsumexp(1)], dim=1)
+        return both.log_softmax(1), others.log_softmax(1)
+
+    (label_p, others_p), (label_q, others_q) = parts(teacher), parts(student)
+    loss = recipe.dkd_alpha * _kl(label_p, label_q) + recipe.dkd_beta * _kl(others_p, others_q)
+    return recipe.temperature**2 * loss
+
+
+def correlation(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """T²·(inter + intra) (Huang et al. 2022): DIST.
+
+    Both are 1 − Pearson's r between q and p: inter over the classes of a sample, intra over the batch for a class.
+    """
+    p, q = _log_softmax(teacher, recipe).exp(), _log_softmax(student, recipe).exp()
+    return recipe.temperature**2 * ((1 - _pearson(q, p)).mean() + (1 - _pearson(q.T, p.T)).mean())
+
+
+SOFT: dict[Loss, Callable[[Tensor, Tensor, Tensor, Recipe], Tensor]] = {
+    "kl": divergence,
+    "mse": squared_error,
+    "dkd": decoupled,
+    "dist": correlation,
+}
+
+
+def standardised(logits: Tensor) -> Tensor:
+    """Zero mean and unit deviation over the classes of every sample (batch, classes)."""
+    centred = logits - logits.mean(1, keepdim=True)
+    return centred / (centred.square().mean(1, keepdim=True) + EPSILON**2).sqrt()
+
+
+def _log_softmax(logits: Tensor, recipe: Recipe) -> Tensor:
+    return functional.log_softmax(logits / recipe.temperature, dim=1)
+
+
+def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    return functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+
+
+def _pearson(a: Tensor, b: Tensor) -> Tensor:
+    # of every row; a constant row correlates with nothing
+    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    return functional.cosine_similarity(a, b, dim=1, eps=EPSILON)

@@ -1,0 +1,1 @@
+"""How weights move: the recipe, Muon, the state of a training as bytes."""

@@ -1,0 +1,1 @@
+"""Trained students: their file, evaluation, ONNX export, results and verification."""

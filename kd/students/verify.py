@@ -1,0 +1,215 @@
+"""Whether a retrained student's folder holds what it claims: sizes, budget, accuracies, export."""
+
+import json
+import math
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from kd.data.dataset import DataSet
+from kd.students.evaluate import evaluate
+from kd.students.file import TrainedStudent, load_student
+from kd.students.onnx import compare
+from space.architecture import Architecture, read
+from space.budget import Budget
+from space.errors import InputError
+
+ROUNDING = 1e-3
+"""By how much a validation accuracy may differ, or by one sample: it is measured in training, perhaps on a GPU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing verified: what, whether it holds, and the values compared."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedClaim:
+    """What `results.json` says of one seed: accuracies as shares, that on validation only if it is a measure."""
+
+    seed: int
+    validation: float | None
+    test: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What `results.json` says of a student."""
+
+    architecture: dict[str, Any]
+    digest: str
+    family: str
+    cost: dict[str, int]
+    seeds: tuple[SeedClaim, ...]
+    test_mean: float
+    test_deviation: float | None
+
+
+_CLAIMS = TypeAdapter(Claims)
+
+
+def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
+    """Check one retrained student against its own records.
+
+    Args:
+        folder: `students/<digest>/` with `architecture.json`, `results.json`, `seed-<n>.safetensors`, `student.onnx`.
+        data: what it was trained on.
+        budget: the limits it must stay under.
+
+    Returns:
+        Every check made; the folder is sound when all are ok. A damaged file is a failed check.
+
+    Raises:
+        InputError: when there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no retrained student at {folder}: check the path, or retrain one")
+    try:
+        architecture = read(folder / "architecture.json")
+        claims = _claims(folder / "results.json")
+    except InputError as error:
+        return [Check(name="files", ok=False, detail=str(error))]
+    checks = [_named(folder, architecture), _budget(architecture, budget), _summary(architecture, claims)]
+    students: dict[int, TrainedStudent] = {}
+    files = {path.stem.removeprefix("seed-"): path for path in sorted(folder.glob("seed-*.safetensors"))}
+    checks.append(_complete(list(files), claims))
+    with _one_thread():
+        for claim in claims.seeds:
+            if str(claim.seed) not in files:
+                continue
+            try:
+                student = students[claim.seed] = load_student(files[str(claim.seed)])
+            except InputError as error:
+                checks.append(Check(name=f"seed {claim.seed}", ok=False, detail=str(error)))
+                continue
+            checks += _seed(student, claim, architecture, data)
+        checks.append(_export(folder / "student.onnx", claims, students, data))
+    return checks
+
+
+def _claims(path: Path) -> Claims:
+    if not path.is_file():
+        raise InputError(f"no results at {path}: a retraining writes them at its end, go on with it")
+    try:
+        return _CLAIMS.validate_python(json.loads(path.read_bytes()))
+    except (ValidationError, ValueError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise InputError(f"cannot read {path} ({reason}): retrain the student") from error
+
+
+def _named(folder: Path, architecture: Architecture) -> Check:
+    name = folder.resolve().name
+    return Check(
+        name="digest",
+        ok=architecture.digest == name,
+        detail=f"architecture.json {architecture.digest}, folder {name}",
+    )
+
+
+def _budget(architecture: Architecture, budget: Budget) -> Check:
+    objection, cost = budget.rejection_reason(architecture), asdict(architecture.cost())
+    limits = [f"{name} {cost[name]:,} < {limit:,}" for name, limit in asdict(budget).items() if limit is not None]
+    return Check(name="budget", ok=objection is None, detail=objection or ", ".join(limits) or "no limits")
+
+
+def _summary(architecture: Architecture, claims: Claims) -> Check:
+    """Whether what `results.json` sums up follows from the architecture and the seeds it lists."""
+    wrong: list[str] = []
+
+    def expect(name: str, claimed: Any, true: Any) -> None:
+        if claimed != true:
+            wrong.append(f"{name} is {claimed}, should be {true}")
+
+    if claims.architecture != json.loads(architecture.to_json()):
+        wrong.append("architecture is not that of architecture.json")
+    expect("digest", claims.digest, architecture.digest)
+    expect("family", claims.family, architecture.family)
+    cost = asdict(architecture.cost())
+    for name, value in cost.items():
+        expect(name, claims.cost.get(name), value)
+    tests = [claim.test for claim in claims.seeds]
+    expect("test_mean", claims.test_mean, statistics.fmean(tests) if tests else None)
+    # one seed has no deviation: null or NaN
+    deviation = None if claims.test_deviation is None or math.isnan(claims.test_deviation) else claims.test_deviation
+    expect("test_deviation", deviation, statistics.stdev(tests) if len(tests) > 1 else None)
+    return Check(name="results.json", ok=not wrong, detail="; ".join(wrong) or "follows from its seeds")
+
+
+def _complete(files: list[str], claims: Claims) -> Check:
+    claimed = sorted(str(claim.seed) for claim in claims.seeds)
+    return Check(
+        name="seeds",
+        ok=bool(files) and sorted(files) == claimed,
+        detail=f"weights of {', '.join(sorted(files)) or 'none'}; results.json lists {', '.join(claimed) or 'none'}",
+    )
+
+
+def _seed(student: TrainedStudent, claim: SeedClaim, architecture: Architecture, data: DataSet) -> Iterator[Check]:
+    closed_form = architecture.cost().parameters
+    module = sum(p.numel() for p in student.module.parameters() if p.requires_grad)
+    yield Check(
+        name=f"seed {claim.seed} parameters",
+        ok=closed_form == student.parameters == module,
+        detail=f"closed form {closed_form:,}, stored tensors {student.parameters:,}, module {module:,}",
+    )
+    inside = (student.architecture.digest, student.data, student.mean, student.std)
+    outside = (architecture.digest, data.digest, data.mean, data.std)
+    yield Check(
+        name=f"seed {claim.seed} origin",
+        ok=inside == outside,
+        detail=f"architecture, data, mean, std: {inside} in the file"
+        + ("" if inside == outside else f", should be {outside}"),
+    )
+    if student.architecture.shape != data.shape or student.architecture.classes != data.classes:
+        yield Check(name=f"seed {claim.seed} test", ok=False, detail="the student does not fit the data")
+        return
+    measured = {"test": (data.test, claim.test, 0.0)}
+    if claim.validation is not None:
+        rounding = max(ROUNDING, 1.5 / len(data.validation.labels))
+        measured["validation"] = data.validation, claim.validation, rounding
+    for part, (split, claimed, tolerance) in measured.items():
+        accuracy, _ = evaluate(student.module, split, data, torch.device("cpu"))
+        yield Check(
+            name=f"seed {claim.seed} {part}",
+            ok=abs(accuracy - claimed) <= tolerance,
+            detail=f"{100 * accuracy:.4g} % from the file, {100 * claimed:.4g} % in results.json",
+        )
+
+
+def _export(path: Path, claims: Claims, students: dict[int, TrainedStudent], data: DataSet) -> Check:
+    """Whether `student.onnx` computes what the seed best on validation does; without such figures, the first."""
+    best = max(claims.seeds, key=lambda claim: (claim.validation or 0, -claim.seed), default=None)
+    if best is None or best.seed not in students:
+        return Check(name=path.name, ok=False, detail="the weights it was made from cannot be read")
+    if not path.is_file():
+        return Check(name=path.name, ok=False, detail=f"there is no {path}")
+    try:
+        difference, limit = compare(students[best.seed], path.read_bytes(), data.test.images)
+    except Exception as error:  # onnxruntime has a dozen unrelated classes for a model it cannot run
+        return Check(name=path.name, ok=False, detail=" ".join(str(error).split())[:200])
+    return Check(
+        name=path.name,
+        ok=difference <= limit,
+        detail=f"largest difference of a logit from seed {best.seed} {difference:.2g}, limit {limit:.2g}",
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    # as the accuracies were measured: sums split over threads may round another way
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,1 @@
+"""Who teaches: the shipped network, sources of teachers, opening and training them."""

@@ -1,0 +1,145 @@
+"""Which teachers answer for the pixels of a view: shipped ones, ones trained here, and the user's own."""
+
+import hashlib
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from kd.teachers import network as teachers
+from space.errors import InputError
+
+STORED = (".npy", ".npz")
+"""Suffixes of files of logits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherSource:
+    """One teacher, or several whose probabilities are averaged.
+
+    Each of `models` is the name of a shipped teacher (`kd/assets/README.md`), a `.safetensors` file that
+    `wunderkind teach` or a retraining wrote (a student may teach smaller ones), an `.onnx` file, `torchvision:NAME`, or
+    `package.module:callable`, which is called without arguments and gives a module. The latter two take their weights
+    from the file of the same place in `weights`: `.safetensors`, or a state dict saved by torch; "" for code that loads
+    its own, and for files. They get pixels in 0..1, or standardised ones (mean and deviation of the training data) when
+    `standardised` is set; so do ONNX files.
+
+    The one model may also be a file of logits, floating of shape (n, classes): an `.npy` file, or the array `logits` of
+    an `.npz` file. Its rows are the samples of the data's training split in the order of their file, those included
+    that are held out of it. It answers for samples as they are, so nothing may be augmented.
+
+    `stage` names a submodule (as `named_modules` does) of the one teacher, which is no ONNX file: what it gives, maps
+    (batch, channels, height, width) or vectors, is averaged over at most `cells` × `cells` cells and kept in the views
+    for `recipe.feature_loss`. The stages of a teacher that `wunderkind teach` wrote are `features.2`, `features.5`, …,
+    one a convolution, its batch norm and SiLU included; those of a student `module.blocks.0`, `module.blocks.1`, ….
+    """
+
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = ("mnist",)
+    weights: tuple[str, ...] = ()
+    standardised: bool = False
+    stage: str = ""
+    cells: Annotated[int, Field(ge=1)] = 4
+
+    @property
+    def stored(self) -> bool:
+        """Whether a file of logits answers."""
+        return any(model.endswith(STORED) for model in self.models)
+
+    def resolved(self, missing_ok: bool = False) -> "TeacherSource":
+        """The same with absolute paths, for workers that may run elsewhere.
+
+        Raises:
+            InputError: for weights or a stage that do not go with the models, and for a missing file unless that is ok.
+        """
+        if self.weights and len(self.weights) != len(self.models):
+            raise InputError(
+                f"{len(self.models)} teachers, {len(self.weights)} files of weights: give one file a teacher, in order"
+            )
+        if self.stored and len(self.models) > 1:
+            raise InputError(
+                f"teachers {', '.join(self.models)}: a file of logits answers alone, average logits before"
+            )
+        if self.stage and (len(self.models) > 1 or self.models[0].endswith((".onnx", *STORED))):
+            raise InputError(
+                f"teacher.stage = '{self.stage}': {', '.join(self.models)} has no stages to name: "
+                "use one teacher that is a PyTorch module, or leave the stage away"
+            )
+        models = tuple(str(_path(model, missing_ok)) if _is_file(model) else model for model in self.models)
+        weights = tuple(name and str(_absolute(Path(name), missing_ok)) for name in self.weights)
+        for model, given in zip(models, weights or ("",) * len(models), strict=True):
+            if model.startswith("torchvision:") and not given:
+                raise InputError(f"teacher {model} has learnt nothing: give its weights, a state dict, with --weights")
+        return replace(self, models=models, weights=weights)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what determines the answers: the files' content, for code its name and its module's file.
+
+        Not of what code imports, or loads by itself.
+
+        Raises:
+            InputError: as `resolved`.
+        """
+        models = self.resolved().models
+        parts = [_file_hash(Path(name)) if _is_file(name) else _code_hash(name) for name in models]
+        parts += [name and _file_hash(Path(name)) for name in self.weights]
+        parts += ["standardised"] if self.standardised else []
+        parts += [f"{self.stage} in {self.cells}"] if self.stage else []
+        return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def _is_file(model: str) -> bool:
+    return teachers.shipped(model).is_file() or model.endswith((".safetensors", ".onnx", *STORED))
+
+
+def _path(model: str, missing_ok: bool) -> Path:
+    own = teachers.shipped(model)
+    return own if own.is_file() else _absolute(Path(model), missing_ok)
+
+
+def _absolute(path: Path, missing_ok: bool = False) -> Path:
+    if not (missing_ok or path.is_file()):
+        raise InputError(f"no teacher at {path}: make one with wunderkind teach, or check the path")
+    return path.resolve()
+
+
+def _file_hash(path: Path) -> str:
+    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, *_outside(path))]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+
+
+def _code_hash(model: str) -> str:
+    """Of the name and the module's file; the name itself for torchvision's and where there is no file."""
+    place = model.partition(":")[0]
+    look_here()
+    try:
+        found = None if place == "torchvision" else importlib.util.find_spec(place)
+    except (ImportError, ValueError):  # whoever opens it gives the reason
+        return model
+    if found is None or found.origin is None or not Path(found.origin).is_file():
+        return model
+    return hashlib.sha256(f"{model} {_file_hash(Path(found.origin))}".encode()).hexdigest()
+
+
+def look_here() -> None:
+    """Let modules be imported from the current folder: a console script does not look there, python does."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+
+
+def _outside(path: Path) -> list[Path]:
+    """Files beside an ONNX file that hold weights of it."""
+    if path.suffix != ".onnx":
+        return []
+    import onnx  # takes a while, which no other teacher needs
+    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+    try:
+        tensors = onnx.load(path, load_external_data=False).graph.initializer
+    except Exception:  # protobuf's; whoever opens the file gives the reason
+        return []
+    names = {ExternalDataInfo(tensor).location for tensor in tensors if uses_external_data(tensor)}
+    return [_absolute(path.parent / name) for name in sorted(names)]

@@ -1,0 +1,1 @@
+"""The pictures: plotly figures and SVG drawings, on one theme."""

@@ -1,0 +1,134 @@
+"""What all pictures share: colours, axes, and the layout of a figure."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import plotly.graph_objects as go
+
+from reports.formats import count, counted, percent
+from space.architecture import FAMILIES, Architecture, Family
+from space.describe import describe
+from studies.records import TrialRecord
+
+COLOURS: Mapping[Family, str] = {
+    "cnn": "#4269d0",
+    "depthwise": "#3ca951",
+    "mlp": "#e39b0b",
+    "liquid": "#a04bd6",
+    "hybrid": "#f0563f",
+}
+INK, QUIET, FAINT = "#24292f", "#57606a", "#e6e8eb"
+SMALLEST_ERROR = 0.005
+ROUND = ((1,), (2, 5), (3, 7), (1.5, 4), (1.2, 2.5, 6, 8))
+TENTHS = tuple(tenths / 10 for tenths in range(11, 100))
+"""Leading digits of an axis mark, the roundest first; tenths where these are too few."""
+
+
+def error(accuracy: float) -> float:
+    """Error in per cent of an accuracy (share); at least `SMALLEST_ERROR`, so that it has a logarithm."""
+    return max(100 * (1 - accuracy), SMALLEST_ERROR)
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Choose at most ten round numbers between two positive ones, apart on a log scale, the roundest first."""
+    gap = math.log10(high / low) / 9
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    chosen: list[float] = []
+    for steps in (*ROUND, TENTHS):
+        if steps is TENTHS and len(chosen) > 3:
+            break
+        for number in sorted(round(step * 10**power, 6) for power in powers for step in steps):
+            far = all(abs(math.log10(number / other)) >= gap for other in chosen)
+            if low <= number <= high and far:
+                chosen.append(number)
+    return sorted(chosen)
+
+
+def accuracy_axis(errors: Sequence[float], title: str) -> dict[str, Any]:
+    """Axis of accuracy for points at `errors` (per cent): the error on a log scale, upside down.
+
+    Accuracies of good students bunch below 100 %; on this axis halving the error is always the same step up.
+    """
+    low, high = min(errors, default=1.0) / 1.2, max(errors, default=10.0) * 1.2
+    marks = ticks(low, min(high, 99.0))
+    return {
+        "title": {"text": title, "standoff": 12},
+        "type": "log",
+        "range": [math.log10(high), math.log10(low)],
+        "tickvals": marks,
+        "ticktext": [f"{100 - mark:.6g}" for mark in marks],
+    }
+
+
+def parameter_axis(parameters: Sequence[float]) -> dict[str, Any]:
+    """Axis of parameters on a log scale for points at `parameters`."""
+    low, high = min(parameters, default=100) / 1.15, max(parameters, default=10_000) * 1.15
+    marks = ticks(low, high)
+    return {
+        "title": {"text": "parameters", "standoff": 12},
+        "type": "log",
+        "range": [math.log10(low), math.log10(high)],
+        "tickvals": marks,
+        "ticktext": [count(round(mark)) for mark in marks],
+    }
+
+
+def figure(height: int = 480) -> go.Figure:
+    """Make an empty figure with the common layout."""
+    drawn = go.Figure()
+    axis = {"gridcolor": FAINT, "linecolor": "#8c959f", "zeroline": False, "ticks": "outside", "ticklen": 4}
+    drawn.update_layout(
+        # Plotly's own template would put 7 kB into every figure
+        template=go.layout.Template(),
+        height=height,
+        margin={"l": 70, "r": 20, "t": 30, "b": 55},
+        font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
+        plot_bgcolor="white",
+        paper_bgcolor="white",
+        hoverlabel={"align": "left", "bgcolor": "white", "font": {"size": 12}},
+        legend={"groupclick": "togglegroup", "tracegroupgap": 14},
+        xaxis=axis,
+        yaxis=axis,
+    )
+    return drawn
+
+
+def add_legend(drawn: go.Figure, name: str, group: str, marker: Mapping[str, Any]) -> None:
+    """Add an entry to the legend that stands for a group: a point without a place."""
+    drawn.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={"line": {"width": 1.5}, **marker},
+        name=name,
+        legendgroup=group,
+    )
+
+
+def add_family_legend(drawn: go.Figure, families: Sequence[Family]) -> None:
+    """Add the families' colours to the legend; a click there hides a family."""
+    for family in families:
+        add_legend(drawn, family, family, {"color": COLOURS[family], "symbol": "square", "size": 11})
+
+
+def label(architecture: Architecture, *lines: str) -> str:
+    """Text shown under the mouse: what a student is, then `lines`."""
+    head = f"<b>{architecture.digest}</b> {architecture.family}"
+    blocks = textwrap.wrap(describe(architecture), 64)
+    size = f"{count(architecture.cost().parameters)} parameters"
+    return "<br>".join([head, *blocks, size, *lines])
+
+
+def trial_label(trial: TrialRecord) -> str:
+    """Text shown under the mouse for a trained trial."""
+    result = f"{percent(trial.accuracy)} validation after {counted(trial.epochs, 'epoch')}"
+    return label(trial.architecture, result, f"trial {trial.number}: {trial.outcome}")
+
+
+def by_family(trials: Sequence[TrialRecord]) -> dict[Family, list[TrialRecord]]:
+    """Trials by family, in the order that families always have."""
+    ordered = sorted(trials, key=lambda t: FAMILIES.index(t.architecture.family))
+    return {family: list(group) for family, group in groupby(ordered, lambda t: t.architecture.family)}

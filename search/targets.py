@@ -1,0 +1,85 @@
+"""Which students a command means: trials by number, others by digest, name or file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kd.data.dataset import DataSet
+from space.architecture import Architecture, read
+from space.budget import Budget
+from space.errors import InputError
+from studies.directory import RunDirectory
+from studies.front import front
+from studies.records import trial_records
+from studies.shipped import find, names
+from studies.store import Store, opened
+
+
+def of_front(store: Store) -> list[Architecture]:
+    """Architectures of the whole search front; raises InputError when there is none yet."""
+    points = front(trial_records(store), store.config.search.floor)
+    if not points:
+        raise InputError("the study has no complete trial yet: go on with wunderkind run")
+    return [point.architecture for point in points]
+
+
+def of_trials(store: Store, numbers: Sequence[int]) -> list[Architecture]:
+    """Architectures of trials; raises InputError for a number that the study has not."""
+    known = {record.number: record.architecture for record in trial_records(store)}
+    for number in numbers:
+        if number not in known:
+            raise InputError(f"no trial {number}: the study has trials 0 to {max(known, default=-1)}")
+    return [known[number] for number in numbers]
+
+
+def of_digest(directory: RunDirectory, digest: str) -> Architecture:
+    """Architecture of a study's retrained student; raises InputError when there is none of this digest."""
+    directory.require()
+    known = {path.parent.name: path for path in sorted(directory.students.glob("*/architecture.json"))}
+    if digest not in known:
+        raise InputError(f"no student '{digest}' in study '{directory.name}': it has {', '.join(known) or 'none'}")
+    return read(known[digest])
+
+
+def resolve_student(directory: RunDirectory, text: str) -> Architecture:
+    """The study's student of this digest, else the shipped architecture of this name or the one in this file."""
+    return of_digest(directory, text) if (directory.students / text / "architecture.json").is_file() else find(text)
+
+
+def resolve_target(root: Path, target: str, trial: int | None, student: str | None) -> Architecture:
+    """The architecture of a name or file, or of a trial (number) or retrained student (digest) of a study.
+
+    Args:
+        root: folder of the run directories.
+        target: a shipped architecture's name, a file, or with a trial or student a study's name.
+        trial: number of the trial.
+        student: digest of the student.
+
+    Raises:
+        InputError: when there is none, or more than one is named.
+    """
+    if trial is not None and student is not None:
+        raise InputError("--trial and --student both name a student: give one of them")
+    if student is not None:
+        return of_digest(RunDirectory(root=root, name=target), student)
+    if trial is not None:
+        with opened(RunDirectory(root=root, name=target)) as store:
+            return of_trials(store, [trial])[0]
+    if target not in names() and (root / target / "config.json").is_file():
+        raise InputError(f"'{target}' is a study: say which student with --trial or --student")
+    return find(target)
+
+
+def check_fit(architecture: Architecture, data: DataSet) -> None:
+    """Raise InputError when an architecture does not fit the data."""
+    if (architecture.shape, architecture.classes) != (data.shape, data.classes):
+        raise InputError(
+            f"{architecture.digest} takes {architecture.shape} inputs of {architecture.classes} classes, {data.name} "
+            f"has {data.shape} inputs of {data.classes}: choose an architecture that fits"
+        )
+
+
+def check_student(architecture: Architecture, data: DataSet, budget: Budget) -> None:
+    """Raise InputError when a student does not fit the data or breaks the budget."""
+    check_fit(architecture, data)
+    if objection := budget.rejection_reason(architecture):
+        raise InputError(f"{architecture.digest} breaks the study's budget ({objection}): choose a smaller student")

@@ -1,0 +1,85 @@
+"""Pareto fronts of trials and of retrained students, and what of a front is still to be retrained."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from space.architecture import Architecture
+from studies.config import Config
+from studies.records import StudentRecord, TrialRecord
+
+
+def front(records: Sequence[TrialRecord], floor: float) -> list[TrialRecord]:
+    """The Pareto set of complete trials over validation accuracy (up) and parameters (down), smallest first.
+
+    Trials below the accuracy `floor` (share) are left out, unless all are.
+    """
+    complete = [r for r in records if r.outcome == "complete" and r.accuracy is not None]
+    complete = [r for r in complete if (r.accuracy or 0) >= floor] or complete
+    ordered = sorted(complete, key=lambda r: (r.cost.parameters, -(r.accuracy or 0), r.number))
+    best, kept = -1.0, []
+    for record in ordered:
+        if (record.accuracy or 0) > best:
+            best = record.accuracy or 0
+            kept.append(record)
+    return kept
+
+
+def student_front(students: Sequence[StudentRecord]) -> list[StudentRecord]:
+    """The Pareto set of retrained students over merit (up) and parameters (down); those without merit are left out."""
+    best, kept = -1.0, []
+    for student in sorted(students, key=lambda s: (s.cost.parameters, -(s.merit or 0))):
+        if student.merit is not None and student.merit > best:
+            best = student.merit
+            kept.append(student)
+    return kept
+
+
+def spread(points: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
+    """At most `count` points of a front, its ends and those between spread best over log size; 0 means all."""
+    if count == 0 or len(points) <= count:
+        return list(points)
+    if count == 1:
+        return [points[-1]]
+    logs = [math.log(point.cost.parameters) for point in points]
+    left, chosen = set(range(len(points))), []
+    for step in range(count - 1, -1, -1):
+        target = logs[0] + (logs[-1] - logs[0]) * step / (count - 1)
+        nearest = min(left, key=lambda index: (abs(logs[index] - target), -index))
+        left.remove(nearest)
+        chosen.append(nearest)
+    return [points[index] for index in sorted(chosen)]
+
+
+def chosen(trials: Sequence[TrialRecord], config: Config) -> list[TrialRecord]:
+    """Trials of the search front that a study retrains."""
+    return spread(front(trials, config.search.floor), config.retrain.points)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retraining:
+    """One student and one seed to retrain."""
+
+    architecture: Architecture
+    seed: int
+
+
+def unfinished(
+    architectures: Sequence[Architecture], seeds: int, students: Sequence[StudentRecord]
+) -> list[Retraining]:
+    """What is still to be retrained so that every architecture has seeds 0..seeds-1."""
+    finished = {(student.architecture.digest, record.seed) for student in students for record in student.seeds}
+    wanted = (Retraining(architecture=a, seed=seed) for a in architectures for seed in range(seeds))
+    return [r for r in wanted if (r.architecture.digest, r.seed) not in finished]
+
+
+def is_searched(trials: Sequence[TrialRecord], config: Config) -> bool:
+    """Whether the study has its number of trials, all of them concluded."""
+    begun = [trial for trial in trials if trial.outcome not in ("rejected", "duplicate")]
+    return len(begun) >= config.search.trials and all(trial.outcome != "unfinished" for trial in trials)
+
+
+def is_done(trials: Sequence[TrialRecord], students: Sequence[StudentRecord], config: Config) -> bool:
+    """Whether search and retraining are over."""
+    points = [trial.architecture for trial in chosen(trials, config)]
+    return is_searched(trials, config) and not unfinished(points, config.retrain.seeds, students)

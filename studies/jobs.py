@@ -1,0 +1,59 @@
+"""Courses: trainings from the first weights to the reading of the test split, of assistants and of students."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kd.data.dataset import DataSet
+from kd.distil.views import ViewSource, assistant_views, view_source
+from kd.optim.recipe import Recipe
+from space.architecture import Architecture
+from studies.config import Config
+from studies.directory import RunDirectory
+from studies.ledger import Training
+from studies.shipped import find
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingJob:
+    """Who learns by which recipe from which views; `training` is its ledger key, `weights` the file it ends in."""
+
+    name: str
+    architecture: Architecture
+    recipe: Recipe
+    views: ViewSource
+    training: Training
+    weights: Path
+
+
+def assistant_chain(
+    directory: RunDirectory, config: Config, data: DataSet, fingerprint: str | None = None
+) -> tuple[tuple[TrainingJob, ...], ViewSource, ViewSource]:
+    """The courses of a study's assistants, and the views its students then learn from in search and retraining.
+
+    The teacher teaches the first assistant, that one the next, the last the students (Mirzadeh et al. 2020, section 3).
+    An assistant's file is named after all that determines it, so nothing has to be trained before all is named. The
+    teacher's `fingerprint` is taken unless it is known.
+
+    Raises:
+        InputError: for an unknown architecture, and for what `view_source` refuses.
+    """
+    recipe, seed = config.assistants.recipe, config.assistants.seed
+    fingerprint = fingerprint or config.teacher.fingerprint()
+    taught = partial(view_source, directory.cache.resolve(), data, config.teacher, fingerprint=fingerprint)
+    courses: list[TrainingJob] = []
+    for name in config.assistants.architectures:
+        architecture, views = find(name), taught(recipe.augmentation)
+        training = Training(architecture=architecture.digest, recipe=recipe.digest, views=views.folder.name, seed=seed)
+        course = TrainingJob(
+            name=f"assistant {Path(name).stem}",
+            architecture=architecture,
+            recipe=recipe,
+            views=views,
+            training=training,
+            weights=directory.assistants.resolve() / training.name / "assistant.safetensors",
+        )
+        courses.append(course)
+        taught = partial(assistant_views, views, course.weights)
+    last = taught(config.retrain.recipe.augmentation, with_validation=config.retrain.with_validation)
+    return tuple(courses), taught(config.recipe.augmentation), last

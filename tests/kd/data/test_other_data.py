@@ -1,0 +1,114 @@
+"""Sequences and colour images on the whole way: teacher, views, training, file, export, verification."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from kd.data.augmentation import NO_AUGMENTATION
+from kd.data.dataset import DataSet, values
+from kd.distil.train import train_rung
+from kd.distil.views import CLEAN, make_view, open_view, view_source
+from kd.optim.checkpoint import averaged_weights
+from kd.optim.recipe import Recipe
+from kd.students.evaluate import evaluate, normalise
+from kd.students.file import load_student, save_student
+from kd.students.onnx import export_onnx
+from kd.students.verify import verify_student
+from kd.teachers import network as teachers
+from kd.teachers.source import TeacherSource
+from kd.teachers.training import finish, teach_epoch
+from space.architecture import Architecture
+from space.blocks.convolution import Convolution, GlobalAverage
+from space.blocks.liquid import LiquidScan
+from space.budget import Budget
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("kind", ["sequences", "colours"])
+def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    data: DataSet = request.getfixturevalue(kind)
+    policy = replace(NO_AUGMENTATION, jitter=0.05, time_shift=0.05, mixup=0.1)
+    recipe = teachers.TeacherRecipe(widths=(16, 32, 32), epochs=6, batch=50, ema=0.9, augmentation=policy)
+    for _ in range(recipe.epochs):
+        teach_epoch(data.source, recipe, tmp_path / "teacher.safetensors", 1, "cpu")
+    finish(data, recipe, tmp_path / "teacher.safetensors", CPU)
+    stored = teachers.load(tmp_path / "teacher.safetensors", CPU)
+    teachers.check(stored, data)
+    assert stored.mean.flatten().tolist() == pytest.approx(data.mean)
+    assert stored.std.flatten().tolist() == pytest.approx(data.std)
+    assert teachers.accuracy(stored, data.test, CPU) > 0.5
+
+    source = view_source(
+        tmp_path / "views", data, TeacherSource(models=(str(tmp_path / "teacher.safetensors"),)), policy
+    )
+    for index in (CLEAN, 0):
+        make_view(source, index, "cpu")
+    view = open_view(source, 0)
+    assert view.images.dtype == data.train.images.dtype
+    expected = teachers.teacher_logits(stored, values(view.images))
+    torch.testing.assert_close(view.logits.float(), expected, rtol=1e-2, atol=1e-2)
+
+    blocks = (
+        (Convolution(width=8, kernel=5), LiquidScan(cell="cfc", hidden=12))
+        if kind == "sequences"
+        else (Convolution(width=12, kernel=5, stride=2), Convolution(width=16, stride=2), GlobalAverage())
+    )
+    student = Architecture(family="hybrid", shape=data.shape, classes=data.classes, blocks=blocks)
+    before = data.train.images.clone()
+    training = Recipe(epochs=6, views=1, batch=25, warmup=0.2, augmentation=policy)
+    result = train_rung(student, training, 0, 0, 6, None, source)
+    assert result.failure is None
+    assert result.curve[-1].validation_accuracy > 0.3
+    assert torch.equal(data.train.images, before)
+
+    folder = tmp_path / student.digest
+    folder.mkdir()
+    (folder / "architecture.json").write_text(student.to_json())
+    path = folder / "seed-0.safetensors"
+    save_student(path, averaged_weights(result.checkpoint), student, data)
+    trained = load_student(path)
+    assert (trained.mean, trained.std) == (data.mean, data.std)
+    test, _ = evaluate(trained.module, data.test, data, CPU)
+    results = {
+        "architecture": student.to_dict(),
+        "digest": student.digest,
+        "family": student.family,
+        "cost": asdict(student.cost()),
+        "seeds": [{"seed": 0, "validation": result.curve[-1].validation_accuracy, "test": test}],
+        "test_mean": test,
+        "test_deviation": None,
+    }
+    (folder / "results.json").write_text(json.dumps(results))
+    export_onnx(path, folder / "student.onnx", data.test.images)
+    session = onnxruntime.InferenceSession(folder / "student.onnx", providers=["CPUExecutionProvider"])
+    (answer,) = session.run(["logits"], {session.get_inputs()[0].name: values(data.test.images[:50]).numpy()})
+    with torch.no_grad():
+        expected = trained.module(normalise(data.test.images[:50], data, CPU))
+    np.testing.assert_allclose(answer, expected.numpy(), rtol=1e-3, atol=1e-4)
+    checks = verify_student(folder, data, Budget(parameters=100_000))
+    assert [check for check in checks if not check.ok] == []
+
+
+def test_files_with_one_number_are_still_read(tmp_path: Path, small_data: DataSet, teacher_path: Path) -> None:
+    assert teachers.load(teacher_path, CPU).mean.shape == (1, 1, 1)
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    student = Architecture(family="cnn", shape=(1, 28, 28), classes=10, blocks=(Convolution(width=4), GlobalAverage()))
+    from space.network import build
+
+    save_student(tmp_path / "new", build(student).state_dict(), student, small_data)
+    with safe_open(tmp_path / "new", framework="pt") as archive:
+        about = json.loads(archive.metadata()["student"])
+        tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    assert about["mean"] == list(small_data.mean)
+    about |= {"mean": small_data.mean[0], "std": small_data.std[0]}
+    save_file(tensors, tmp_path / "old", {"student": json.dumps(about)})
+    old = load_student(tmp_path / "old")
+    assert (old.mean, old.std) == (small_data.mean, small_data.std)

@@ -1,0 +1,79 @@
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kd.data.augmentation import Augmentation
+from kd.optim.recipe import Recipe, RecipeDomain, drawn
+from space.sampling.random_trial import RandomTrial
+
+COSINE = Recipe(schedule="cosine", epochs=10, warmup=2.0, learning_rate=0.1)
+
+
+def test_the_rate_warms_up_in_a_line() -> None:
+    assert [COSINE.rate(epoch) for epoch in (0, 0.5, 1, 2)] == pytest.approx([0, 0.025, 0.05, 0.1])
+
+
+def test_cosine_falls_from_the_rate_to_zero() -> None:
+    assert [COSINE.rate(epoch) for epoch in (2, 6, 10, 11)] == pytest.approx([0.1, 0.05, 0, 0])
+
+
+@given(st.floats(2, 10), st.floats(2, 10))
+def test_cosine_never_rises(first: float, second: float) -> None:
+    assert COSINE.rate(min(first, second)) >= COSINE.rate(max(first, second))
+
+
+@given(st.floats(0.5, 1_000))
+def test_a_constant_rate_does_not_know_where_training_ends(epoch: float) -> None:
+    assert Recipe(epochs=1).rate(epoch) == Recipe(epochs=500).rate(epoch) == Recipe().learning_rate
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_no_warmup_starts_at_the_rate(schedule: str) -> None:
+    recipe = replace(Recipe(learning_rate=0.1, warmup=0), schedule=schedule)  # type: ignore[arg-type]
+    assert recipe.rate(0) == pytest.approx(0.1)
+
+
+def test_a_schedule_of_warmup_alone_never_divides_by_zero() -> None:
+    assert replace(COSINE, epochs=2).rate(2) == pytest.approx(0.1)
+
+
+def test_every_setting_has_a_digest_of_its_own() -> None:
+    recipes = [
+        Recipe(),
+        COSINE,
+        Recipe(loss="hard"),
+        Recipe(temperature=3),
+        Recipe(batch=128),
+        Recipe(ema=0.9),
+        Recipe(fade=0.2),
+        Recipe(feature_loss="hint"),
+        Recipe(feature_loss="attention"),
+        Recipe(feature_loss="hint", feature_weight=2),
+        Recipe(augmentation=Augmentation(rotation=3)),
+    ]
+    assert len({recipe.digest for recipe in recipes}) == len(recipes)
+    assert Recipe().digest == Recipe().digest == Recipe(feature_weight=2).digest
+
+
+def test_parts_of_a_recipe_are_drawn_and_put_in_its_place() -> None:
+    domain = RecipeDomain(loss=("kl", "dkd"), temperature=(1, 8), hard_weight=(0, 0.5), learning_rate=(1e-3, 1e-1))
+    drawn_ones = []
+    for seed in range(200):
+        trial = RandomTrial(random.Random(seed))
+        domain.draw(trial)
+        drawn_ones.append(replace(Recipe(batch=32), **drawn({**trial.params, "size": 500.0})))
+    assert {recipe.loss for recipe in drawn_ones} == {"kl", "dkd"}
+    assert {recipe.batch for recipe in drawn_ones} == {32}
+    # even in the logarithm: half of the rates lie below the geometric mean
+    assert 70 < sum(recipe.learning_rate < 1e-2 for recipe in drawn_ones) < 130
+    assert 70 < sum(recipe.hard_weight < 0.25 for recipe in drawn_ones) < 130
+    assert all(1 <= recipe.temperature <= 8 for recipe in drawn_ones)
+
+
+def test_nothing_is_drawn_unless_asked_for() -> None:
+    trial = RandomTrial(random.Random(0))
+    RecipeDomain().draw(trial)
+    assert trial.params == {}

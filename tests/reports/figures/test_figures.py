@@ -1,0 +1,71 @@
+import json
+
+from reports.figures.curve_svg import curve_svg
+from reports.figures.pareto import front_figure
+from reports.figures.study import figures
+from reports.figures.theme import COLOURS, error, ticks
+from reports.report_data import gather
+from space.architecture import FAMILIES
+from studies.records import student_records, trial_records
+from studies.store import Store
+
+
+def points(figure: dict[str, object], symbol: str) -> set[tuple[float, float]]:
+    """Where a drawn figure has points of a symbol, legend entries aside."""
+    traces = figure["data"]
+    assert isinstance(traces, list)
+    return {
+        (x, y)
+        for trace in traces
+        if trace.get("marker", {}).get("symbol") == symbol
+        for x, y in zip(trace["x"], trace["y"], strict=True)
+        if x is not None
+    }
+
+
+def test_the_front_shows_every_trained_trial_and_student(retrained: Store) -> None:
+    drawn = json.loads(front_figure(gather(retrained)).to_json())
+    trials, students = trial_records(retrained), student_records(retrained)
+    for symbol, outcome in (("circle", "complete"), ("circle-open", "pruned"), ("diamond-open", "unfinished")):
+        expected = {(t.cost.parameters, error(t.accuracy or 0)) for t in trials if t.outcome == outcome}
+        assert points(drawn, symbol) == expected
+    assert points(drawn, "diamond") == {(s.cost.parameters, error(s.test)) for s in students}
+    spreads = [trace["error_y"]["array"][0] for trace in drawn["data"] if "error_y" in trace]
+    assert spreads == [0.0, 100 * students[1].test_deviation]
+
+
+def test_figures_appear_when_there_is_something_to_show(empty: Store) -> None:
+    assert figures(gather(empty)) == {}
+
+
+def test_a_study_without_students_has_no_retrained_curves(searched: Store) -> None:
+    assert set(figures(gather(searched))) == {"front", "learning-curves", "outcomes"}
+
+
+def test_bars_add_up_to_all_trials(searched: Store) -> None:
+    bars = json.loads(figures(gather(searched))["outcomes"].to_json())["data"]
+    assert sum(sum(bar["x"]) for bar in bars) == len(trial_records(searched))
+
+
+def test_every_family_has_its_own_colour() -> None:
+    assert set(COLOURS) == set(FAMILIES)
+    assert len(set(COLOURS.values())) == len(FAMILIES)
+
+
+def test_an_axis_has_three_to_ten_marks() -> None:
+    for low, high in ((0.3, 0.7), (0.3, 3.0), (0.35, 90.0), (250, 12_000), (0.005, 99)):
+        marks = ticks(low, high)
+        assert 3 <= len(marks) <= 10
+        assert marks == sorted(set(marks)) and low <= marks[0] and marks[-1] <= high
+
+
+def test_a_perfect_student_can_be_drawn() -> None:
+    assert error(1.0) > 0
+
+
+def test_pictures_show_the_curve(searched: Store) -> None:
+    trained = [trial for trial in trial_records(searched) if trial.trained]
+    for trial in trained:
+        picture = curve_svg(trial)
+        assert picture.count("<circle") == len(trial.curve)
+        assert f"{100 * (trial.accuracy or 0):.2f} % validation" in picture
