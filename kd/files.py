@@ -1,7 +1,28 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and folders to prepare them in."""
 
+import re
+import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+
+from filelock import FileLock
+
+from space.errors import InputError
+
+FORMAT = 1
+"""Number of the format of our files; one of another format is refused."""
+
+STALE = 3_600
+"""Seconds after which a draft of a file, which takes seconds to write, is one that a killed process left."""
+
+
+def check_format(path: Path, found: object) -> None:
+    """Raise InputError when a file says that it is of another format than ours."""
+    if str(found) != str(FORMAT):
+        raise InputError(f"{path} is of format {found}, not {FORMAT}: make it again with this version of wunderkind")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -10,6 +31,42 @@ def write_whole(path: Path, content: str | bytes) -> None:
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        _remove_stale_drafts(path.parent)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(place: Path, name: str) -> Iterator[Path]:
+    """An empty folder in `place` to prepare `name` in, removed at the end unless it was renamed.
+
+    One process at a time has it, others wait for its lock. The system frees the lock of a process that dies, so what
+    the next one finds there is nobody's any more.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    folder = place / f".{name}.draft"
+    with FileLock(place / f".{name}.lock"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache  # listing a folder at every file written into it would take longer the more it holds
+def _remove_stale_drafts(folder: Path) -> None:
+    """Remove drafts that were left behind, judged by the file system's own clock: the newest is one just written."""
+    drafts = {path: _written(path) for path in folder.glob(".*") if re.search(r"-[0-9a-f]{32}$", path.name)}
+    newest = max(drafts.values(), default=0)
+    for path, written in drafts.items():
+        if newest - written > STALE:
+            path.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # its writer has just finished
+        return 0

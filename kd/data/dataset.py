@@ -133,10 +133,6 @@ def load(source: DataSource) -> DataSet:
         parts["val"] = x[taken], y[taken]
     parts["train"] = x[rows], y[rows]
     mean, std = _moments(parts["train"][0])
-    if x.ndim == 3:
-        identity.append("time, features")  # older ones had the features first
-    if len(mean) > 1:
-        identity += mean  # which one channel never needed
     digest = hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16]
     return DataSet(
         name=Path(source.name).resolve().name.removesuffix(".npz"),
@@ -185,11 +181,6 @@ def per_channel(statistic: Sequence[float], shape: tuple[int, ...], device: torc
 def layout(samples: Tensor) -> torch.memory_format:
     """How samples lie in memory: images with their channels last, which convolutions are fastest on."""
     return torch.channels_last if samples.ndim == 4 else torch.contiguous_format
-
-
-def stored_statistic(value: Any) -> tuple[float, ...]:
-    """Mean or deviation from a file's JSON: a list, or one number as older files have it."""
-    return tuple(map(float, value)) if isinstance(value, list) else (float(value),)
 
 
 def stratified(labels: Indices, count: int, seed: int) -> Indices:

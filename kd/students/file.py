@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from kd.data.dataset import DataSet, per_channel, stored_statistic
+from kd.data.dataset import DataSet, per_channel
 from kd.files import write_whole
 from space.architecture import Architecture, from_json
 from space.blocks.base import maps
@@ -87,7 +87,7 @@ def load_student(path: Path) -> TrainedStudent:
             about = json.loads((archive.metadata() or {})["student"])
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
         architecture = from_json(json.dumps(about["architecture"]))
-        mean, std, data = stored_statistic(about["mean"]), stored_statistic(about["std"]), str(about["data"])
+        mean, std, data = tuple(about["mean"]), tuple(about["std"]), str(about["data"])
         with torch.random.fork_rng(devices=[]):
             module = build(architecture)
         counters = {n: t for n, t in module.state_dict().items() if not t.is_floating_point()}
