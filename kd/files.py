@@ -1,16 +1,22 @@
 """Files that are whole or not there, and folders to prepare them in."""
 
+import json
 import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
 
-from space.errors import InputError
+from space.errors import InputError, first_line
+
+T = TypeVar("T")
 
 FORMAT = 1
 """Number of the format of our files; one of another format is refused."""
@@ -23,6 +29,29 @@ def check_format(path: Path, found: object) -> None:
     """Raise InputError when a file says that it is of another format than ours."""
     if str(found) != str(FORMAT):
         raise InputError(f"{path} is of format {found}, not {FORMAT}: make it again with this version of wunderkind")
+
+
+def to_json(noun: Any) -> str:
+    """A dataclass as indented JSON, with the number of the format in front, that `from_json` reads back."""
+    return json.dumps({"format": FORMAT, **asdict(noun)}, indent=1) + "\n"
+
+
+def from_json(noun: TypeAdapter[T], content: str | bytes, path: Path, way_out: str) -> T:
+    """What `to_json` wrote; raises InputError that names `path`, the first thing wrong and the `way_out`."""
+    try:
+        settings = json.loads(content)
+        if not isinstance(settings, dict) or "format" not in settings:
+            raise ValueError("it names no format")
+        check_format(path, settings.pop("format"))
+        return noun.validate_json(json.dumps(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+        raise InputError(f"cannot read {path} ({reason}): {way_out}") from error
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"cannot read {path} ({first_line(error)}): {way_out}") from error
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

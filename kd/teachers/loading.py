@@ -21,7 +21,7 @@ from torch.nn import functional
 from kd.data.dataset import DataSet, values
 from kd.students.file import Deployed, load_student
 from kd.teachers import network as teachers
-from kd.teachers.source import STORED, TeacherSource, look_here
+from kd.teachers.source import STORED, TeacherSource, module_of
 from space.errors import InputError, first_line
 
 PROBED = 8
@@ -225,8 +225,10 @@ def _make(model: str, classes: int) -> nn.Module:
 
             module = torchvision.models.get_model(name, weights=None, num_classes=classes)
         else:
-            look_here()
+            module_of(model)
             module = getattr(importlib.import_module(place), name)()
+    except InputError:
+        raise
     except Exception as error:  # the user's code may raise anything
         raise InputError(
             f"teacher {model}: {first_line(error)}: name an importable module and a callable in it"

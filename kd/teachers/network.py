@@ -96,11 +96,11 @@ def teacher_logits(teacher: nn.Module, pixels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(answer: Callable[[Tensor], Tensor], split: Split, device: torch.device, batch: int = 1_000) -> float:
+def accuracy(logits: Callable[[Tensor], Tensor], split: Split, device: torch.device, batch: int = 1_000) -> float:
     """Share of a split's samples that a teacher, from `kd.data.dataset.values` to logits, labels correctly."""
     right = 0
     for images, labels in zip(split.images.split(batch), split.labels.split(batch), strict=True):
-        right += int((answer(values(images.to(device))).argmax(1) == labels.to(device)).sum())
+        right += int((logits(values(images.to(device))).argmax(1) == labels.to(device)).sum())
     return right / len(split.labels)
 
 
@@ -178,7 +178,7 @@ def load(path: Path, device: torch.device) -> Teacher:
 
 
 def check(teacher: Teacher, data: DataSet) -> None:
-    """Raise InputError when a teacher cannot answer for the images of a data set."""
+    """Raise InputError when a teacher does not fit a data set."""
     if (teacher.shape, teacher.classes) != (data.shape, data.classes):
         raise InputError(
             f"the teacher takes {teacher.shape} inputs of {teacher.classes} classes, {data.name} has "

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 from dataclasses import dataclass, replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Annotated
 
@@ -113,21 +114,26 @@ def _file_hash(path: Path) -> str:
 
 def _code_hash(model: str) -> str:
     """Of the name and the module's file; the name itself for torchvision's and where there is no file."""
-    place = model.partition(":")[0]
-    look_here()
-    try:
-        found = None if place == "torchvision" else importlib.util.find_spec(place)
-    except (ImportError, ValueError):  # whoever opens it gives the reason
+    if model.startswith("torchvision:"):
         return model
-    if found is None or found.origin is None or not Path(found.origin).is_file():
+    found = module_of(model)
+    if found.origin is None or not Path(found.origin).is_file():
         return model
     return hashlib.sha256(f"{model} {_file_hash(Path(found.origin))}".encode()).hexdigest()
 
 
-def look_here() -> None:
-    """Let modules be imported from the current folder: a console script does not look there, python does."""
-    if os.getcwd() not in sys.path:
+def module_of(model: str) -> ModuleSpec:
+    """Where the module of `package.module:callable` is, also in the current folder; raises InputError without one."""
+    place = model.partition(":")[0]
+    if os.getcwd() not in sys.path:  # a console script does not look there, python does
         sys.path.append(os.getcwd())
+    try:
+        found = importlib.util.find_spec(place)
+    except (ImportError, ValueError):  # of the package that it is in
+        found = None
+    if found is None:
+        raise InputError(f"no teacher {model}: there is no module {place} to import: check the name, or PYTHONPATH")
+    return found
 
 
 def _outside(path: Path) -> list[Path]:
