@@ -147,3 +147,17 @@ def finished(searched: Store) -> Store:
     for point in front(trial_records(searched), 0):
         retrain(searched, point.architecture, (0.991, 0.992, 0.993))
     return searched
+
+
+@pytest.fixture
+def perfect(searched: Store) -> Store:
+    """A study with a retrained student that makes no error on the test set."""
+    retrain(searched, front(trial_records(searched), 0)[0].architecture, (1.0, 1.0))
+    return searched
+
+
+@pytest.fixture
+def stray(empty: Store) -> Store:
+    """A study with a retrained student that none of its trials found."""
+    retrain(empty, draw(2, 1), (0.98,))
+    return empty
