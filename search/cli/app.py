@@ -223,7 +223,8 @@ def dashboard(
 ) -> None:
     """Serve optuna-dashboard for a study on loopback."""
     with opened(_existing(name, runs)) as store:
-        publish(store)
+        if missing := publish(store):
+            typer.echo(missing, err=True)
         Console().print(f"http://127.0.0.1:{port}  (Ctrl-C stops)")
         serve(store, port)
 
