@@ -223,8 +223,7 @@ def dashboard(
 ) -> None:
     """Serve optuna-dashboard for a study on loopback."""
     with opened(_existing(name, runs)) as store:
-        if missing := publish(store):
-            typer.echo(missing, err=True)
+        publish(store)
         Console().print(f"http://127.0.0.1:{port}  (Ctrl-C stops)")
         serve(store, port)
 
