@@ -168,7 +168,7 @@ def test_serves_on_loopback_alone(empty: Store) -> None:
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     try:
-        shown = json.loads(answered(process, f"http://127.0.0.1:{port}/api/studies"))
+        shown = json.loads(fetched(process, f"http://127.0.0.1:{port}/api/studies"))
         assert [study["study_name"] for study in shown["study_summaries"]] == [directory.name]
         listening = [c for c in psutil.Process(process.pid).net_connections() if c.status == psutil.CONN_LISTEN]
         assert [(c.laddr.ip, c.laddr.port) for c in listening] == [("127.0.0.1", port)]
@@ -177,12 +177,12 @@ def test_serves_on_loopback_alone(empty: Store) -> None:
         process.communicate()
 
 
-def answered(process: "subprocess.Popen[bytes]", address: str) -> bytes:
-    """What a server that is starting answers with."""
+def fetched(process: "subprocess.Popen[bytes]", address: str) -> bytes:
+    """Body of the first response of a server that is starting."""
     for _ in range(600):
         with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(address, timeout=10) as response:
             body: bytes = response.read()
             return body
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.1)
-    raise AssertionError(f"{address} never answered")
+    raise AssertionError(f"{address} gave no response")
