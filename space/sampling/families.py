@@ -13,7 +13,7 @@ from space.architecture import AnyBlock, Family
 from space.blocks.base import Activation, maps
 from space.blocks.convolution import Convolution, GlobalAverage, ResidualConvolution
 from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable, SqueezeExcite
-from space.blocks.liquid import LiquidConvolution, LiquidScan
+from space.blocks.liquid import LiquidConvolution, LiquidScan, Readout
 from space.blocks.mlp import Bilinear, Dense, Matrix, Mixer, Patches
 from space.sampling.builder import MIN_POSITIONS, ArchitectureBuilder, BlocksForScale, Trial, width
 
@@ -237,7 +237,7 @@ def _scan(draft: ArchitectureBuilder, axis: Literal["rows", "columns", "position
     cell: Literal["ltc", "cfc"] = draft.choice("cell", ("cfc", "ltc"))
     both: bool = draft.choice("both_directions", (False, True))
     unfolds = draft.count("unfolds", 1, 2) if cell == "ltc" else 1
-    readout: Literal["mean"] | None = "mean" if draft.choice("readout", ("last", "mean")) == "mean" else None
+    readout: Readout = draft.choice("readout", ("last", "mean"))
     draft.add(
         lambda scale: LiquidScan(
             cell=cell,
