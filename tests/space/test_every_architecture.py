@@ -30,7 +30,7 @@ def draw(family: Family, seed: int, shape: tuple[int, ...] = MNIST) -> Architect
 
 
 class HypothesisTrial:
-    """A trial that hypothesis answers, and may shrink answer by answer."""
+    """A trial whose parameters hypothesis draws, and may shrink one by one."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw

@@ -15,7 +15,7 @@ from space.blocks.liquid import LiquidScan
 from space.blocks.mlp import Bilinear, Matrix
 from space.errors import InputError
 from space.network import Student, build
-from space.sampling.domain import Domain, check_feasible, fitting, suggest
+from space.sampling.domain import Domain, check_feasible, suggest, supported_families
 from space.sampling.families import unsupported_reason
 from space.sampling.random_trial import RandomTrial
 
@@ -86,7 +86,7 @@ def test_families_that_cannot_take_an_input_say_why() -> None:
     assert unsupported_reason("mlp", (1, 8)) is None
     assert unsupported_reason("liquid", (1, 8)) == "liquid needs at least 4 time steps, inputs have 1"
     assert unsupported_reason("cnn", (8, 3, 2)) == "cnn needs at least 4 positions along a side, inputs have 3"
-    assert fitting(Domain(), (1, 8)) == ("mlp",)
+    assert supported_families(Domain(), (1, 8)) == ("mlp",)
 
 
 def test_only_families_that_fit_are_drawn() -> None:
