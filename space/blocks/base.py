@@ -24,10 +24,13 @@ def _odd(kernel: int) -> int:
 
 Activation = Literal["relu", "leaky_relu", "prelu", "silu", "hardswish"]
 Positive = Annotated[int, Field(ge=1, le=4096)]
+"""A width, a stride or a number of heads."""
 InputShape = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2, max_length=3)]
 """What a student takes: an image (channels, height, width) or a sequence (time, features)."""
 Kernel = Annotated[int, Field(ge=1, le=15), AfterValidator(_odd)]
+"""Side of a square kernel, odd."""
 Repeats = Annotated[int, Field(ge=1, le=32)]
+"""How often one set of weights is applied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,7 @@ def weight_matrices(module: nn.Module) -> dict[Tensor, torch.Size]:
 
 
 def maps(shape: tuple[int, ...]) -> Shape:
-    """The form in which blocks see an input: a sequence is a map (features, time, 1), an image stays what it is.
+    """The shape in which blocks see an input: a sequence is a map (features, time, 1), an image stays what it is.
 
     Kernels never reach beyond a side, so on a sequence every convolution is one over time.
     """

@@ -54,7 +54,7 @@ def convolve(shape: Shape, width: int, kernel: int, stride: int = 1, groups: int
     )
 
 
-def clipped(kernel: int, shape: Shape) -> int:
+def clip_kernel(kernel: int, shape: Shape) -> int:
     """The smallest kernel that reads all that `kernel` reads on maps of `shape`."""
     return min(kernel, 2 * max(shape[1:]) - 1)
 
@@ -74,7 +74,7 @@ class StridedLayer(Block):
 
     def canonical(self, shape: Shape) -> Self:
         """A stride beyond the longest side leaves one position; a kernel ends where it only meets padding."""
-        return replace(self, kernel=clipped(self.kernel, shape), stride=min(self.stride, max(shape[1:])))
+        return replace(self, kernel=clip_kernel(self.kernel, shape), stride=min(self.stride, max(shape[1:])))
 
     def _cost(self, shape: Shape, weights: int, memory: int) -> Cost:
         """Weights at every output position; scale and shift a channel, of which folding keeps one bias."""
@@ -136,7 +136,7 @@ class TiedLayer(ShapePreserving):
 
     def canonical(self, shape: Shape) -> Self:
         """A kernel ends where it only meets padding."""
-        return replace(self, kernel=clipped(self.kernel, shape))
+        return replace(self, kernel=clip_kernel(self.kernel, shape))
 
     def _cost(self, shape: Shape, weights: int, memory: int) -> Cost:
         """Weights once, however often they are applied; a scale and a shift a channel and repeat.
@@ -181,7 +181,7 @@ class Pool(Block):
     mode: Literal["max", "average"] = "max"
 
     def canonical(self, shape: Shape) -> Self:
-        """Of one position both modes give the same."""
+        """On maps of one position both modes do nothing."""
         return replace(self, mode="max") if max(shape[1:]) == 1 else self
 
     def output(self, shape: Shape) -> Shape:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from space.blocks.base import Block, Kernel, Positive, Repeats, Shape, ShapePreserving, size
 from space.blocks.cells import ClosedFormCell, LiquidTimeConstantCell
-from space.blocks.convolution import clipped, convolve, taps
+from space.blocks.convolution import clip_kernel, convolve, taps
 from space.cost import Cost
 
 CellKind = Literal["ltc", "cfc"]
@@ -68,7 +68,7 @@ class LiquidScan(Block):
     readout: Readout = "last"
 
     def canonical(self, shape: Shape) -> Self:
-        """CfC cells have no solver steps; on one line every axis reads it alike, and of one step the mean is the last.
+        """CfC cells have no solver steps; maps of one position are one time step, whatever the axis and the readout.
 
         Where one side is 1, a scan of positions is one along the other side.
         """
@@ -156,7 +156,7 @@ class LiquidConvolution(ShapePreserving):
 
     def canonical(self, shape: Shape) -> Self:
         """A kernel ends where it only meets padding."""
-        return replace(self, kernel=clipped(self.kernel, shape))
+        return replace(self, kernel=clip_kernel(self.kernel, shape))
 
     def cost(self, shape: Shape) -> Cost:
         """C²·k² weights once; a norm an unfold, a time constant and a reversal a channel. A single norm folds."""

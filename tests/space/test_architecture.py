@@ -108,6 +108,10 @@ def test_fields_with_a_default_may_be_left_out() -> None:
 
 def test_layers_in_short() -> None:
     assert describe(CNN) == "3×3 convolution 8 → pool max → 3×3 residual convolution ×2 → global average"
+    scans = (LiquidScan(cell="cfc", hidden=8), LiquidScan(cell="ltc", hidden=4, readout="mean"))
+    assert describe(architecture(*scans, family="liquid")) == (
+        "liquid scan cfc hidden 8 rows unfolds 1 → liquid scan ltc hidden 4 rows unfolds 1 readout mean"
+    )
 
 
 GOOD = json.loads(CNN.to_json())

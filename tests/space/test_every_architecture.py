@@ -77,10 +77,12 @@ def test_costs_in_closed_form_are_those_that_pytorch_counts(architecture: Archit
     check_costs(architecture)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("family", FAMILIES)
+SUPPORTED = [(f, s) for f in FAMILIES for s in SHAPES if unsupported_reason(f, s) is None]
+
+
+@pytest.mark.parametrize(("family", "shape"), SUPPORTED, ids=str)
 def test_so_they_are_for_thousands_of_random_draws(family: Family, shape: tuple[int, ...]) -> None:
-    for seed in range(60 if unsupported_reason(family, shape) is None else 0):
+    for seed in range(60):
         check_costs(draw(family, seed, shape))
 
 
@@ -142,10 +144,7 @@ def test_a_batch_of_one_gets_the_logits_it_gets_in_company(architecture: Archite
 @settings(max_examples=200)
 @given(of_any_shape)
 def test_json_gives_the_same_architecture_back(architecture: Architecture) -> None:
-    again = from_json(architecture.to_json())
-    assert again == architecture
-    assert again.digest == architecture.digest
-    assert hash(again) == hash(architecture)
+    assert from_json(architecture.to_json()) == architecture
 
 
 @settings(max_examples=200)
