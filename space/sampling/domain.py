@@ -16,7 +16,7 @@ from space.sampling.families import suggest_blocks, unsupported_reason
 from space.sampling.random_trial import RandomTrial
 
 MAX_SCALE = 128.0
-"""Largest width of a first layer."""
+"""Largest scale, which is the width of the first layer."""
 
 SCALE_TOLERANCE = 0.002
 """How finely a scale is found, in its natural logarithm: 0.2 %."""
