@@ -11,7 +11,7 @@ from kd.optim.recipe import Recipe, RecipeDomain
 from kd.teachers.source import TeacherSource
 from space.architecture import FAMILIES, Family
 from space.budget import Budget
-from space.sampling.domain import Domain, size_range
+from space.sampling.domain import Domain, parameter_range
 
 Natural = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -124,7 +124,7 @@ class Config:
     @property
     def domain(self) -> Domain:
         """What is drawn: the space within the budget."""
-        smallest, largest = size_range(self.budget)
+        smallest, largest = parameter_range(self.budget)
         return Domain(
             families=self.space.families,
             smallest=self.space.smallest or smallest,

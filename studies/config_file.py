@@ -16,7 +16,7 @@ from kd.optim.recipe import Recipe
 from kd.teachers.network import shipped
 from kd.teachers.source import TeacherSource
 from space.errors import InputError
-from space.sampling.domain import size_range
+from space.sampling.domain import parameter_range
 from studies.config import Assistants, Config, Retrain, _named
 
 PRESETS = Path(__file__).parent / "presets"
@@ -67,7 +67,7 @@ def parse(settings: Mapping[str, Any]) -> Config:
         raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
     domain = config.domain
     if domain.smallest >= domain.largest:
-        least = max(1, min(size_range(config.budget)[0], domain.largest - 1))
+        least = max(1, min(parameter_range(config.budget)[0], domain.largest - 1))
         raise InputError(
             f"space.smallest = {domain.smallest}: must be below space.largest = {domain.largest} (if not set, from the "
             f"budget): --set space.smallest={least}"

@@ -87,7 +87,8 @@ def new_trainer(
         guide = _guide(student, architecture, recipe, example, device)
         if guide is None and device.type == "cuda":
             _record(student, normalise(example.images[: recipe.batch], data, device))
-    optimizer = optimizer_of(recipe, student, guide.parameters() if guide is not None else ())
+    others = guide.parameters() if guide is not None else ()
+    optimizer = optimizer_of(student, recipe.optimizer, recipe.learning_rate, recipe.weight_decay, others)
     return Trainer(
         student=student,
         averaged=averaged,

@@ -126,7 +126,8 @@ def _new_trainer(recipe: TeacherRecipe, data: DataSet, device: torch.device, epo
     torch.manual_seed(recipe.seed)
     teacher = Teacher(data.shape, data.classes, data.mean, data.std, recipe.widths, recipe.dropout)
     teacher.to(device).to(memory_format=torch.channels_last)
-    optimizer, (_, steps) = optimizer_of(recipe, teacher), _batches(recipe, data)
+    optimizer = optimizer_of(teacher, recipe.optimizer, recipe.learning_rate, recipe.weight_decay)
+    _, steps = _batches(recipe, data)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         recipe.learning_rate,

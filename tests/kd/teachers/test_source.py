@@ -365,7 +365,7 @@ def test_files_of_logits_that_cannot_be_read(data: DataSet, tmp_path: Path) -> N
         with pytest.raises(InputError, match=r"cannot read logits from .* numpy.savez with the name logits"):
             ask(TeacherSource(models=(str(path),)), data)
     np.save(tmp_path / "logits.npy", given_logits(data))
-    with pytest.raises(InputError, match="a file of logits answers alone"):
+    with pytest.raises(InputError, match="a file of logits is the one teacher"):
         ask(TeacherSource(models=("mnist", str(tmp_path / "logits.npy"))), data)
     with pytest.raises(InputError, match="no teacher at"):
         ask(TeacherSource(models=(str(tmp_path / "none.npy"),)), data)
