@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from kd.data.dataset import DataSet
+from kd.teachers.log import TeacherLog, log_of
 from reports.data_set import split_sizes
 from reports.environment import Environment, current_environment
 from reports.formats import count, counted, mean_test, percent
 from space.architecture import FAMILIES, Family
+from space.errors import InputError
 from studies.config import Config
 from studies.front import front, student_front
 from studies.records import StudentRecord, TrialRecord, student_records, trial_records
@@ -161,27 +161,13 @@ def _progress(report: ReportData) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Log:
-    """What `wunderkind teach` writes beside a teacher."""
-
-    data: str
-    parameters: int
-    validation_accuracy: float
-    test_accuracy: float
-
-
-_LOG = TypeAdapter(_Log)
-
-
 def _teacher(name: str, path: Path, data: DataSet) -> TeacherRecord:
-    file = path.with_suffix(".json")
     # a teacher that is code is no file, and a .json file with its module's name is no log
-    if not (path.is_file() and file.is_file()):
+    if not path.is_file():
         return TeacherRecord(name=name)
     try:
-        log = _LOG.validate_json(file.read_bytes())
-    except ValidationError:  # written by another program, or damaged
+        log = TeacherLog.from_json(log_of(path))
+    except InputError:  # missing, written by another program, or damaged
         return TeacherRecord(name=name)
     if log.data != data.digest:
         return TeacherRecord(name=name, parameters=log.parameters, trained_elsewhere=True)

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from kd.distil.train import Epoch, RungResult, train_rung
+from kd.distil.train import RungResult, RungTask, train_rung
+from kd.students.curve import Epoch
 from reports.formats import counted
 from search.candidates import Candidate, Note, conclude, interrupted, is_starting, next_candidate, training_of
 from search.engine.dask import Engine
@@ -92,8 +93,16 @@ def _submit(store: Store, engine: Engine, candidate: Candidate, device: str) -> 
     settings = store.config
     stop = settings.search.rungs[candidate.rung]
     start, state = state_before(store, training_of(store, candidate), stop)
-    recipe, seed = store.recipe(candidate.architecture.digest), settings.search.seed
-    engine.submit(candidate, train_rung, candidate.architecture, recipe, seed, start, stop, state, store.views, device)
+    task = RungTask(
+        architecture=candidate.architecture,
+        recipe=store.recipe(candidate.architecture.digest),
+        seed=settings.search.seed,
+        start=start,
+        stop=stop,
+        views=store.views,
+        device=device,
+    )
+    engine.submit(candidate, train_rung, task, state)
 
 
 def _promoted(store: Store, waiting: list[Candidate], standings: Standings, note: Note) -> Candidate | None:

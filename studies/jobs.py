@@ -54,6 +54,6 @@ def assistant_chain(
             weights=directory.assistants.resolve() / training.name / "assistant.safetensors",
         )
         courses.append(course)
-        taught = partial(assistant_views, views, course.weights)
+        taught = partial(assistant_views, views, data, course.weights)
     last = taught(config.retrain.recipe.augmentation, with_validation=config.retrain.with_validation)
     return tuple(courses), taught(config.recipe.augmentation), last

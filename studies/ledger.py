@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from kd.distil.train import Epoch
+from kd.students.curve import Epoch
 
 
 class Base(DeclarativeBase):

@@ -1,12 +1,12 @@
 """What students need before they are trained: assistants, and views with the answers of who teaches them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from kd.distil.views import ViewSource, make_view, missing
-from kd.files import write_whole
+from kd.environment import current
 from kd.optim.recipe import Recipe
+from kd.teachers.log import TeacherLog, log_of
 from reports.formats import count, counted
 from search.engine.dask import Engine
 from search.jobs.training import train
@@ -28,12 +28,11 @@ def prepare(store: Store, engine: Engine, searches: bool, device: str, progress:
     """
     teacher = "the teacher"
     for course in store.assistants:
-        log = course.weights.with_suffix(".json")
-        if not (log.is_file() and course.weights.is_file()):
+        if not (log_of(course.weights).is_file() and course.weights.is_file()):
             _make_views([(course.views, course.recipe)], teacher, engine, device, progress)
             progress.phase(f"training {course.name}, {count(course.architecture.cost().parameters)} parameters")
             train(store, engine, [course], device, progress.note, lambda: progress.tick(engine))
-            write_whole(log, json.dumps(_about(store, course), indent=1) + "\n")
+            _log(store, course, device).write(course.weights)
         teacher = course.name
     searched, retrained = (store.views, store.config.recipe), (store.retrain_views, store.config.retrain.recipe)
     _make_views([searched, retrained] if searches else [retrained], teacher, engine, device, progress)
@@ -60,14 +59,17 @@ def _make_views(
             progress.note(f"view {ticket} is ready")
 
 
-def _about(store: Store, course: TrainingJob) -> dict[str, object]:
-    """A trained assistant's log, with the keys of a teacher's."""
+def _log(store: Store, course: TrainingJob, device: str) -> TeacherLog:
+    """A trained assistant's log."""
     curve = [asdict(epoch) for rung in store.ledger.rungs(course.training) for epoch in rung.curve]
-    return {
-        "recipe": asdict(course.recipe),
-        "data": store.data.digest,
-        "parameters": course.architecture.cost().parameters,
-        "validation_accuracy": curve[-1]["validation_accuracy"],
-        "test_accuracy": store.ledger.test_accuracy(course.training),
-        "curve": curve,
-    }
+    test = store.ledger.test_accuracy(course.training)
+    assert test is not None, f"{course.name} is trained, so its test accuracy has been read"
+    return TeacherLog(
+        data=store.data.digest,
+        parameters=course.architecture.cost().parameters,
+        validation_accuracy=curve[-1]["validation_accuracy"],
+        test_accuracy=test,
+        recipe=asdict(course.recipe),
+        curve=tuple(curve),
+        environment=current(device),
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from kd.data.dataset import DataSource, load
-from kd.distil.train import RungResult, train_rung
+from kd.distil.train import RungResult, RungTask, train_rung
 from kd.files import write_whole
 from kd.optim.checkpoint import averaged_weights
 from kd.students.evaluate import evaluate
@@ -71,4 +71,13 @@ def _submit(store: Store, engine: Engine, course: TrainingJob, device: str) -> N
         return
     start, state = state_before(store, training, recipe.epochs)
     stop = min(recipe.epochs, math.floor(start) + SEGMENT)
-    engine.submit(course, train_rung, architecture, recipe, training.seed, start, stop, state, course.views, device)
+    task = RungTask(
+        architecture=architecture,
+        recipe=recipe,
+        seed=training.seed,
+        start=start,
+        stop=stop,
+        views=course.views,
+        device=device,
+    )
+    engine.submit(course, train_rung, task, state)

@@ -21,7 +21,7 @@ from grid import Row, filled, gathered, make_views, markdown
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation, default_policy
 from kd.data.dataset import DataSet, DataSource, load, load_once
 from kd.device import pick
-from kd.distil.train import train_rung
+from kd.distil.train import RungTask, train_rung
 from kd.distil.views import ViewSource, view_source
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
@@ -36,7 +36,7 @@ from studies.shipped import find
 SEEDS = 3
 EPOCHS = 12
 CACHE = Path("runs/.views")
-RECIPE = Recipe(schedule="cosine", epochs=EPOCHS, warmup=1.0, batch=128, views=8)
+RECIPE = Recipe(schedule="cosine", epochs=EPOCHS, warmup=1 / EPOCHS, batch=128, views=8)
 STAGE = "features.11"
 """The teacher's last convolution of 64 channels, maps of 7×7."""
 
@@ -73,9 +73,9 @@ def recipes(policy: Augmentation) -> dict[str, dict[str, Any]]:
         "kl, no augmentation": {"augmentation": NO_AUGMENTATION},
         "hard labels, no augmentation": {"augmentation": NO_AUGMENTATION, "loss": "hard"},
         "kl, elastic": {"augmentation": replace(policy, elastic=0.03)},
-        "kl, fading augmentation": {"fade": 0.3},
-        "kl, last epoch unaugmented": {"clean_epochs": 1},
-        "kl, last five epochs unaugmented": {"clean_epochs": 5},
+        "kl, fading augmentation": {"weak_augmentation": 0.3},
+        "kl, last epoch unaugmented": {"unaugmented": 1 / EPOCHS},
+        "kl, last five epochs unaugmented": {"unaugmented": 5 / EPOCHS},
         "kl + hint": {"feature_loss": "hint"},
         "kl + attention": {"feature_loss": "attention"},
         "kl + similarity": {"feature_loss": "similarity", "feature_weight": 100.0},
@@ -98,8 +98,16 @@ def _plain(first: int, second: int, *others: int) -> Architecture:
 
 def measure(run: Run) -> list[Row]:
     """Train a student and read the test split."""
-    device = pick("auto")
-    result = train_rung(run.student, run.recipe, run.seed, 0, run.recipe.epochs, None, run.views, device)
+    task = RungTask(
+        architecture=run.student,
+        recipe=run.recipe,
+        seed=run.seed,
+        start=0,
+        stop=run.recipe.epochs,
+        views=run.views,
+        device=pick("auto"),
+    )
+    result = train_rung(task)
     if result.failure:
         raise RuntimeError(f"{run.name}: {result.failure}")
     data, model = load_once(run.views.data), build(run.student)
@@ -121,7 +129,16 @@ def measure(run: Run) -> list[Row]:
 def taught(path: Path, recipe: Recipe, views: ViewSource) -> None:
     """Train the assistant and write its file."""
     assistant = find("wide-cnn")
-    result = train_rung(assistant, recipe, 0, 0, recipe.epochs, None, views, pick("auto"))
+    task = RungTask(
+        architecture=assistant,
+        recipe=recipe,
+        seed=0,
+        start=0,
+        stop=recipe.epochs,
+        views=views,
+        device=pick("auto"),
+    )
+    result = train_rung(task)
     save_student(path, averaged_weights(result.checkpoint), assistant, load(views.data))
 
 
@@ -140,7 +157,7 @@ def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[
     if "kl, assistant" in ways and not assistant.is_file():
         assistant.parent.mkdir(parents=True, exist_ok=True)
         make_views([(views(recipe), recipe)])
-        list(gathered({assistant.stem: (assistant, replace(recipe, epochs=40), views(recipe))}, taught))
+        list(gathered({assistant.stem: (assistant, replace(recipe, epochs=40, warmup=1 / 40), views(recipe))}, taught))
     for way in ways:
         changed = replace(recipe, **known[way])
         teacher: dict[str, Any] = {}
@@ -155,7 +172,7 @@ def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[
         for length in lengths:
             for student in students():
                 for seed in range(SEEDS):
-                    trained = replace(changed, epochs=length)
+                    trained = replace(changed, epochs=length, warmup=1 / length)  # one epoch
                     yield Run(student=student, way=way, recipe=trained, views=source, seed=seed)
 
 

@@ -17,7 +17,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ from scipy.stats import spearmanr
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from kd.data.dataset import DataSource, load
-from kd.distil.train import CALIBRATION, train_rung, train_stretch
+from kd.distil.train import CALIBRATION, RungResult, RungTask, train_rung
+from kd.distil.trainer import Trainer
 from kd.distil.views import ViewSource, open_view, view_source
 from kd.optim.recipe import Recipe
 from kd.students.evaluate import evaluate, normalise
@@ -44,7 +45,7 @@ STUDENTS = 25
 RUNGS = (0.5, 1, 3)
 LONG = 12
 DECAY = 0.2
-RECIPE = Recipe(batch=128, views=8)
+RECIPE = Recipe(epochs=RUNGS[-1], warmup=0.1, batch=128, views=8)
 BUDGET = Budget(memory_bytes=8_000, macs=250_000)
 RESULTS = Path("reports/evidence/schedules.csv")
 CACHE = Path("runs/.views")
@@ -58,7 +59,7 @@ class Falling(Recipe):
     end: float
     cosine: bool
 
-    def rate(self, epoch: float) -> float:
+    def learning_rate_at(self, epoch: float) -> float:
         if epoch < self.begin:
             return self.learning_rate * epoch / self.begin
         progress = (epoch - self.begin) / (self.end - self.begin)
@@ -94,6 +95,13 @@ def row(student: Architecture, schedule: str, epochs: float, accuracy: float, lo
     }
 
 
+def trained(
+    student: Architecture, recipe: Recipe, start: float, stop: float, source: ViewSource, state: bytes | None = None
+) -> RungResult:
+    task = RungTask(architecture=student, recipe=recipe, seed=0, start=start, stop=stop, views=source)
+    return train_rung(task, state)
+
+
 def measure(student: Architecture, schedule: str, source: ViewSource) -> list[Row]:
     """Train a student on a schedule; a row a rung."""
     if schedule == "free":
@@ -103,16 +111,16 @@ def measure(student: Architecture, schedule: str, source: ViewSource) -> list[Ro
     for rung in (LONG,) if schedule == "long" else RUNGS:
         match schedule:
             case "constant":
-                result = train_rung(student, RECIPE, 0, start, rung, state, source)
+                result = trained(student, RECIPE, start, rung, source, state)
                 start, state = rung, result.checkpoint
             case "decay":
-                stable = train_rung(student, RECIPE, 0, start, (1 - DECAY) * rung, state, source)
+                stable = trained(student, RECIPE, start, (1 - DECAY) * rung, source, state)
                 start, state = (1 - DECAY) * rung, stable.checkpoint
                 seconds += stable.seconds
-                result = train_rung(student, falling(start, rung, cosine=False), 0, start, rung, state, source)
+                result = trained(student, falling(start, rung, cosine=False), start, rung, source, state)
             case _:
                 recipe = falling(min(1, 0.3 * rung), rung, cosine=True)
-                result = train_rung(student, recipe, 0, 0, rung, None, source)
+                result = trained(student, recipe, 0, rung, source)
         seconds += result.seconds
         last = result.curve[-1]
         rows.append(row(student, schedule, rung, last.validation_accuracy, last.validation_loss, seconds))
@@ -125,7 +133,7 @@ def schedule_free(student: Architecture, source: ViewSource) -> list[Row]:
     data, place = load(source.data), torch.device("cpu")
     torch.manual_seed(0)
     model = build(student).to(memory_format=torch.channels_last)
-    steps = round(RECIPE.warmup * len(data.train.labels) / RECIPE.batch)
+    steps = round(RECIPE.warmup * RECIPE.epochs * len(data.train.labels) / RECIPE.batch)
     optimizer = AdamWScheduleFree(
         model.parameters(), lr=RECIPE.learning_rate, weight_decay=RECIPE.weight_decay, warmup_steps=steps
     )
@@ -134,11 +142,17 @@ def schedule_free(student: Architecture, source: ViewSource) -> list[Row]:
         for epoch in range(int(start), int(np.ceil(rung))):
             optimizer.train()
             view = open_view(source, epoch % RECIPE.views)
-            averaged = AveragedModel(model)
-            # the optimizer warms up and averages by itself
-            flat = Recipe(batch=RECIPE.batch, views=RECIPE.views, warmup=0)
-            end = min(rung, epoch + 1)
-            train_stretch(model, averaged, None, optimizer, flat, max(start, epoch), end, 0, view, data, place)
+            trainer = Trainer(
+                student=model,
+                averaged=AveragedModel(model),
+                guide=None,
+                optimizer=optimizer,
+                recipe=Recipe(batch=RECIPE.batch, views=RECIPE.views, warmup=0),  # the optimizer warms up by itself
+                seed=0,
+                data=data,
+                device=place,
+            )
+            trainer.train(view, max(start, epoch), min(rung, epoch + 1))
         optimizer.eval()
         calibration = (normalise(images, data, place) for images in view.images[:CALIBRATION].split(512))
         update_bn(calibration, model)
@@ -152,7 +166,7 @@ def made_views() -> ViewSource:
     """The views of MNIST under `runs`, made if they are missing."""
     data = load(DataSource())
     source = view_source(CACHE.resolve(), data, TeacherSource(), RECIPE.augmentation)
-    make_views([(source, RECIPE)])
+    make_views([(source, replace(RECIPE, epochs=LONG))])
     return source
 
 
