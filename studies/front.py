@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from space.architecture import Architecture
 from studies.config import Config
-from studies.records import StudentRecord, TrialRecord
+from studies.jobs import TrainingJob
+from studies.records import StudentRecord, TrialRecord, student_records
+from studies.store import Store
 
 
 def front(records: Sequence[TrialRecord], floor: float) -> list[TrialRecord]:
@@ -71,6 +73,13 @@ def unfinished(
     finished = {(student.architecture.digest, record.seed) for student in students for record in student.seeds}
     wanted = (Retraining(architecture=a, seed=seed) for a in architectures for seed in range(seeds))
     return [r for r in wanted if (r.architecture.digest, r.seed) not in finished]
+
+
+def retraining_jobs(store: Store, architectures: Sequence[Architecture], seeds: int) -> list[TrainingJob]:
+    """Retrainings that architectures lack of seeds 0..seeds-1, the most expensive first."""
+    left = unfinished(architectures, seeds, student_records(store))
+    left.sort(key=lambda one: -one.architecture.cost().macs)
+    return [store.retraining_job(one.architecture, one.seed) for one in left]
 
 
 def is_searched(trials: Sequence[TrialRecord], config: Config) -> bool:

@@ -1,4 +1,4 @@
-"""What students need before they are trained: assistants, and views with the answers of who teaches them."""
+"""What students need before they are trained: assistants, and views with the logits of their teacher or assistant."""
 
 import json
 from collections.abc import Sequence
@@ -8,50 +8,43 @@ from kd.distil.views import ViewSource, make_view, missing
 from kd.files import write_whole
 from kd.optim.recipe import Recipe
 from reports.formats import count, counted
-from search.engine.dask import Engine
 from search.jobs.training import train
-from search.progress import Progress
+from search.session import Session
 from space.errors import InputError, first_line
 from studies.jobs import TrainingJob
 from studies.store import Store
 
 
-def prepare(store: Store, engine: Engine, searches: bool, device: str, progress: Progress) -> None:
+def prepare(session: Session, searches: bool) -> None:
     """Train the assistants that no study under the same root has trained yet, then write the students' views.
 
-    Args:
-        store: the study.
-        engine: trains and writes.
-        searches: whether it will search; views of retraining are written in any case.
-        device: where.
-        progress: is told.
+    Views of retraining are written in any case, those of the search only where the session `searches`.
     """
-    teacher = "the teacher"
-    for course in store.assistants:
-        log = course.weights.with_suffix(".json")
-        if not (log.is_file() and course.weights.is_file()):
-            _make_views([(course.views, course.recipe)], teacher, engine, device, progress)
-            progress.phase(f"training {course.name}, {count(course.architecture.cost().parameters)} parameters")
-            train(store, engine, [course], device, progress.note, lambda: progress.tick(engine))
-            write_whole(log, json.dumps(_about(store, course), indent=1) + "\n")
-        teacher = course.name
+    store, teacher = session.store, "the teacher"
+    for job in store.assistants:
+        log = job.weights.with_suffix(".json")
+        if not (log.is_file() and job.weights.is_file()):
+            _make_views(session, [(job.views, job.recipe)], teacher)
+            session.progress.phase(f"training {job.name}, {count(job.architecture.cost().parameters)} parameters")
+            train(session, [job])
+            write_whole(log, json.dumps(_about(store, job), indent=1) + "\n")
+        teacher = job.name
     searched, retrained = (store.views, store.config.recipe), (store.retrain_views, store.config.retrain.recipe)
-    _make_views([searched, retrained] if searches else [retrained], teacher, engine, device, progress)
+    _make_views(session, [searched, retrained] if searches else [retrained], teacher)
 
 
-def _make_views(
-    uses: Sequence[tuple[ViewSource, Recipe]], teacher: str, engine: Engine, device: str, progress: Progress
-) -> None:
+def _make_views(session: Session, uses: Sequence[tuple[ViewSource, Recipe]], teacher: str) -> None:
     """Write the views that recipes need and that are missing."""
+    engine, progress = session.engine, session.progress
     lacking = list(dict.fromkeys(view for views, recipe in uses for view in missing(views, recipe)))
     if not lacking:
         return
     progress.phase(f"preparing {counted(len(lacking), 'view')} with the logits of {teacher}")
     for views, index in lacking:
         path = views.view(index)
-        engine.submit(f"{path.parent.name}/{path.name}", make_view, views, index, device)
+        engine.submit(f"{path.parent.name}/{path.name}", make_view, views, index, session.device)
     while engine.tickets:
-        progress.tick(engine)
+        progress.tick()
         for ticket, result in engine.finished(seconds=1.0):
             if isinstance(result, InputError):
                 raise result
@@ -60,14 +53,14 @@ def _make_views(
             progress.note(f"view {ticket} is ready")
 
 
-def _about(store: Store, course: TrainingJob) -> dict[str, object]:
+def _about(store: Store, job: TrainingJob) -> dict[str, object]:
     """A trained assistant's log, with the keys of a teacher's."""
-    curve = [asdict(epoch) for rung in store.ledger.rungs(course.training) for epoch in rung.curve]
+    curve = [asdict(epoch) for rung in store.ledger.rungs(job.training) for epoch in rung.curve]
     return {
-        "recipe": asdict(course.recipe),
+        "recipe": asdict(job.recipe),
         "data": store.data.digest,
-        "parameters": course.architecture.cost().parameters,
+        "parameters": job.architecture.cost().parameters,
         "validation_accuracy": curve[-1]["validation_accuracy"],
-        "test_accuracy": store.ledger.test_accuracy(course.training),
+        "test_accuracy": store.ledger.test_accuracy(job.training),
         "curve": curve,
     }

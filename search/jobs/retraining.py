@@ -1,36 +1,35 @@
 """Retraining: students of the front, full recipe, several seeds, the test split read once at the end of each."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 
 from kd.files import write_whole
 from kd.students.onnx import export_onnx
-from search.candidates import Note
-from search.engine.dask import Engine
+from reports.formats import counted
+from search.estimate import jobs_seconds
 from search.jobs.training import train
+from search.session import Session
 from space.architecture import Architecture
-from studies.front import unfinished
+from studies.front import retraining_jobs
 from studies.records import StudentRecord, student_records
 from studies.store import Store
 
 
-def retrain(
-    store: Store,
-    engine: Engine,
-    students: Sequence[Architecture],
-    seeds: int,
-    device: str,
-    note: Note,
-    tick: Callable[[], None],
-) -> None:
+def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> None:
     """Retrain students with seeds 0..seeds-1 as far as the ledger does not have them, then write their folders."""
-    left = unfinished(students, seeds, student_records(store))
-    left.sort(key=lambda one: -one.architecture.cost().macs)  # the longest first
-    train(store, engine, [store.retraining_job(one.architecture, one.seed) for one in left], device, note, tick)
-    asked = {architecture.digest for architecture in students}
+    if not students:
+        return
+    store, jobs = session.store, retraining_jobs(session.store, students, seeds)
+    session.progress.phase(
+        f"retraining {counted(len(students), 'student')}, {counted(seeds, 'seed')} each",
+        partial(jobs_seconds, session, jobs),
+    )
+    train(session, jobs)
+    digests = {architecture.digest for architecture in students}
     for record in student_records(store):
-        if record.architecture.digest in asked:
+        if record.architecture.digest in digests:
             write_student(store, record)
 
 

@@ -200,8 +200,8 @@ def test_a_trial_is_told_from_optuna_and_the_ledger(
         }.items():
             started.set_user_attr(key, value)
         training = store.training(student(2).digest)
-        store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0, checkpoint="a"))
-        store.ledger.record_rung(training, Rung(epochs=3, curve=(epoch(2), epoch(3)), seconds=3.0, checkpoint="b"))
+        store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0))
+        store.ledger.record_rung(training, Rung(epochs=3, curve=(epoch(2), epoch(3)), seconds=3.0))
         (record,) = trial_records(store)
         assert (record.number, record.outcome, record.reason) == (0, outcome, "because")
         assert record.architecture == student(2)
@@ -222,8 +222,8 @@ def test_students_are_those_with_a_test_reading(tmp_path: Path, teacher_path: Pa
             (folder / "architecture.json").write_text(json.dumps(json.loads(student(width).to_json())))
             for seed in seeds:
                 training = store.training(student(width).digest, seed)
-                store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0, checkpoint="a"))
-                store.ledger.record_test(training, 0.9 + seed / 1_000, "weights")
+                store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0))
+                store.ledger.record_test(training, 0.9 + seed / 1_000)
                 (folder / f"seed-{seed}.safetensors").touch()
             (folder / "seed-7.safetensors").touch()
         records = student_records(store)
