@@ -10,7 +10,8 @@ where it was: finished rungs are found in the ledger, trials still RUNNING are p
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kd.distil.train import Epoch, RungResult, train_rung
+from kd.distil.train import RungResult, RungTask, train_rung
+from kd.students.curve import Epoch
 from reports.formats import counted
 from search.candidates import Candidate, conclude, interrupted, is_starting, next_candidate, training_of
 from search.estimate import seconds_to_deadline
@@ -84,11 +85,16 @@ def _next(state: _Search) -> Candidate | None:
 def _submit(session: Session, candidate: Candidate) -> None:
     store, settings = session.store, session.store.config.search
     stretch = next_stretch(store, training_of(store, candidate), settings.rungs[candidate.rung])
-    start, stop, state = stretch.start, stretch.stop, stretch.state
-    recipe, seed, device = store.recipe(candidate.architecture.digest), settings.seed, session.device
-    session.engine.submit(
-        candidate, train_rung, candidate.architecture, recipe, seed, start, stop, state, store.views, device
+    task = RungTask(
+        architecture=candidate.architecture,
+        recipe=store.recipe(candidate.architecture.digest),
+        seed=settings.seed,
+        start=stretch.start,
+        stop=stretch.stop,
+        views=store.views,
+        device=session.device,
     )
+    session.engine.submit(candidate, train_rung, task, stretch.state)
 
 
 def _receive(state: _Search, candidate: Candidate, result: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from kd.distil.train import Epoch
+from kd.students.curve import Epoch
 
 
 class Base(DeclarativeBase):

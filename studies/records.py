@@ -9,8 +9,8 @@ from typing import Any, Literal
 import optuna
 import pandas as pd
 
-from kd.distil.train import Epoch
 from kd.optim.recipe import PREFIX, drawn
+from kd.students.curve import Epoch
 from space.architecture import Architecture, from_json
 from space.cost import Cost
 from studies.store import Store

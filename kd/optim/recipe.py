@@ -92,7 +92,7 @@ class Recipe:
         """Epochs, counted from 0, on views of milder augmentation."""
         return range(self.epochs - round(self.fade * self.epochs), self.epochs - self.clean_epochs)
 
-    def rate(self, epoch: float) -> float:
+    def learning_rate_at(self, epoch: float) -> float:
         """Learning rate after `epoch` epochs (fractions count)."""
         if epoch < self.warmup:
             return self.learning_rate * (epoch / self.warmup)

@@ -18,10 +18,11 @@ class _Task:
 class FakeEngine:
     """As many workers as asked for, in simulated time.
 
-    `simulate` is called with the arguments of a task, in place of its function, and returns its result: for a rung task
-    a `kd.distil.train.RungResult`. The task takes the `seconds` of that result; without any it takes none, as does a
-    task whose simulation raises, which then ends with that exception, like one whose worker was lost. The same calls
-    give the same results at the same moments: of tasks that end together the one submitted first comes first.
+    `simulate` is called with the arguments of a task, in place of its function, and returns its result: in a search it
+    gets a `kd.distil.train.RungTask` and a training state and gives a `RungResult`. The task takes the `seconds` of
+    that result; without any it takes none, as does a task whose simulation raises, which then ends with that exception,
+    like one whose worker was lost. The same calls give the same results at the same moments: of tasks that end together
+    the one submitted first comes first.
     """
 
     def __init__(self, simulate: Callable[..., Any], workers: int = 1) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from kd.data.dataset import DataSource, load
-from kd.distil.train import RungResult, train_rung
+from kd.distil.train import RungResult, RungTask, train_rung
 from kd.files import write_whole
 from kd.optim.checkpoint import averaged_weights
 from kd.students.evaluate import evaluate
@@ -68,6 +68,13 @@ def _submit(session: Session, job: TrainingJob) -> None:
         engine.submit(job, measure_test, str(job.weights.resolve()), store.config.data)
         return
     stretch = next_stretch(store, training, recipe.epochs)
-    start, state = stretch.start, stretch.state
-    stop = min(stretch.stop, math.floor(start) + SEGMENT)
-    engine.submit(job, train_rung, architecture, recipe, training.seed, start, stop, state, job.views, device)
+    task = RungTask(
+        architecture=architecture,
+        recipe=recipe,
+        seed=training.seed,
+        start=stretch.start,
+        stop=min(stretch.stop, math.floor(stretch.start) + SEGMENT),
+        views=job.views,
+        device=device,
+    )
+    engine.submit(job, train_rung, task, stretch.state)

@@ -21,7 +21,7 @@ from grid import Row, filled, gathered, make_views, markdown
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation, default_policy
 from kd.data.dataset import DataSet, DataSource, load, load_once
 from kd.device import pick
-from kd.distil.train import train_rung
+from kd.distil.train import RungTask, train_rung
 from kd.distil.views import ViewSource, view_source
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
@@ -98,8 +98,16 @@ def _plain(first: int, second: int, *others: int) -> Architecture:
 
 def measure(run: Run) -> list[Row]:
     """Train a student and read the test split."""
-    device = pick("auto")
-    result = train_rung(run.student, run.recipe, run.seed, 0, run.recipe.epochs, None, run.views, device)
+    task = RungTask(
+        architecture=run.student,
+        recipe=run.recipe,
+        seed=run.seed,
+        start=0,
+        stop=run.recipe.epochs,
+        views=run.views,
+        device=pick("auto"),
+    )
+    result = train_rung(task)
     if result.failure:
         raise RuntimeError(f"{run.name}: {result.failure}")
     data, model = load_once(run.views.data), build(run.student)
@@ -121,7 +129,16 @@ def measure(run: Run) -> list[Row]:
 def taught(path: Path, recipe: Recipe, views: ViewSource) -> None:
     """Train the assistant and write its file."""
     assistant = find("wide-cnn")
-    result = train_rung(assistant, recipe, 0, 0, recipe.epochs, None, views, pick("auto"))
+    task = RungTask(
+        architecture=assistant,
+        recipe=recipe,
+        seed=0,
+        start=0,
+        stop=recipe.epochs,
+        views=views,
+        device=pick("auto"),
+    )
+    result = train_rung(task)
     save_student(path, averaged_weights(result.checkpoint), assistant, load(views.data))
 
 

@@ -29,7 +29,8 @@ from scipy.stats import spearmanr
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from kd.data.dataset import DataSource, load
-from kd.distil.train import CALIBRATION, train_rung, train_stretch
+from kd.distil.train import CALIBRATION, RungResult, RungTask, train_rung
+from kd.distil.trainer import Trainer
 from kd.distil.views import ViewSource, open_view, view_source
 from kd.optim.recipe import Recipe
 from kd.students.evaluate import evaluate, normalise
@@ -58,7 +59,7 @@ class Falling(Recipe):
     end: float
     cosine: bool
 
-    def rate(self, epoch: float) -> float:
+    def learning_rate_at(self, epoch: float) -> float:
         if epoch < self.begin:
             return self.learning_rate * epoch / self.begin
         progress = (epoch - self.begin) / (self.end - self.begin)
@@ -94,6 +95,13 @@ def row(student: Architecture, schedule: str, epochs: float, accuracy: float, lo
     }
 
 
+def trained(
+    student: Architecture, recipe: Recipe, start: float, stop: float, source: ViewSource, state: bytes | None = None
+) -> RungResult:
+    task = RungTask(architecture=student, recipe=recipe, seed=0, start=start, stop=stop, views=source)
+    return train_rung(task, state)
+
+
 def measure(student: Architecture, schedule: str, source: ViewSource) -> list[Row]:
     """Train a student on a schedule; a row a rung."""
     if schedule == "free":
@@ -103,16 +111,16 @@ def measure(student: Architecture, schedule: str, source: ViewSource) -> list[Ro
     for rung in (LONG,) if schedule == "long" else RUNGS:
         match schedule:
             case "constant":
-                result = train_rung(student, RECIPE, 0, start, rung, state, source)
+                result = trained(student, RECIPE, start, rung, source, state)
                 start, state = rung, result.checkpoint
             case "decay":
-                stable = train_rung(student, RECIPE, 0, start, (1 - DECAY) * rung, state, source)
+                stable = trained(student, RECIPE, start, (1 - DECAY) * rung, source, state)
                 start, state = (1 - DECAY) * rung, stable.checkpoint
                 seconds += stable.seconds
-                result = train_rung(student, falling(start, rung, cosine=False), 0, start, rung, state, source)
+                result = trained(student, falling(start, rung, cosine=False), start, rung, source, state)
             case _:
                 recipe = falling(min(1, 0.3 * rung), rung, cosine=True)
-                result = train_rung(student, recipe, 0, 0, rung, None, source)
+                result = trained(student, recipe, 0, rung, source)
         seconds += result.seconds
         last = result.curve[-1]
         rows.append(row(student, schedule, rung, last.validation_accuracy, last.validation_loss, seconds))
@@ -134,11 +142,17 @@ def schedule_free(student: Architecture, source: ViewSource) -> list[Row]:
         for epoch in range(int(start), int(np.ceil(rung))):
             optimizer.train()
             view = open_view(source, epoch % RECIPE.views)
-            averaged = AveragedModel(model)
-            # the optimizer warms up and averages by itself
-            flat = Recipe(batch=RECIPE.batch, views=RECIPE.views, warmup=0)
-            end = min(rung, epoch + 1)
-            train_stretch(model, averaged, None, optimizer, flat, max(start, epoch), end, 0, view, data, place)
+            trainer = Trainer(
+                student=model,
+                averaged=AveragedModel(model),
+                guide=None,
+                optimizer=optimizer,
+                recipe=Recipe(batch=RECIPE.batch, views=RECIPE.views, warmup=0),  # the optimizer warms up by itself
+                seed=0,
+                data=data,
+                device=place,
+            )
+            trainer.train(view, max(start, epoch), min(rung, epoch + 1))
         optimizer.eval()
         calibration = (normalise(images, data, place) for images in view.images[:CALIBRATION].split(512))
         update_bn(calibration, model)

@@ -26,7 +26,7 @@ from torchvision import transforms
 
 from kd.data.augmentation import Augmentation
 from kd.data.dataset import DataSet, DataSource, load, values
-from kd.distil.train import train_rung
+from kd.distil.train import RungTask, train_rung
 from kd.distil.views import BATCH, ViewSource, make_view, open_view, view_source
 from kd.losses import logits as losses
 from kd.optim.recipe import Loss, Recipe
@@ -92,7 +92,8 @@ def ours(architecture: Architecture, engine: DaskEngine, views: ViewSource, imag
     """Images a second of rung tasks of some epochs of `images`, one a core."""
     started = time.perf_counter()
     for seed in range(engine.slots):
-        engine.submit(seed, train_rung, architecture, RECIPE, seed, 0, epochs, None, views)
+        task = RungTask(architecture=architecture, recipe=RECIPE, seed=seed, start=0, stop=epochs, views=views)
+        engine.submit(seed, train_rung, task)
     while engine.tickets:
         for _, result in engine.finished(1.0):
             if isinstance(result, Exception):
@@ -106,7 +107,9 @@ def teacher_cost(architecture: Architecture, views: ViewSource, epochs: float, r
     for repeat in range(repeats):
         seconds = {}
         for loss in LOSSES if repeat % 2 else reversed(LOSSES):
-            seconds[loss] = train_rung(architecture, Recipe(views=1, loss=loss), 0, 0, epochs, None, views).seconds
+            recipe = Recipe(views=1, loss=loss)
+            task = RungTask(architecture=architecture, recipe=recipe, seed=0, start=0, stop=epochs, views=views)
+            seconds[loss] = train_rung(task).seconds
         ratios.append(seconds["kl"] / seconds["hard"])
     return statistics.median(ratios)
 

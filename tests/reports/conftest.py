@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import Trial, TrialState
 
-from kd.distil.train import Epoch
+from kd.students.curve import Epoch
 from kd.teachers.source import TeacherSource
 from space.architecture import FAMILIES, Architecture
 from space.budget import Budget

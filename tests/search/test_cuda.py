@@ -14,7 +14,7 @@ from safetensors.torch import load
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation
 from kd.data.dataset import DataSet, values
 from kd.device import pick
-from kd.distil.train import RungResult, train_rung
+from kd.distil.train import RungResult, RungTask, train_rung
 from kd.distil.views import CLEAN, ViewSource, make_view, open_view, view_source
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import FeatureLoss, Loss, Optimizer, Recipe
@@ -42,6 +42,22 @@ SMALL = Architecture(
     classes=10,
     blocks=(Convolution(width=6, stride=2), Convolution(width=8, stride=2), GlobalAverage()),
 )
+
+
+def rung(
+    architecture: Architecture,
+    recipe: Recipe,
+    seed: int,
+    start: float,
+    stop: float,
+    views: ViewSource,
+    state: bytes | None = None,
+    device: str = "cpu",
+) -> RungResult:
+    task = RungTask(
+        architecture=architecture, recipe=recipe, seed=seed, start=start, stop=stop, views=views, device=device
+    )
+    return train_rung(task, state)
 
 
 def finite(result: RungResult) -> bool:
@@ -87,7 +103,7 @@ def test_views_of_sequences(sequences: DataSet, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", shipped.names())
 def test_every_shipped_student_starts_as_on_the_cpu(name: str, small_views: ViewSource) -> None:
     architecture = shipped.find(name)
-    here, there = (train_rung(architecture, RECIPE, 0, 0, 0.05, None, small_views, d) for d in ("cpu", "cuda"))
+    here, there = (rung(architecture, RECIPE, 0, 0, 0.05, small_views, device=d) for d in ("cpu", "cuda"))
     assert finite(there)
     assert there.curve[-1].train_loss == pytest.approx(here.curve[-1].train_loss, rel=0.05)
 
@@ -96,19 +112,19 @@ def test_every_shipped_student_starts_as_on_the_cpu(name: str, small_views: View
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_losses_and_optimizers(loss: Loss, optimizer: Optimizer, small_views: ViewSource) -> None:
     recipe = replace(RECIPE, loss=loss, optimizer=optimizer, hard_weight=0.2)
-    assert finite(train_rung(SMALL, recipe, 0, 0, 2, None, small_views, "cuda"))
+    assert finite(rung(SMALL, recipe, 0, 0, 2, small_views, device="cuda"))
 
 
 @pytest.mark.parametrize("loss", ["hint", "attention", "similarity"])
 def test_feature_losses(loss: FeatureLoss, staged: ViewSource) -> None:
-    assert finite(train_rung(SMALL, replace(RECIPE, feature_loss=loss), 0, 0, 2, None, staged, "cuda"))
+    assert finite(rung(SMALL, replace(RECIPE, feature_loss=loss), 0, 0, 2, staged, device="cuda"))
 
 
 def test_training_goes_on_where_it_was_on_either_device(small_views: ViewSource, small_data: DataSet) -> None:
-    whole = train_rung(SMALL, RECIPE, 0, 0, 2, None, small_views, "cpu")
+    whole = rung(SMALL, RECIPE, 0, 0, 2, small_views, device="cpu")
     for first, second in (("cuda", "cuda"), ("cuda", "cpu"), ("cpu", "cuda")):
-        start = train_rung(SMALL, RECIPE, 0, 0, 1, None, small_views, first)
-        end = train_rung(SMALL, RECIPE, 0, 1, 2, start.checkpoint, small_views, second)
+        start = rung(SMALL, RECIPE, 0, 0, 1, small_views, device=first)
+        end = rung(SMALL, RECIPE, 0, 1, 2, small_views, state=start.checkpoint, device=second)
         assert end.curve[-1].train_loss == pytest.approx(whole.curve[-1].train_loss, rel=0.05)
         assert load(end.checkpoint).keys() == load(whole.checkpoint).keys()
         student = build(SMALL)

@@ -19,7 +19,8 @@ from rich.console import Console
 from sqlalchemy import event
 
 from kd.data.dataset import DataSet
-from kd.distil.train import Epoch, RungResult
+from kd.distil.train import RungResult, RungTask
+from kd.students.curve import Epoch
 from kd.teachers.source import TeacherSource
 from search import candidates
 from search.driver import FAILURES, search
@@ -72,11 +73,8 @@ class Simulation:
     killed: int = -1
     tasks: list[tuple[str, float, float, bytes | None]] = field(default_factory=list)
 
-    def __call__(self, *arguments: Any) -> RungResult:
-        architecture, _, _, start, stop, checkpoint, *_ = arguments
-        return self.train(architecture, start, stop, checkpoint)
-
-    def train(self, architecture: Architecture, start: float, stop: float, checkpoint: bytes | None) -> RungResult:
+    def __call__(self, task: RungTask, checkpoint: bytes | None) -> RungResult:
+        architecture, start, stop = task.architecture, task.start, task.stop
         if len(self.tasks) == self.killed:
             raise Killed
         self.tasks.append((architecture.digest, start, stop, checkpoint))
@@ -259,8 +257,8 @@ def test_failures_in_a_row_stop_a_study(run: Run, records: Records) -> None:
 
 def test_a_lost_worker_costs_the_trial_but_not_what_it_trained_before(run: Run, records: Records) -> None:
     class Dying(Simulation):
-        def __call__(self, *arguments: Any) -> RungResult:
-            result = super().__call__(*arguments)
+        def __call__(self, task: RungTask, checkpoint: bytes | None) -> RungResult:
+            result = super().__call__(task, checkpoint)
             if len(self.tasks) == SEARCH.startup + 1:
                 raise MemoryError("4 workers died")
             return result

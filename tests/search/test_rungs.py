@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from kd.data.dataset import DataSet
-from kd.distil.train import Epoch, RungResult
+from kd.distil.train import RungResult
+from kd.students.curve import Epoch
 from kd.teachers.source import TeacherSource
 from search.rungs import Stretch, known_rung, next_stretch, record_rung, state_at
 from studies.config import Config

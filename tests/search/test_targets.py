@@ -11,8 +11,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from kd.data.dataset import DataSource
-from kd.distil.train import Epoch
 from kd.distil.views import open_view
+from kd.students.curve import Epoch
 from search.cli.app import app
 from search.engine.fake import FakeEngine
 from search.progress import Progress

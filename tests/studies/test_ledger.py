@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from kd.distil.train import Epoch
+from kd.students.curve import Epoch
 from studies.ledger import Ledger, Rung, Training
 
 TRAINING = Training(architecture="a" * 12, recipe="r" * 12, views="v" * 16, seed=0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd.distil.train import Epoch
+from kd.students.curve import Epoch
 from kd.teachers.source import TeacherSource
 from space.architecture import Architecture
 from space.blocks.mlp import Dense

@@ -11,7 +11,7 @@ import torch
 
 from kd.data.augmentation import NO_AUGMENTATION
 from kd.data.dataset import DataSet, values
-from kd.distil.train import train_rung
+from kd.distil.train import RungTask, train_rung
 from kd.distil.views import CLEAN, make_view, open_view, view_source
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
@@ -62,7 +62,7 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     student = Architecture(family="hybrid", shape=data.shape, classes=data.classes, blocks=blocks)
     before = data.train.images.clone()
     training = Recipe(epochs=6, views=1, batch=25, warmup=0.2, augmentation=policy)
-    result = train_rung(student, training, 0, 0, 6, None, source)
+    result = train_rung(RungTask(architecture=student, recipe=training, seed=0, start=0, stop=6, views=source))
     assert result.failure is None
     assert result.curve[-1].validation_accuracy > 0.3
     assert torch.equal(data.train.images, before)

@@ -1,10 +1,11 @@
+import warnings
 from dataclasses import replace
 
 import pytest
 import torch
 
 from kd.data.dataset import DataSet, equal_parts
-from kd.distil.train import RungResult, train_rung
+from kd.distil.train import RungResult, RungTask, train_rung
 from kd.distil.views import ViewSource, make_view, open_view
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
@@ -31,6 +32,19 @@ def student(family: Family) -> Architecture:
     return Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=BLOCKS[family])
 
 
+def rung(
+    architecture: Architecture,
+    recipe: Recipe,
+    seed: int,
+    start: float,
+    stop: float,
+    views: ViewSource,
+    state: bytes | None = None,
+) -> RungResult:
+    task = RungTask(architecture=architecture, recipe=recipe, seed=seed, start=start, stop=stop, views=views)
+    return train_rung(task, state)
+
+
 def timeless(result: RungResult) -> RungResult:
     """A result without what the clock says."""
     return replace(result, seconds=0.0, curve=tuple(replace(epoch, seconds=0.0) for epoch in result.curve))
@@ -38,9 +52,9 @@ def timeless(result: RungResult) -> RungResult:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_run_in_two_parts_is_the_run_in_one_bit_for_bit(family: Family, small_views: ViewSource) -> None:
-    whole = train_rung(student(family), RECIPE, 3, 0, 2, None, small_views)
-    first = train_rung(student(family), RECIPE, 3, 0, 1, None, small_views)
-    second = train_rung(student(family), RECIPE, 3, 1, 2, first.checkpoint, small_views)
+    whole = rung(student(family), RECIPE, 3, 0, 2, small_views)
+    first = rung(student(family), RECIPE, 3, 0, 1, small_views)
+    second = rung(student(family), RECIPE, 3, 1, 2, small_views, first.checkpoint)
     assert whole.failure is None
     assert second.checkpoint == whole.checkpoint
     assert timeless(whole).curve == timeless(first).curve + timeless(second).curve
@@ -48,16 +62,16 @@ def test_a_run_in_two_parts_is_the_run_in_one_bit_for_bit(family: Family, small_
 
 def test_the_same_task_gives_the_same_bytes(small_views: ViewSource) -> None:
     torch.manual_seed(1)
-    first = train_rung(student("cnn"), RECIPE, 3, 0, 1, None, small_views)
+    first = rung(student("cnn"), RECIPE, 3, 0, 1, small_views)
     torch.manual_seed(2)
-    again = train_rung(student("cnn"), RECIPE, 3, 0, 1, None, small_views)
+    again = rung(student("cnn"), RECIPE, 3, 0, 1, small_views)
     assert timeless(first) == timeless(again)
 
 
 def test_training_leaves_the_random_state_of_its_process_alone(small_views: ViewSource) -> None:
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    train_rung(student("cnn"), RECIPE, 3, 0, 1, None, small_views)
+    rung(student("cnn"), RECIPE, 3, 0, 1, small_views)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -65,7 +79,7 @@ def test_training_leaves_the_random_state_of_its_process_alone(small_views: View
 def test_seed_and_recipe_matter(change: dict[str, object], small_views: ViewSource) -> None:
     def trained(seed: int = 3, hard: bool = False, temperature: float = 2.0) -> bytes:
         recipe = replace(RECIPE, loss="hard" if hard else "kl", temperature=temperature)
-        return train_rung(student("cnn"), recipe, seed, 0, 1, None, small_views).checkpoint
+        return rung(student("cnn"), recipe, seed, 0, 1, small_views).checkpoint
 
     assert trained() != trained(**change)  # type: ignore[arg-type]
 
@@ -74,17 +88,17 @@ def test_augmentation_that_fades_trains_on_mild_views(small_views: ViewSource) -
     make_view(small_views.mild(), 0, "cpu")
     recipe = replace(RECIPE, epochs=2, views=1)
     faded = replace(recipe, fade=0.5)
-    first = train_rung(student("cnn"), faded, 3, 0, 1, None, small_views).checkpoint
-    assert first == train_rung(student("cnn"), recipe, 3, 0, 1, None, small_views).checkpoint
-    second = train_rung(student("cnn"), faded, 3, 1, 2, first, small_views).checkpoint
-    assert second == train_rung(student("cnn"), recipe, 3, 1, 2, first, small_views.mild()).checkpoint
-    assert second != train_rung(student("cnn"), recipe, 3, 1, 2, first, small_views).checkpoint
+    first = rung(student("cnn"), faded, 3, 0, 1, small_views).checkpoint
+    assert first == rung(student("cnn"), recipe, 3, 0, 1, small_views).checkpoint
+    second = rung(student("cnn"), faded, 3, 1, 2, small_views, first).checkpoint
+    assert second == rung(student("cnn"), recipe, 3, 1, 2, small_views.mild(), first).checkpoint
+    assert second != rung(student("cnn"), recipe, 3, 1, 2, small_views, first).checkpoint
 
 
 def test_students_learn(small_views: ViewSource) -> None:
     recipe = replace(RECIPE, schedule="cosine", epochs=6, batch=25, learning_rate=2e-2, clean_epochs=1)
     wide = replace(student("cnn"), blocks=(replace(SMALL, width=16), Convolution(width=24, stride=2), GlobalAverage()))
-    result = train_rung(wide, recipe, 0, 0, 6, None, small_views)
+    result = rung(wide, recipe, 0, 0, 6, small_views)
     assert [epoch.epoch for epoch in result.curve] == [1, 2, 3, 4, 5, 6]
     assert result.curve[-1].train_loss < 0.7 * result.curve[0].train_loss
     assert result.curve[-1].validation_accuracy > 0.5
@@ -92,7 +106,7 @@ def test_students_learn(small_views: ViewSource) -> None:
 
 
 def test_the_averaged_weights_are_what_was_evaluated(small_views: ViewSource, small_data: DataSet) -> None:
-    result = train_rung(student("depthwise"), RECIPE, 0, 0, 1, None, small_views)
+    result = rung(student("depthwise"), RECIPE, 0, 0, 1, small_views)
     module = build(student("depthwise"))
     module.load_state_dict(averaged_weights(result.checkpoint))
     cpu = torch.device("cpu")
@@ -102,7 +116,7 @@ def test_the_averaged_weights_are_what_was_evaluated(small_views: ViewSource, sm
 
 
 def test_a_loss_that_is_no_number_ends_training_with_a_reason(small_views: ViewSource) -> None:
-    result = train_rung(student("cnn"), replace(RECIPE, learning_rate=1e30, warmup=0), 0, 0, 3, None, small_views)
+    result = rung(student("cnn"), replace(RECIPE, learning_rate=1e30, warmup=0), 0, 0, 3, small_views)
     assert result.failure is not None
     assert result.failure.startswith("loss is")
     assert result.checkpoint == b""
@@ -112,17 +126,17 @@ def test_a_loss_that_is_no_number_ends_training_with_a_reason(small_views: ViewS
 def test_a_last_step_that_ruins_a_student_ends_training_with_a_reason(small_views: ViewSource) -> None:
     samples = len(open_view(small_views, 0).labels)
     recipe = replace(RECIPE, learning_rate=1e30, warmup=0, batch=samples, optimizer="adamw", weight_decay=0)
-    result = train_rung(student("cnn"), recipe, 0, 0, 1, None, small_views)
+    result = rung(student("cnn"), recipe, 0, 0, 1, small_views)
     assert result.failure is not None
     assert "validation samples" in result.failure
 
 
 def test_rungs_shorter_than_a_batch_train_it_once(small_views: ViewSource) -> None:
     recipe = replace(RECIPE, batch=len(open_view(small_views, 0).labels))
-    whole = train_rung(student("cnn"), recipe, 0, 0, 1, None, small_views)
+    whole = rung(student("cnn"), recipe, 0, 0, 1, small_views)
     state = None
     for start, stop in ((0, 0.25), (0.25, 0.5), (0.5, 1)):
-        part = train_rung(student("cnn"), recipe, 0, start, stop, state, small_views)
+        part = rung(student("cnn"), recipe, 0, start, stop, small_views, state)
         state = part.checkpoint
     assert averaged_weights(state or b"").keys() == averaged_weights(whole.checkpoint).keys()
     for name, weight in averaged_weights(whole.checkpoint).items():
@@ -155,3 +169,15 @@ def test_evaluation_by_hand(small_data: DataSet) -> None:
     share = float((small_data.test.labels == 3).float().mean())
     assert accuracy == pytest.approx(share)
     assert loss == pytest.approx(torch.tensor(20.0).log().item() - share * torch.tensor(11.0).log().item(), rel=1e-5)
+
+
+def test_training_leaves_threads_and_warnings_of_its_process_alone(small_views: ViewSource) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    before = list(warnings.filters)
+    try:
+        rung(student("cnn"), RECIPE, 3, 0, 0.1, small_views)
+        assert torch.get_num_threads() == 2
+        assert list(warnings.filters) == before
+    finally:
+        torch.set_num_threads(threads)

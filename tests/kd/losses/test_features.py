@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kd.data.augmentation import Augmentation
 from kd.data.dataset import DataSet, DataSource, load
-from kd.distil.train import train_rung
+from kd.distil.train import RungResult, RungTask, train_rung
 from kd.distil.views import CLEAN, ViewSource, make_view, open_view, view_source
 from kd.losses.features import LOSSES, Guide, attention, guided_block, hint, similarity
 from kd.optim.checkpoint import averaged_weights
@@ -38,6 +38,19 @@ BLOCKS: dict[Family, tuple[AnyBlock, ...]] = {
     "liquid": (SMALL, Pool(), LiquidConvolution(), LiquidScan(cell="ltc", hidden=6)),
     "hybrid": (SMALL, Pool(), Mixer(token_width=6, channel_width=6), LiquidScan(cell="cfc", hidden=8)),
 }
+
+
+def rung(
+    architecture: Architecture,
+    recipe: Recipe,
+    seed: int,
+    start: float,
+    stop: float,
+    views: ViewSource,
+    state: bytes | None = None,
+) -> RungResult:
+    task = RungTask(architecture=architecture, recipe=recipe, seed=seed, start=start, stop=stop, views=views)
+    return train_rung(task, state)
 
 
 def student(*blocks: AnyBlock, shape: tuple[int, ...] = (1, 28, 28), family: Family = "cnn") -> Architecture:
@@ -174,7 +187,7 @@ def test_a_guide_needs_maps_of_a_teacher() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_follows_a_stage(family: Family, loss: FeatureLoss, staged: ViewSource) -> None:
     architecture = student(*BLOCKS[family], family=family)
-    result = train_rung(architecture, replace(RECIPE, feature_loss=loss), 0, 0, 0.1, None, staged)
+    result = rung(architecture, replace(RECIPE, feature_loss=loss), 0, 0, 0.1, staged)
     assert result.failure is None
     assert math.isfinite(result.curve[-1].train_loss)
 
@@ -193,7 +206,7 @@ def test_students_of_sequences_follow_a_stage(loss: FeatureLoss, sequences: Data
     assert features.shape == (1_000, 8, 4, 1)
     blocks = (Convolution(width=6, kernel=5, stride=2), LiquidScan(cell="cfc", hidden=8))
     architecture = student(*blocks, shape=sequences.shape, family="liquid")
-    result = train_rung(architecture, replace(RECIPE, feature_loss=loss, clean_epochs=0), 0, 0, 0.1, None, source)
+    result = rung(architecture, replace(RECIPE, feature_loss=loss, clean_epochs=0), 0, 0, 0.1, source)
     assert result.failure is None
 
 
@@ -203,21 +216,21 @@ def test_students_come_to_resemble_the_stage(
 ) -> None:
     recipe = replace(RECIPE, feature_loss=loss, feature_weight=weight, warmup=0)
     untrained, trained = (
-        train_rung(CNN, replace(recipe, learning_rate=rate), 0, 0, 3, None, staged).checkpoint for rate in (1e-9, 1e-2)
+        rung(CNN, replace(recipe, learning_rate=rate), 0, 0, 3, staged).checkpoint for rate in (1e-9, 1e-2)
     )
     after = feature_loss(loss, trained, staged, small_data)
     assert after < 0.8 * feature_loss(loss, untrained, staged, small_data)
     if loss != "hint":  # which without its projection compares nothing
-        alone = train_rung(CNN, replace(recipe, feature_loss="none"), 0, 0, 3, None, staged).checkpoint
+        alone = rung(CNN, replace(recipe, feature_loss="none"), 0, 0, 3, staged).checkpoint
         assert after < 0.9 * feature_loss(loss, alone, staged, small_data)
 
 
 @pytest.mark.parametrize("loss", FEATURE_LOSSES)
 def test_a_run_in_two_parts_is_the_run_in_one_bit_for_bit(loss: FeatureLoss, staged: ViewSource) -> None:
     recipe = replace(RECIPE, feature_loss=loss)
-    whole = train_rung(CNN, recipe, 3, 0, 2, None, staged)
-    first = train_rung(CNN, recipe, 3, 0, 1.5, None, staged)
-    second = train_rung(CNN, recipe, 3, 1.5, 2, first.checkpoint, staged)
+    whole = rung(CNN, recipe, 3, 0, 2, staged)
+    first = rung(CNN, recipe, 3, 0, 1.5, staged)
+    second = rung(CNN, recipe, 3, 1.5, 2, staged, first.checkpoint)
     assert whole.failure is None
     assert second.checkpoint == whole.checkpoint
     assert (loss == "hint") == ("guide.projection.weight" in tensors_of(whole.checkpoint))
@@ -227,7 +240,7 @@ def test_a_run_in_two_parts_is_the_run_in_one_bit_for_bit(loss: FeatureLoss, sta
 def test_a_guide_is_no_part_of_the_student(loss: FeatureLoss, staged: ViewSource) -> None:
     # a weight that float32 takes for 0: what is left is what the guide itself would do
     guided, alone = (
-        averaged_weights(train_rung(CNN, recipe, 3, 0, 0.1, None, staged).checkpoint)
+        averaged_weights(rung(CNN, recipe, 3, 0, 0.1, staged).checkpoint)
         for recipe in (replace(RECIPE, feature_loss=loss, feature_weight=1e-300), RECIPE)
     )
     assert guided.keys() == alone.keys() == build(CNN).state_dict().keys()

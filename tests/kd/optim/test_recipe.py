@@ -13,31 +13,32 @@ COSINE = Recipe(schedule="cosine", epochs=10, warmup=2.0, learning_rate=0.1)
 
 
 def test_the_rate_warms_up_in_a_line() -> None:
-    assert [COSINE.rate(epoch) for epoch in (0, 0.5, 1, 2)] == pytest.approx([0, 0.025, 0.05, 0.1])
+    assert [COSINE.learning_rate_at(epoch) for epoch in (0, 0.5, 1, 2)] == pytest.approx([0, 0.025, 0.05, 0.1])
 
 
 def test_cosine_falls_from_the_rate_to_zero() -> None:
-    assert [COSINE.rate(epoch) for epoch in (2, 6, 10, 11)] == pytest.approx([0.1, 0.05, 0, 0])
+    assert [COSINE.learning_rate_at(epoch) for epoch in (2, 6, 10, 11)] == pytest.approx([0.1, 0.05, 0, 0])
 
 
 @given(st.floats(2, 10), st.floats(2, 10))
 def test_cosine_never_rises(first: float, second: float) -> None:
-    assert COSINE.rate(min(first, second)) >= COSINE.rate(max(first, second))
+    assert COSINE.learning_rate_at(min(first, second)) >= COSINE.learning_rate_at(max(first, second))
 
 
 @given(st.floats(0.5, 1_000))
 def test_a_constant_rate_does_not_know_where_training_ends(epoch: float) -> None:
-    assert Recipe(epochs=1).rate(epoch) == Recipe(epochs=500).rate(epoch) == Recipe().learning_rate
+    rates = {Recipe(epochs=length).learning_rate_at(epoch) for length in (1, 500)}
+    assert rates == {Recipe().learning_rate}
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_no_warmup_starts_at_the_rate(schedule: str) -> None:
     recipe = replace(Recipe(learning_rate=0.1, warmup=0), schedule=schedule)  # type: ignore[arg-type]
-    assert recipe.rate(0) == pytest.approx(0.1)
+    assert recipe.learning_rate_at(0) == pytest.approx(0.1)
 
 
 def test_a_schedule_of_warmup_alone_never_divides_by_zero() -> None:
-    assert replace(COSINE, epochs=2).rate(2) == pytest.approx(0.1)
+    assert replace(COSINE, epochs=2).learning_rate_at(2) == pytest.approx(0.1)
 
 
 def test_every_setting_has_a_digest_of_its_own() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kd.data.dataset import DataSet
-from kd.distil.train import train_rung
+from kd.distil.train import RungTask, train_rung
 from kd.distil.views import ViewSource
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
@@ -40,7 +40,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory, small_views: ViewSource, sma
     (folder / "architecture.json").write_text(STUDENT.to_json())
     seeds = []
     for seed in (0, 1):
-        result = train_rung(STUDENT, RECIPE, seed, 0, 1, None, small_views)
+        result = train_rung(
+            RungTask(architecture=STUDENT, recipe=RECIPE, seed=seed, start=0, stop=1, views=small_views)
+        )
         path = folder / f"seed-{seed}.safetensors"
         save_student(path, averaged_weights(result.checkpoint), STUDENT, small_data)
         test, _ = evaluate(load_student(path).module, small_data.test, small_data, torch.device("cpu"))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from kd.data.augmentation import NO_AUGMENTATION
 from kd.data.dataset import DataSet, DataSource
-from kd.distil.train import RungResult, train_rung
+from kd.distil.train import RungResult, RungTask, train_rung
 from kd.distil.views import ViewSource, make_view
 from kd.optim.recipe import Recipe
 from kd.teachers.source import TeacherSource
@@ -103,7 +103,7 @@ def test_a_lost_checkpoint_doubles_no_part_of_a_curve(retraining: Retraining, tm
     trained: list[tuple[float, float]] = []
 
     def dying(*arguments: Any) -> Any:
-        if isinstance(arguments[0], Architecture) and len(trained) == 2:
+        if isinstance(arguments[0], RungTask) and len(trained) == 2:
             raise Killed
         result = task(*arguments)
         if isinstance(result, RungResult):
