@@ -67,7 +67,7 @@ def search(session: Session) -> None:
             assert isinstance(ticket, Candidate)
             _receive(state, ticket, result)
     trials = trial_records(store)
-    if seconds_to_deadline(session) < 0 and not is_searched(trials, store.config):
+    if _out_of_time(session) and not is_searched(trials, store.config):
         unfinished = counted(sum(trial.outcome == "unfinished" for trial in trials), "candidate")
         progress.note(f"the hours are over, {unfinished} unfinished: the same command goes on, for as many hours")
 
@@ -75,7 +75,7 @@ def search(session: Session) -> None:
 def _next(state: _Search) -> Candidate | None:
     """The candidate to train next; None when there is none, or no time."""
     store, note = state.session.store, state.session.progress.note
-    if seconds_to_deadline(state.session) < 0:
+    if _out_of_time(state.session):
         return None
     if is_starting(store) and (candidate := next_candidate(store, note)) is not None:
         return candidate
@@ -163,6 +163,11 @@ def _fail(state: _Search, candidate: Candidate, message: str, epochs: float) -> 
 
 def _name(candidate: Candidate) -> str:
     return f"trial {candidate.trial.number} {candidate.architecture.family}, {candidate.parameters:,} parameters"
+
+
+def _out_of_time(session: Session) -> bool:
+    store = session.store  # whose trials are read only where there is a limit
+    return store.config.search.hours is not None and seconds_to_deadline(session, trial_records(store)) < 0
 
 
 def _standings(store: Store) -> Standings:

@@ -9,7 +9,7 @@ from heapq import heapify, heapreplace
 from search.session import Session
 from studies.front import chosen, retraining_jobs
 from studies.jobs import TrainingJob
-from studies.records import TrialRecord, trial_records
+from studies.records import TrialRecord
 from studies.store import Store
 
 CONCLUDED = ("complete", "pruned", "failed")
@@ -92,25 +92,22 @@ def retraining_seconds(session: Session, trials: Sequence[TrialRecord]) -> float
     return training_seconds(remaining_trainings(store, jobs, trials), session.engine.slots) or 0.0
 
 
-def seconds_to_deadline(session: Session) -> float:
+def seconds_to_deadline(session: Session, trials: Sequence[TrialRecord]) -> float:
     """Seconds that are left to search in: of the hours, less what retraining will take but at most half of them."""
     hours = session.store.config.search.hours
     if hours is None:
         return math.inf
-    retraining = retraining_seconds(session, trial_records(session.store))
-    return hours * 3600 - min(retraining, hours * 1800) - session.elapsed
+    return hours * 3600 - min(retraining_seconds(session, trials), hours * 1800) - session.elapsed
 
 
-def study_seconds(session: Session) -> float | None:
+def study_seconds(session: Session, trials: Sequence[TrialRecord]) -> float | None:
     """Seconds until a study that is searching will be retrained, None before a trial is concluded."""
-    settings, trials = session.store.config.search, trial_records(session.store)
-    searching = search_seconds(trials, settings.trials, session.engine.slots)
+    searching = search_seconds(trials, session.store.config.search.trials, session.engine.slots)
     if searching is None:
         return None
-    return min(searching, max(0.0, seconds_to_deadline(session))) + retraining_seconds(session, trials)
+    return min(searching, max(0.0, seconds_to_deadline(session, trials))) + retraining_seconds(session, trials)
 
 
-def jobs_seconds(session: Session, jobs: Sequence[TrainingJob]) -> float | None:
+def jobs_seconds(session: Session, jobs: Sequence[TrainingJob], trials: Sequence[TrialRecord]) -> float | None:
     """Seconds until some jobs are done, None while there is nothing to measure them by."""
-    left = remaining_trainings(session.store, jobs, trial_records(session.store))
-    return training_seconds(left, session.engine.slots)
+    return training_seconds(remaining_trainings(session.store, jobs, trials), session.engine.slots)

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,8 +16,11 @@ from search.engine.engine import Engine
 from space.describe import describe
 from studies.front import front
 from studies.jobs import TrainingJob
-from studies.records import OUTCOMES, trial_records
+from studies.records import OUTCOMES, TrialRecord, trial_records
 from studies.store import Store
+
+Estimate = Callable[[Sequence[TrialRecord]], float | None]
+"""Seconds that what is left will take, by the trials so far; None when that is unknown."""
 
 
 class Progress:
@@ -32,7 +35,7 @@ class Progress:
         self._began = clock()
         self._epochs_before = store.ledger.trained_epochs()
         self._phase: str = "starting"
-        self._seconds_left: Callable[[], float | None] = _unknown
+        self._seconds_left: Estimate = _unknown
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -51,8 +54,8 @@ class Progress:
         """Print one event with the time since the start."""
         self._console.print(Text(f"{_hours(self._clock() - self._began):>8}  {line}"), soft_wrap=True)
 
-    def phase(self, name: str, seconds_left: Callable[[], float | None] | None = None) -> None:
-        """Name what is being done now; `seconds_left` estimates how long it and what follows will take."""
+    def phase(self, name: str, seconds_left: Estimate | None = None) -> None:
+        """Name what is being done now; `seconds_left` estimates from the trials how long it and the rest will take."""
         self._phase, self._seconds_left = name, seconds_left or _unknown
         self.note(name)
 
@@ -61,21 +64,22 @@ class Progress:
         if self._live:
             self._live.update(self._draw(), refresh=True)
 
-    def headline(self) -> str:
+    def headline(self, records: Sequence[TrialRecord]) -> str:
         """The phase, trials by outcome, the speed of all that trains, and the time left."""
-        counts = Counter(record.outcome for record in trial_records(self._store))
+        counts = Counter(record.outcome for record in records)
         trials = "  ".join(f"{outcome} {counts[outcome]}" for outcome in OUTCOMES if counts[outcome])
         elapsed, trained = self._clock() - self._began, self._store.ledger.trained_epochs() - self._epochs_before
         speed = f"{trained / elapsed if elapsed else 0:.2f} epochs/s"
-        seconds = self._seconds_left()
+        seconds = self._seconds_left(records)
         left = "time left unknown" if seconds is None else f"about {_hours(seconds)} left"
         return "  ·  ".join(part for part in (self._phase, trials, speed, left) if part)
 
     def _draw(self) -> RenderableType:
-        head, running = Text(self.headline()), Table.grid(padding=(0, 2))
+        records = trial_records(self._store)
+        head, running = Text(self.headline(records)), Table.grid(padding=(0, 2))
         for ticket in self._engine.tickets:
             running.add_row("running", *self._describe(ticket))
-        leading = front(trial_records(self._store), self._store.config.search.floor)[-8:]
+        leading = front(records, self._store.config.search.floor)[-8:]
         if not leading:
             return Group(head, running)
         points = Table("parameters", "validation", "family", "layers", title="front", title_justify="left")
@@ -95,8 +99,8 @@ class Progress:
         return f"view {ticket}", ""
 
 
-def _unknown() -> None:
-    """How long what nobody estimates will take."""
+def _unknown(_trials: Sequence[TrialRecord]) -> None:
+    """Estimate of what cannot be estimated."""
 
 
 def _hours(seconds: float) -> str:

@@ -102,7 +102,7 @@ def retrain_study(
         others: students to retrain that need not come from a trial; without them and trials, the whole search front.
         seeds: how often; None for as often as the study says.
         machine: where.
-        console: is told of every event.
+        console: where every event is printed.
 
     Raises:
         InputError: when there is no such study or trial, the study was asked otherwise, or a student breaks the budget

@@ -11,7 +11,7 @@ from studies.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Session:
-    """The study, the engine that trains, the device it trains on, who is told of it, and the time.
+    """The study, the engine that trains, the device it trains on, the display, and the time.
 
     `clock` gives seconds; `started` is what it gave when the command began, from which `search.hours` count.
     """

@@ -39,7 +39,7 @@ def teach(
         count: of teachers.
         data: the training split is taught, validation and test accuracy are measured at the end.
         device: where.
-        note: told of every event, in one line.
+        note: called with every event, in one line.
 
     Raises:
         InputError: for a file or checkpoint of another recipe or other data, before anything is taught; when an epoch

@@ -103,7 +103,7 @@ def weights(directory: RunDirectory) -> Path:
     return path
 
 
-def test_the_assistant_is_trained_as_a_student_and_told_of_as_a_teacher(
+def test_the_assistant_is_trained_as_a_student_and_logged_as_a_teacher(
     finished: tuple[RunDirectory, str], small_data: DataSet
 ) -> None:
     directory, said = finished
@@ -123,7 +123,7 @@ def test_the_assistant_is_trained_as_a_student_and_told_of_as_a_teacher(
     assert log["validation_accuracy"] > 0.3
 
 
-def test_students_learn_from_the_assistants_answers(finished: tuple[RunDirectory, str]) -> None:
+def test_students_learn_from_the_assistants_logits(finished: tuple[RunDirectory, str]) -> None:
     directory, _ = finished
     with opened(directory) as store:
         (job,) = store.assistants

@@ -133,7 +133,7 @@ def run(configuration: Config, small_data: DataSet, tmp_path: Path) -> Run:
             session.progress.phase("searching", partial(study_seconds, session))
             with contextlib.suppress(Killed):
                 search(session)
-            printed.write(session.progress.headline())
+            printed.write(session.progress.headline(trial_records(store)))
         return printed.getvalue()
 
     return function

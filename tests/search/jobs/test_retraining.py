@@ -69,7 +69,7 @@ def retraining(small_source: DataSource, small_data: DataSet, teacher_path: Path
 
         class Watched(Progress):
             def tick(self) -> None:
-                headlines.append(self.headline())
+                headlines.append(self.headline([]))
 
         with opened(directory, small_data) as store:
             progress = Watched(Console(file=io.StringIO()), store, engine, engine.clock)
