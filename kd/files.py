@@ -1,7 +1,57 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and folders to prepare them in."""
 
+import json
+import re
+import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
+
+from space.errors import InputError, first_line
+
+T = TypeVar("T")
+
+FORMAT = 1
+"""Number of the format of our files; one of another format is refused."""
+
+STALE = 3_600
+"""Seconds after which a draft of a file, which takes seconds to write, is one that a killed process left."""
+
+
+def check_format(path: Path, found: object) -> None:
+    """Raise InputError when a file says that it is of another format than ours."""
+    if str(found) != str(FORMAT):
+        raise InputError(f"{path} is of format {found}, not {FORMAT}: make it again with this version of wunderkind")
+
+
+def to_json(noun: Any) -> str:
+    """A dataclass as indented JSON, with the number of the format in front, that `from_json` reads back."""
+    return json.dumps({"format": FORMAT, **asdict(noun)}, indent=1) + "\n"
+
+
+def from_json(noun: TypeAdapter[T], content: str | bytes, path: Path, way_out: str) -> T:
+    """What `to_json` wrote; raises InputError that names `path`, the first thing wrong and the `way_out`."""
+    try:
+        settings = json.loads(content)
+        if not isinstance(settings, dict) or "format" not in settings:
+            raise ValueError("it names no format")
+        check_format(path, settings.pop("format"))
+        return noun.validate_json(json.dumps(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+        raise InputError(f"cannot read {path} ({reason}): {way_out}") from error
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"cannot read {path} ({first_line(error)}): {way_out}") from error
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -10,6 +60,42 @@ def write_whole(path: Path, content: str | bytes) -> None:
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        _remove_stale_drafts(path.parent)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(place: Path, name: str) -> Iterator[Path]:
+    """An empty folder in `place` to prepare `name` in, removed at the end unless it was renamed.
+
+    One process at a time has it, others wait for its lock. The system frees the lock of a process that dies, so what
+    the next one finds there is nobody's any more.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    folder = place / f".{name}.draft"
+    with FileLock(place / f".{name}.lock"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache  # listing a folder at every file written into it would take longer the more it holds
+def _remove_stale_drafts(folder: Path) -> None:
+    """Remove drafts that were left behind, judged by the file system's own clock: the newest is one just written."""
+    drafts = {path: _written(path) for path in folder.glob(".*") if re.search(r"-[0-9a-f]{32}$", path.name)}
+    newest = max(drafts.values(), default=0)
+    for path, written in drafts.items():
+        if newest - written > STALE:
+            path.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # its writer has just finished
+        return 0

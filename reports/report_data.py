@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from kd.data.dataset import DataSet
+from kd.teachers.log import TeacherLog, log_of
 from reports.data_set import sizes
 from reports.formats import count, counted, mean_test, percent
 from space.architecture import FAMILIES, Family
+from space.errors import InputError
 from studies.config import Config
 from studies.front import front, student_front
 from studies.records import StudentRecord, TrialRecord, student_records, trial_records
@@ -154,27 +154,13 @@ def _progress(content: ReportData) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Log:
-    """What `wunderkind teach` writes beside a teacher."""
-
-    data: str
-    parameters: int
-    validation_accuracy: float
-    test_accuracy: float
-
-
-_LOG = TypeAdapter(_Log)
-
-
 def _teacher(name: str, path: Path, data: DataSet) -> TeacherRecord:
-    file = path.with_suffix(".json")
     # a teacher that is code is no file, and a .json of its module's name no log
-    if not (path.is_file() and file.is_file()):
+    if not path.is_file():
         return TeacherRecord(name=name)
     try:
-        log = _LOG.validate_json(file.read_bytes())
-    except ValidationError:  # another program's, or damaged
+        log = TeacherLog.from_json(log_of(path))
+    except InputError:  # missing, another program's, or damaged
         return TeacherRecord(name=name)
     if log.data != data.digest:
         return TeacherRecord(name=name, parameters=log.parameters, foreign=True)

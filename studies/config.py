@@ -1,7 +1,7 @@
 """What is asked of a study."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -44,6 +44,12 @@ class Search:
     recipe: RecipeDomain = RecipeDomain()
     sampler: Literal["tpe", "evolution", "random"] = "tpe"
 
+    @property
+    def epochs(self) -> float:
+        """How long a candidate trains that is never pruned."""
+        last = self.rungs[-1]
+        return last if last % 1 else int(last)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
@@ -65,7 +71,7 @@ class Retrain:
     points: Annotated[int, Field(ge=0)] = 5
     seeds: Natural = 3
     with_validation: bool = False
-    recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=2.0)
+    recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=0.05)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +104,7 @@ class Config:
     A file that names no teacher means the shipped one of its data set, if there is one. What it leaves out of a recipe
     is that of `Config`, `Retrain` or `Assistants`; what it leaves out of `recipe.augmentation` is the default policy of
     its data set (`kd.data.augmentation`), and what it leaves out of another recipe's augmentation is that of `recipe`.
+    `recipe.epochs`, left out or on a constant schedule, is the last of `search.rungs`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -110,6 +117,11 @@ class Config:
     search: Search = Search()
     recipe: Recipe = Recipe()
     retrain: Retrain = Retrain()
+
+    def __post_init__(self) -> None:
+        """A constant schedule lasts as long as the search trains, so that its shares are of a true length."""
+        if self.recipe.schedule == "constant":
+            object.__setattr__(self, "recipe", replace(self.recipe, epochs=self.search.epochs))
 
     @property
     def domain(self) -> Domain:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from kd.data.augmentation import Augmentation, default_policy
+from kd.data.augmentation import NO_AUGMENTATION, Augmentation, default_policy
 from kd.data.dataset import KNOWN
 from kd.optim.recipe import Recipe
 from kd.teachers.network import shipped
@@ -72,10 +72,16 @@ def parse(settings: Mapping[str, Any]) -> Config:
             f"space.smallest = {domain.smallest}: must be below space.largest = {domain.largest} (if not set, from the "
             f"budget): --set space.smallest={least}"
         )
+    asked = settings.get("recipe", {}).get("epochs", config.recipe.epochs)
+    if asked != config.recipe.epochs:
+        raise InputError(
+            f"recipe.epochs = {asked:g}: on a constant schedule the search trains to the last of "
+            f"search.rungs = {rungs[-1]:g}: leave it away, or set recipe.schedule=cosine"
+        )
     if config.recipe.schedule == "cosine" and config.recipe.epochs < rungs[-1]:
         raise InputError(
-            f"search.rungs = [..., {rungs[-1]:g}]: the cosine schedule of recipe.epochs = {config.recipe.epochs} ends "
-            "before: set recipe.epochs as high, or recipe.schedule=constant"
+            f"search.rungs = [..., {rungs[-1]:g}]: the cosine schedule of recipe.epochs = {config.recipe.epochs:g} "
+            "ends before: set recipe.epochs as high, or recipe.schedule=constant"
         )
     _check_recipes(config)
     _check_teacher(config)
@@ -109,6 +115,14 @@ def _check_recipes(config: Config) -> None:
                 f"{key}.label_smoothing = {recipe.label_smoothing:g}: smooths labels, which weigh nothing: "
                 f"set {key}.hard_weight, or {key}.label_smoothing=0"
             )
+        if weak := recipe.weak_augmentation:
+            asked, way_out = f"{key}.weak_augmentation = {weak:g}", f"set {key}.weak_augmentation=0"
+            if weak <= recipe.unaugmented:
+                raise InputError(
+                    f"{asked}: lies within {key}.unaugmented = {recipe.unaugmented:g}: make it larger, or {way_out}"
+                )
+            if recipe.augmentation == NO_AUGMENTATION:
+                raise InputError(f"{asked}: there is no augmentation to weaken: {way_out}, or ask for some")
 
 
 def _check_teacher(config: Config) -> None:
@@ -153,6 +167,8 @@ def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
         return replace(type(part)().recipe, **chosen)
 
     recipe = completed(config, settings, default_policy(config.data.name))
+    if "epochs" not in settings.get("recipe", {}):
+        recipe = replace(recipe, epochs=config.search.epochs)
     retrain = completed(config.retrain, settings.get("retrain", {}), recipe.augmentation)
     assistants = completed(config.assistants, settings.get("assistants", {}), recipe.augmentation)
     return replace(

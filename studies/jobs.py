@@ -54,6 +54,6 @@ def assistant_chain(
             weights=directory.assistants.resolve() / training.name / "assistant.safetensors",
         )
         jobs.append(job)
-        views_of = partial(assistant_views, views, job.weights)
+        views_of = partial(assistant_views, views, data, job.weights)
     retrain_views = views_of(config.retrain.recipe.augmentation, with_validation=config.retrain.with_validation)
     return tuple(jobs), views_of(config.recipe.augmentation), retrain_views

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kd.data.augmentation import Augmentation
 from kd.data.dataset import ASSETS, DataSet, DataSource, load
-from kd.distil.views import CLEAN, ViewSource, make_view, view_source
+from kd.distil.views import UNAUGMENTED, ViewSource, make_view, view_source
 from kd.teachers import network as teachers
 from kd.teachers.source import TeacherSource
 
@@ -54,7 +54,7 @@ def small_views(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet, t
     source = view_source(
         tmp_path_factory.mktemp("views"), small_data, TeacherSource(models=(str(teacher_path),)), Augmentation()
     )
-    for index in (CLEAN, *range(VIEWS)):
+    for index in (UNAUGMENTED, *range(VIEWS)):
         make_view(source, index, "cpu")
     return source
 

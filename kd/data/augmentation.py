@@ -1,7 +1,7 @@
 """Batched augmentation: every sample of a batch is changed in a way of its own, on the device it lies on."""
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import torch
@@ -19,45 +19,57 @@ Amount = Annotated[float, Field(ge=0)]
 class Augmentation:
     """What views are made with; 0 turns a part off.
 
-    Images: the ranges of a uniform random affine map, `rotation` (degrees), `shift` (fraction of the side), `scale`
-    (relative size) and `shear` (degrees); `elastic`, the standard deviation of an elastic displacement (fraction of the
-    side); `crop`, the range of a shift by whole pixels (fraction of the side); `flip` and `erasing`, the probabilities
-    of a horizontal flip and of an erased rectangle.
-
-    Sequences: `jitter`, the standard deviation of noise (in deviations of the feature); `scaling`, the range of a
-    relative size; `time_shift`, the range of a shift (fraction of the length).
-
-    Both: `mixup` and `cutmix`, the α of the Beta distribution that the share of the other sample is drawn from
-    (`kd.data.mixup`); only views mix, where the teacher answers for what comes out.
+    >>> Augmentation(rotation=0, shift=0, scale=0, shear=0) == NO_AUGMENTATION
+    True
+    >>> Augmentation(flip=0.5).weak().flip
+    0.25
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 12.0
+    """Images: largest random rotation either way [degrees]."""
     shift: Share = 0.08
+    """Images: largest random shift either way [share of the side]."""
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.12
+    """Images: largest random change of size either way, height and width apart [share of the size]."""
     shear: Annotated[float, Field(ge=0, lt=90)] = 8.0
+    """Images: largest random shear either way [degrees]."""
     elastic: Share = 0.0
+    """Images: standard deviation of an elastic displacement [share of the side]."""
     crop: Share = 0.0
+    """Images: largest random shift by whole pixels either way [share of the side]."""
     flip: Share = 0.0
+    """Images: how often they are mirrored left to right [probability]."""
     erasing: Share = 0.0
+    """Images: how often a rectangle is erased [probability]."""
     mixup: Amount = 0.0
+    """Views: α of the Beta distribution by which two samples are mixed."""
     cutmix: Amount = 0.0
+    """Views: α of the Beta distribution by which a part of another sample is pasted in."""
     jitter: Amount = 0.0
+    """Sequences: standard deviation of added noise [deviations of the feature]."""
     scaling: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Sequences: largest random change of size either way [share of the size]."""
     time_shift: Share = 0.0
+    """Sequences: largest random shift in time either way [share of the length]."""
 
     def settings(self) -> dict[str, float]:
-        """The affine map's ranges and whatever else is on: what digests are made of.
+        """All parts by name, as floats however they were written: what digests are made of."""
+        return {name: float(value) for name, value in asdict(self).items()}
 
-        A part that is off is left out, so that a new part changes no digest of a policy without it.
-        """
-        return {name: value for name, value in asdict(self).items() if value or name in AFFINE}
-
-    def mild(self) -> "Augmentation":
+    def weak(self) -> "Augmentation":
         """The same at half the strength: ranges, probabilities and α halved."""
         return Augmentation(**{name: value / 2 for name, value in asdict(self).items()})
 
+    def effective(self, sequences: bool) -> "Augmentation":
+        """The same without the parts that change nothing: those of sequences for images, and the other way round."""
+        parts = SEQUENCE_PARTS if sequences else IMAGE_PARTS
+        return Augmentation(**{name: value if name in parts else 0 for name, value in asdict(self).items()})
 
-AFFINE = tuple(field.name for field in fields(Augmentation))[:4]
+
+AFFINE = ("rotation", "shift", "scale", "shear")
+MIXING = ("mixup", "cutmix")
+IMAGE_PARTS = (*AFFINE, "elastic", "crop", "flip", "erasing", *MIXING)
+SEQUENCE_PARTS = ("jitter", "scaling", "time_shift", *MIXING)
 NO_AUGMENTATION = Augmentation(rotation=0, shift=0, scale=0, shear=0)
 """Nothing moves."""
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,27 +30,28 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSource:
-    """Which data to load and how to split it.
+    """Which data to load and how to split it; what is held out is stratified by class and fixed by `seed`.
 
-    `name` is "mnist", which is shipped, one of `kd.data.named.NAMES`, or a path:
-
-    - an `.npz` file holding `x_train y_train x_test y_test` and, if there is one, a validation split `x_val y_val`.
-      Images are uint8 of shape (n, height, width), (n, height, width, channels) or (n, channels, height, width),
-      sequences floating of shape (n, time, features). Labels are integers 0..classes-1;
-    - a folder of IDX files;
-    - a folder of class folders of images, below `train` and `test` or unsplit. Images of unequal sizes are resized to
-      `size` (height, width). `test` is the share of images held out where there is no test split.
-
-    `sha256`, if given, must match the data. `validation` samples are held out of the training split where the data has
-    no validation split of its own. What is held out is stratified by class and fixed by `seed`.
+    >>> data = load(DataSource(name="mnist", validation=1_000))
+    >>> data.shape, data.classes, len(data.train.labels), len(data.validation.labels)
+    ((1, 28, 28), 10, 59000, 1000)
     """
 
     name: str = "mnist"
+    """A name that `wunderkind data` knows, or a path: an `.npz` file with `x_train y_train x_test y_test` and, if there
+    is one, a validation split `x_val y_val`; a folder of IDX files; a folder of class folders of images, below `train`
+    and `test` or unsplit. In an `.npz` images are uint8, (n, height, width), (n, height, width, channels) or (n,
+    channels, height, width), sequences floating, (n, time, features), and labels integers from 0."""
     sha256: str | None = None
+    """Checksum that the data must have; not checked where there is none."""
     validation: int = 5_000
+    """Training samples held out for validation where the data have no validation split [samples]."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Fixes what is held out."""
     size: tuple[Side, Side] | None = None
+    """Height and width that the images of a folder are resized to; without it they must be of one size [pixels]."""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Samples held out for the test where the data have no test split [share]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,6 +108,21 @@ class DataSet:
         """Whether it holds sequences, not images."""
         return self.train.images.dtype != torch.uint8
 
+    def first(self, count: int) -> "DataSet":
+        """The first `count` samples of every split, with statistics of the whole: something to try things out with."""
+
+        def part(split: Split) -> Split:
+            return Split(images=split.images[:count], labels=split.labels[:count])
+
+        return replace(
+            self,
+            digest=hashlib.sha256(f"{self.digest} first {count}".encode()).hexdigest()[:16],
+            train=part(self.train),
+            validation=part(self.validation),
+            test=part(self.test),
+            rows=self.rows[:count],
+        )
+
     def moments(self, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
         """`mean` and `std` to be broadcast over what `kd.data.dataset.values` gives."""
         return per_channel(self.mean, self.shape, device), per_channel(self.std, self.shape, device)
@@ -133,10 +149,6 @@ def load(source: DataSource) -> DataSet:
         parts["val"] = x[taken], y[taken]
     parts["train"] = x[rows], y[rows]
     mean, std = _moments(parts["train"][0])
-    if x.ndim == 3:
-        identity.append("time, features")  # older ones had the features first
-    if len(mean) > 1:
-        identity += mean  # which one channel never needed
     digest = hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16]
     return DataSet(
         name=Path(source.name).resolve().name.removesuffix(".npz"),
@@ -185,11 +197,6 @@ def per_channel(statistic: Sequence[float], shape: tuple[int, ...], device: torc
 def layout(samples: Tensor) -> torch.memory_format:
     """How samples lie in memory: images with their channels last, which convolutions are fastest on."""
     return torch.channels_last if samples.ndim == 4 else torch.contiguous_format
-
-
-def stored_statistic(value: Any) -> tuple[float, ...]:
-    """Mean or deviation from a file's JSON: a list, or one number as older files have it."""
-    return tuple(map(float, value)) if isinstance(value, list) else (float(value),)
 
 
 def stratified(labels: Indices, count: int, seed: int) -> Indices:

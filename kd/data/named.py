@@ -4,8 +4,6 @@ torchvision is imported where it is needed: it takes two seconds, and the shippe
 """
 
 import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from kd.data import idx
 from kd.data.raw import Raw, fingerprint
+from kd.files import scratch_folder
 from space.errors import InputError
 
 IDX = {
@@ -139,20 +138,17 @@ def _download(name: str, cache: Path) -> None:
 
     family = getattr(datasets, (IDX | OTHER)[name])
     more = {"split": name.removeprefix("emnist-")} if name.startswith("emnist") else {}
-    draft = cache / f".{name}-{uuid.uuid4().hex}"
     try:
-        draft.mkdir(parents=True)
-        for choice in _splits(name).values():
-            family(draft, download=True, **choice, **more)
-        for path in [path for path in draft.rglob("*") if path.is_file()]:
-            target = cache / path.relative_to(draft)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+        with scratch_folder(cache, name) as draft:
+            for choice in _splits(name).values():
+                family(draft, download=True, **choice, **more)
+            for path in [path for path in draft.rglob("*") if path.is_file()]:
+                target = cache / path.relative_to(draft)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
     except (OSError, RuntimeError, HTTPException) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"cannot download {name} ({reason}): {_by_hand(name, cache)}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _by_hand(name: str, cache: Path) -> str:

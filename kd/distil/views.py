@@ -4,35 +4,37 @@ A teacher's stage costs 2·channels·cells² bytes an image more: the last of MN
 225 MB a view of 55,000 images, whose pixels take 43 MB.
 
 A view is written once, in an order of its own, and memory-mapped by every worker, so a batch is a slice. A mixed sample
-has the label of its larger part.
+has the label of its larger part. Where a policy changes nothing there is one view only.
 """
 
 import hashlib
 import json
-import shutil
-import uuid
+import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation, augmented
 from kd.data.dataset import DataSet, DataSource, load, values
 from kd.data.mixup import mix
+from kd.files import scratch_folder
 from kd.optim.recipe import Recipe
 from kd.teachers.loading import open_teacher
 from kd.teachers.source import TeacherSource
 from space.errors import InputError
 
-FORMAT = 2
+FORMAT = 1
+"""Raised when views of the same name would come out otherwise."""
+
 BATCH, GPU_BATCH = 64, 1_024
 """Images a forward pass of the teacher; on a CPU its widest activations then stay in the second-level cache."""
 
-CLEAN = -1
-"""The index of the view without augmentation."""
+UNAUGMENTED = -1
+"""Index of the view without augmentation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +51,13 @@ class ViewSource:
     seed: int = 0
     with_validation: bool = False
 
-    def mild(self) -> "ViewSource":
+    def weak(self) -> "ViewSource":
         """The views of half the augmentation, which lie in a folder of their own below."""
-        return replace(self, folder=self.folder / "mild", augmentation=self.augmentation.mild(), seed=self.seed + 1)
+        return replace(self, folder=self.folder / "weak", augmentation=self.augmentation.weak(), seed=self.seed + 1)
 
     def view(self, index: int) -> Path:
         """Folder of one view."""
-        return self.folder / ("clean" if index == CLEAN else f"{index:03d}")
+        return self.folder / ("unaugmented" if index == UNAUGMENTED else f"{index:03d}")
 
 
 def view_source(
@@ -76,24 +78,23 @@ def view_source(
         InputError: for a file of logits as teacher of augmented samples, and a teacher's file that is not there unless
             its `fingerprint` is known.
     """
+    augmentation = augmentation.effective(data.sequences)
     if teacher.stored and augmentation != NO_AUGMENTATION:
         raise InputError(
-            f"teacher {', '.join(teacher.models)} answers for samples as they are: "
+            f"teacher {', '.join(teacher.models)} has logits of samples as they are: "
             "set recipe.augmentation=none, or assistants.recipe.augmentation=none where it teaches an assistant"
         )
     if teacher.stored and with_validation:
         raise InputError(
-            f"teacher {', '.join(teacher.models)} answers for training samples: set retrain.with_validation=false"
+            f"teacher {', '.join(teacher.models)} has logits of training samples: set retrain.with_validation=false"
         )
     made_of = {
-        "format": FORMAT,
         "data": data.digest,
         "teacher": fingerprint or teacher.fingerprint(),
         "augmentation": augmentation.settings(),
         "seed": seed,
+        "with_validation": with_validation,
     }
-    if with_validation:
-        made_of["with_validation"] = True
     return ViewSource(
         folder=cache / _key(made_of),
         data=data.source,
@@ -105,19 +106,23 @@ def view_source(
 
 
 def assistant_views(
-    source: ViewSource, assistant: Path, augmentation: Augmentation, with_validation: bool = False
+    source: ViewSource, data: DataSet, assistant: Path, augmentation: Augmentation, with_validation: bool = False
 ) -> ViewSource:
-    """Views of the same data with the answers of an assistant that learns, or has learnt, from `source`.
+    """Views of the same data with the logits of an assistant that learns, or has learnt, from `source`.
 
     Args:
         source: the views it learns from.
+        data: their data set.
         assistant: its file, still to be written, in a folder named after all that determines it.
         augmentation: what these views are made with.
         with_validation: whether of training and validation samples.
     """
-    made_of = {"format": FORMAT, "assistant": assistant.parent.name, "augmentation": augmentation.settings()}
-    if with_validation:
-        made_of["with_validation"] = True
+    augmentation = augmentation.effective(data.sequences)
+    made_of = {
+        "assistant": assistant.parent.name,
+        "augmentation": augmentation.settings(),
+        "with_validation": with_validation,
+    }
     return replace(
         source,
         folder=source.folder.parent / _key(made_of),
@@ -153,63 +158,76 @@ def open_view(source: ViewSource, index: int) -> View:
 
 
 def view_of(source: ViewSource, recipe: Recipe, epoch: int) -> tuple[ViewSource, int]:
-    """Which view an epoch, counted from 0, is trained on."""
-    if epoch in recipe.clean:
-        return source, CLEAN
-    if epoch in recipe.mild:
-        return source.mild(), (epoch - recipe.mild.start) % recipe.views
+    """Which view an epoch, counted from 0, is trained on; without augmentation there is but one."""
+    if epoch in recipe.unaugmented_epochs or source.augmentation == NO_AUGMENTATION:
+        return source, UNAUGMENTED
+    if epoch in recipe.weak_augmentation_epochs:
+        return source.weak(), (epoch - recipe.weak_augmentation_epochs.start) % recipe.views
     return source, epoch % recipe.views
 
 
 def missing(source: ViewSource, recipe: Recipe) -> list[tuple[ViewSource, int]]:
-    """Views of a recipe that are still to be made; of a cosine schedule, whose end is known, those that it uses."""
-    used = recipe.epochs - len(recipe.mild) - len(recipe.clean) if recipe.schedule == "cosine" else recipe.views
-    views = [(source, index) for index in range(min(recipe.views, used))]
-    views += [(source.mild(), index) for index in range(min(recipe.views, len(recipe.mild)))]
-    views += [(source, CLEAN)] if recipe.clean else []
-    return [(family, index) for family, index in views if not family.view(index).is_dir()]
+    """Views that a recipe uses and that are still to be made, in the order of their use."""
+    used = dict.fromkeys(view_of(source, recipe, epoch) for epoch in range(math.ceil(recipe.epochs)))
+    return [(family, index) for family, index in used if not family.view(index).is_dir()]
 
 
-def make_view(source: ViewSource, index: int, device: str) -> None:
-    """Write one view, whole or not at all; does nothing if it exists. Raises InputError for answers out of range."""
+def make_view(
+    source: ViewSource, index: int, device: str, data: DataSet | None = None, teacher: nn.Module | None = None
+) -> None:
+    """Write one view, whole or not at all; does nothing if it exists.
+
+    Args:
+        source: what it is made from.
+        index: which view, or `UNAUGMENTED`.
+        device: where.
+        data: the data set; loaded unless it is given.
+        teacher: the network that teaches where that is no file; not changed.
+
+    Raises:
+        InputError: for what `open_teacher` refuses, and for logits or maps beyond float16.
+    """
     path = source.view(index)
     if path.is_dir():
         return
-    data = load(source.data)
+    with scratch_folder(path.parent, path.name) as folder:
+        if path.is_dir():  # another process has made it meanwhile
+            return
+        for name, tensor in _tensors(source, index, device, data or load(source.data), teacher).items():
+            np.save(folder / f"{name}.npy", tensor.numpy())
+        folder.rename(path)
+
+
+def _tensors(source: ViewSource, index: int, device: str, data: DataSet, module: nn.Module | None) -> dict[str, Tensor]:
+    """The fields of a `View`."""
     split = data.labelled if source.with_validation else data.train
-    logits: list[Tensor] = []
     features: list[Tensor] = []
-    teacher = open_teacher(source.teacher, data, torch.device(device), lambda maps: features.append(maps.half().cpu()))
-    features.clear()  # of the images it was tried on
+    teacher = open_teacher(
+        source.teacher, data, torch.device(device), lambda maps: features.append(maps.half().cpu()), module
+    )
+    features.clear()  # of the samples it was tried on
     generator = torch.Generator(device).manual_seed(source.seed * 100_003 + index + 1)
     order = torch.randperm(len(split.labels), generator=generator, device=device).cpu()
     images, labels = split.images[order], split.labels[order]
+    logits: list[Tensor] = []
     size = BATCH if device == "cpu" else GPU_BATCH
     for start in range(0, len(images), size):
         part = slice(start, start + size)
         samples = images[part].to(device)
-        if index != CLEAN:
+        if index != UNAUGMENTED:
             shown = augmented(values(samples), data, source.augmentation, generator)
             shown, mixed = mix(shown, labels[part].to(device), source.augmentation, generator)
             samples = shown if data.sequences else (shown * 255).round().to(torch.uint8)
             images[part], labels[part] = samples.cpu(), mixed.cpu()
         logits.append(teacher(values(samples), order[part]).half().cpu())
-    answers = {"logits": torch.cat(logits)} | ({"features": torch.cat(features)} if features else {})
-    for name, tensor in answers.items():
+    told = {"logits": torch.cat(logits)} | ({"features": torch.cat(features)} if features else {})
+    for name, tensor in told.items():
         if not bool(tensor.isfinite().all()):
             models = ", ".join(source.teacher.models)
             raise InputError(f"teacher {models} gives {name} that are not finite as float16: scale them down")
-    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    draft.mkdir(parents=True)
-    try:
-        for name, tensor in {"images": images, "labels": labels, **answers}.items():
-            np.save(draft / f"{name}.npy", tensor.numpy())
-        draft.rename(path)
-    except OSError:
-        shutil.rmtree(draft, ignore_errors=True)
-        if not path.is_dir():  # another worker may have been faster
-            raise
+    return {"images": images, "labels": labels, **told}
 
 
 def _key(made_of: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+    content = json.dumps({"format": FORMAT, **made_of}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

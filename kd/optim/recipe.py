@@ -14,6 +14,7 @@ from space.sampling.builder import Trial
 
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Length = PositiveInt | PositiveFloat
 Share = Annotated[float, Field(ge=0, le=1)]
 Policy = Annotated[Augmentation, BeforeValidator(lambda given: asdict(NO_AUGMENTATION) if given == "none" else given)]
 Loss = Literal["hard", "kl", "mse", "dkd", "dist"]
@@ -35,84 +36,111 @@ ShareRange = Annotated[tuple[Share, Share], AfterValidator(_rising)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How a student is trained.
+    """How a student is trained: loss, schedule, optimizer, views.
 
-    `loss` is "hard" (labels only) or a soft loss of `kd.losses.logits`, at `temperature`, with labels weighing
-    `hard_weight`; `standardise` normalises logits first, `dkd_alpha` and `dkd_beta` weigh the two parts of "dkd". A
-    `feature_loss` of `kd.losses.features` is added, times `feature_weight`; it needs a teacher's stage. `epochs` is
-    the length of a "cosine" schedule; on a "constant" one training may stop anywhere, which is what rungs need. The
-    first `warmup` epochs raise the rate linearly; `optimizer` is one of `kd.optim.muon`. Of `epochs` the last share
-    `fade` (rounded to whole epochs) sees milder augmentation, of half the strength, and the last `clean_epochs` see
-    unaugmented images. `views` augmented passes are prepared and used in turn, and up to as many milder ones. `ema` is
-    the ceiling of the decay of the averaged weights, which are the ones evaluated and kept. `augmentation` may be
-    written as "none".
+    Lengths are shares of `epochs`, so that a longer or shorter training keeps its shape.
+
+    >>> recipe = Recipe(schedule="cosine", epochs=20, warmup=0.05, unaugmented=0.25, learning_rate=0.01)
+    >>> [round(recipe.learning_rate_at(epoch), 4) for epoch in (0.5, 1, 10, 20)]
+    [0.005, 0.01, 0.0054, 0.0]
+    >>> recipe.unaugmented_epochs
+    range(15, 20)
     """
 
     loss: Loss = "kl"
+    """`hard` (labels only), or what is learnt from the teacher's logits: `kl`, `mse` (of centred logits), `dkd`,
+    `dist`."""
     temperature: PositiveFloat = 2.0
+    """Divides both logits before the softmax of `kl`, `dkd` and `dist`."""
     hard_weight: Share = 0.0
+    """Weight of the cross-entropy with the labels; the rest is that of `loss` [share]."""
     standardise: bool = False
+    """Whether both logits are first brought to zero mean and unit deviation over the classes."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability that the labels' part of the loss spreads over all classes [share]."""
     dkd_alpha: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the label against all other classes in `dkd`."""
     dkd_beta: Annotated[float, Field(ge=0)] = 8.0
+    """Weight of the other classes among themselves in `dkd`."""
     feature_loss: FeatureLoss = "none"
+    """Added loss between maps of the student and of `teacher.stage`: `none`, `hint` (FitNets), `attention`,
+    `similarity`."""
     feature_weight: PositiveFloat = 1.0
+    """Weight of `feature_loss`."""
     schedule: Literal["constant", "cosine"] = "constant"
-    epochs: PositiveInt = 9
-    warmup: Annotated[float, Field(ge=0)] = 0.3
+    """Learning rate after the warm-up: `constant`, so that training may stop at any rung, or falling to 0 along a
+    `cosine`."""
+    epochs: Length = 9
+    """Passes over the training samples; where a configuration does not say it, `recipe.epochs` is the last of
+    `search.rungs` [epochs]."""
+    warmup: Share = 1 / 30
+    """First part of the training, in which the learning rate rises linearly [share of `epochs`]."""
     optimizer: Optimizer = "muon"
+    """`muon`, which orthogonalises the updates of weight matrices, or `adamw`."""
     learning_rate: PositiveFloat = 2e-2
+    """Highest learning rate."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Decoupled weight decay, times the learning rate a step."""
     batch: Annotated[int, Field(ge=2)] = 256
+    """Samples a step."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    fade: Share = 0.0
-    clean_epochs: Annotated[int, Field(ge=0)] = 0
+    """Ceiling of the decay of the weights' moving average, which is what is evaluated and kept."""
+    weak_augmentation: Share = 0.0
+    """Last part of the training, `unaugmented` included, on views augmented at half the strength; rounded to whole
+    epochs [share of `epochs`]."""
+    unaugmented: Share = 0.0
+    """Last part of the training, on samples as they are; rounded to whole epochs [share of `epochs`]."""
     views: PositiveInt = 6
+    """Augmented views that are prepared and used in turn, and as many of weak augmentation at most."""
     augmentation: Policy = Augmentation()
+    """What views are made with; may be written as `none`."""
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that name the recipe."""
-        settings = asdict(self) | {"augmentation": self.augmentation.settings()}
-        if not self.fade:  # what came later changes no digest of a recipe without it
-            del settings["fade"]
-        if self.optimizer == "adamw":
-            del settings["optimizer"]
-        if self.feature_loss == "none":
-            del settings["feature_loss"], settings["feature_weight"]
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+        """Twelve hexadecimal digits that name the recipe, however its numbers are written."""
+        return hashlib.sha256(json.dumps(_floats(asdict(self)), sort_keys=True).encode()).hexdigest()[:12]
 
     @property
-    def clean(self) -> range:
+    def unaugmented_epochs(self) -> range:
         """Epochs, counted from 0, on the unaugmented view."""
-        return range(self.epochs - self.clean_epochs, self.epochs)
+        return range(self._end - round(self.unaugmented * self._end), self._end)
 
     @property
-    def mild(self) -> range:
-        """Epochs, counted from 0, on views of milder augmentation."""
-        return range(self.epochs - round(self.fade * self.epochs), self.epochs - self.clean_epochs)
+    def weak_augmentation_epochs(self) -> range:
+        """Epochs, counted from 0, on views of weak augmentation."""
+        return range(self._end - round(self.weak_augmentation * self._end), self.unaugmented_epochs.start)
 
     def learning_rate_at(self, epoch: float) -> float:
         """Learning rate after `epoch` epochs (fractions count)."""
-        if epoch < self.warmup:
-            return self.learning_rate * (epoch / self.warmup)
+        warmup = self.warmup * self.epochs
+        if epoch < warmup:
+            return self.learning_rate * (epoch / warmup)
         if self.schedule == "constant":
             return self.learning_rate
-        progress = min(1.0, (epoch - self.warmup) / max(1e-9, self.epochs - self.warmup))
+        progress = min(1.0, (epoch - warmup) / max(1e-9, self.epochs - warmup))
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+    @property
+    def _end(self) -> int:
+        return math.ceil(self.epochs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeDomain:
-    """What of a recipe is drawn together with every student: choices of `loss`, ranges of numbers.
+    """What of a recipe is drawn together with every student; what is left out is not drawn.
 
-    `temperature` and `learning_rate` are drawn evenly in their logarithm. What is left out is not drawn.
+    >>> RecipeDomain(loss=("kl", "dkd"), temperature=(1, 8)).temperature
+    (1, 8)
     """
 
     loss: tuple[Loss, ...] = ()
+    """Losses to choose from."""
     temperature: Range | None = None
+    """Lowest and highest temperature, drawn evenly in its logarithm."""
     hard_weight: ShareRange | None = None
+    """Lowest and highest weight of the labels [share]."""
     learning_rate: Range | None = None
+    """Lowest and highest learning rate, drawn evenly in its logarithm."""
 
     def draw(self, trial: Trial) -> None:
         """Ask a trial for all there is to draw, as `recipe.NAME`."""
@@ -126,3 +154,10 @@ class RecipeDomain:
 def drawn(params: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a recipe among a trial's parameters, to be put in its place with `dataclasses.replace`."""
     return {name.removeprefix(PREFIX): value for name, value in params.items() if name.startswith(PREFIX)}
+
+
+def _floats(settings: Any) -> Any:
+    """Settings with every number as a float: 9 and 9.0 are the same length."""
+    if isinstance(settings, dict):
+        return {name: _floats(value) for name, value in settings.items()}
+    return float(settings) if isinstance(settings, int) and not isinstance(settings, bool) else settings

@@ -11,8 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from kd.data.dataset import DataSet, per_channel, stored_statistic
-from kd.files import write_whole
+from kd.data.dataset import DataSet, per_channel, values
+from kd.files import FORMAT, check_format, write_whole
+from kd.students.curve import Epoch
 from space.architecture import Architecture, from_json
 from space.blocks.base import maps
 from space.errors import InputError
@@ -24,10 +25,11 @@ STATISTICS = ("running_mean", "running_var")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainedStudent:
-    """A student from a file, in evaluation mode.
+    """A student in evaluation mode.
 
     `mean` and `std`, one value a channel, normalise pixels in 0..1 or sequences; `data` is the digest of the data set
-    it learnt from, `parameters` the number of trained values among the stored tensors.
+    it learnt from, `parameters` the number of trained values among the stored tensors. `curve` is that of its training;
+    files do not hold it.
     """
 
     module: Student
@@ -36,6 +38,43 @@ class TrainedStudent:
     std: tuple[float, ...]
     data: str
     parameters: int
+    curve: tuple[Epoch, ...] = ()
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """Share of the validation samples that it got right at the end of its training, None if that is not known."""
+        return self.curve[-1].validation_accuracy if self.curve else None
+
+    @torch.no_grad()
+    def logits(self, samples: Tensor) -> Tensor:
+        """Logits (n, classes), float32, for samples as a `kd.data.dataset.Split` has them.
+
+        Those are uint8 images, (n, channels, height, width), or float sequences, (n, time, features); float images are
+        taken for pixels in 0..1.
+        """
+        deployed = Deployed(self).eval()
+        return torch.cat([deployed(values(part)) for part in samples.split(500)])
+
+    def predict(self, samples: Tensor) -> Tensor:
+        """The most likely class, int64 (n,), of samples as `logits` takes them."""
+        return self.logits(samples).argmax(1)
+
+    def save(self, path: Path | str) -> None:
+        """Write the student as a file that `load_student` reads, whole or not at all."""
+        tensors = {
+            name: tensor.detach().to("cpu", torch.float32).contiguous().clone()
+            for name, tensor in self.module.state_dict().items()
+            if tensor.is_floating_point()
+        }
+        about = {
+            "format": FORMAT,
+            "architecture": self.architecture.to_dict(),
+            "mean": self.mean,
+            "std": self.std,
+            "data": self.data,
+        }
+        # one entry, because safetensors writes entries in random order: the same student is the same bytes
+        write_whole(Path(path), save(tensors, {"student": json.dumps(about)}))
 
 
 class Deployed(nn.Module):
@@ -58,24 +97,20 @@ class Deployed(nn.Module):
         return logits
 
 
-def save_student(path: Path, weights: Mapping[str, Tensor], architecture: Architecture, data: DataSet) -> None:
-    """Write a student, whole or not at all.
+def trained_student(weights: Mapping[str, Tensor], architecture: Architecture, data: DataSet) -> TrainedStudent:
+    """A student with weights.
 
     Args:
-        path: the file, replaced if it exists.
-        weights: a student's state dict, as `kd.optim.checkpoint.averaged_weights` gives it; stored as float32, without
-            counters.
+        weights: a student's state dict, as `kd.optim.checkpoint.averaged_weights` gives it.
         architecture: what the weights belong to.
         data: the data set it was trained on.
     """
-    tensors = {
-        name: tensor.detach().to("cpu", torch.float32).contiguous().clone()
-        for name, tensor in weights.items()
-        if tensor.is_floating_point()
-    }
-    about = {"architecture": architecture.to_dict(), "mean": data.mean, "std": data.std, "data": data.digest}
-    # one entry, because safetensors writes entries in random order: the same student is the same bytes
-    write_whole(path, save(tensors, {"student": json.dumps(about)}))
+    return _student(weights, architecture, data.mean, data.std, data.digest)
+
+
+def save_student(path: Path, weights: Mapping[str, Tensor], architecture: Architecture, data: DataSet) -> None:
+    """Write the `trained_student` of these weights to `path`, whole or not at all."""
+    trained_student(weights, architecture, data).save(path)
 
 
 def load_student(path: Path) -> TrainedStudent:
@@ -86,18 +121,32 @@ def load_student(path: Path) -> TrainedStudent:
         with safe_open(path, framework="pt") as archive:
             about = json.loads((archive.metadata() or {})["student"])
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+        check_format(path, about["format"])
         architecture = from_json(json.dumps(about["architecture"]))
-        mean, std, data = stored_statistic(about["mean"]), stored_statistic(about["std"]), str(about["data"])
-        with torch.random.fork_rng(devices=[]):
-            module = build(architecture)
-        counters = {n: t for n, t in module.state_dict().items() if not t.is_floating_point()}
-        module.load_state_dict(tensors | counters)
+        mean, std = tuple(map(float, about["mean"])), tuple(map(float, about["std"]))
+        student = _student(tensors, architecture, mean, std, str(about["data"]))
         _check_values(tensors, mean, std, maps(architecture.shape)[0])
     except KeyError as error:
         raise _foreign(path, f"it lacks {error.args[0]}") from error
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise _foreign(path, " ".join(str(error).split())[:200]) from error
-    trained = (tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in STATISTICS)
+    return student
+
+
+def _student(
+    weights: Mapping[str, Tensor],
+    architecture: Architecture,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    data: str,
+) -> TrainedStudent:
+    """A student with weights, floating ones as float32; batch norm's counters are not needed."""
+    floating = {name: tensor.float() for name, tensor in weights.items() if tensor.is_floating_point()}
+    with torch.random.fork_rng(devices=[]):
+        module = build(architecture)
+    counters = {name: tensor for name, tensor in module.state_dict().items() if not tensor.is_floating_point()}
+    module.load_state_dict(floating | counters)
+    trained = (tensor for name, tensor in floating.items() if name.rpartition(".")[2] not in STATISTICS)
     return TrainedStudent(
         module=module.to(memory_format=torch.channels_last).eval(),
         architecture=architecture,

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 
 from kd.data.dataset import DataSet
 from kd.students.evaluate import evaluate
 from kd.students.file import TrainedStudent, load_student
 from kd.students.onnx import compare
+from kd.students.results import SeedResult, StudentResults
 from space.architecture import Architecture, read
 from space.budget import Budget
 from space.errors import InputError
 
 ROUNDING = 1e-3
-"""By how much a validation accuracy may differ, or by one sample: it is measured in training, perhaps on a GPU."""
+"""By how much a validation accuracy may differ: it is measured in training, perhaps on a GPU."""
+SAMPLES = 1.5
+"""By how many samples any accuracy may differ: another processor's rounding may turn one over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,31 +33,6 @@ class Check:
     name: str
     ok: bool
     detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeedClaim:
-    """What `results.json` says of one seed: accuracies as shares, that on validation only if it is a measure."""
-
-    seed: int
-    validation: float | None
-    test: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claims:
-    """What `results.json` says of a student."""
-
-    architecture: dict[str, Any]
-    digest: str
-    family: str
-    cost: dict[str, int]
-    seeds: tuple[SeedClaim, ...]
-    test_mean: float
-    test_deviation: float | None
-
-
-_CLAIMS = TypeAdapter(Claims)
 
 
 def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
@@ -76,15 +53,15 @@ def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
         raise InputError(f"no retrained student at {folder}: check the path, or retrain one")
     try:
         architecture = read(folder / "architecture.json")
-        claims = _claims(folder / "results.json")
+        results = StudentResults.from_json(folder / "results.json")
     except InputError as error:
         return [Check(name="files", ok=False, detail=str(error))]
-    checks = [_named(folder, architecture), _budget(architecture, budget), _summary(architecture, claims)]
+    checks = [_named(folder, architecture), _budget(architecture, budget), _summary(architecture, results)]
     students: dict[int, TrainedStudent] = {}
     files = {path.stem.removeprefix("seed-"): path for path in sorted(folder.glob("seed-*.safetensors"))}
-    checks.append(_complete(list(files), claims))
+    checks.append(_complete(list(files), results))
     with _one_thread():
-        for claim in claims.seeds:
+        for claim in results.seeds:
             if str(claim.seed) not in files:
                 continue
             try:
@@ -93,18 +70,8 @@ def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
                 checks.append(Check(name=f"seed {claim.seed}", ok=False, detail=str(error)))
                 continue
             checks += _seed(student, claim, architecture, data)
-        checks.append(_export(folder / "student.onnx", claims, students, data))
+        checks.append(_export(folder / "student.onnx", results, students, data))
     return checks
-
-
-def _claims(path: Path) -> Claims:
-    if not path.is_file():
-        raise InputError(f"no results at {path}: a retraining writes them at its end, go on with it")
-    try:
-        return _CLAIMS.validate_python(json.loads(path.read_bytes()))
-    except (ValidationError, ValueError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise InputError(f"cannot read {path} ({reason}): retrain the student") from error
 
 
 def _named(folder: Path, architecture: Architecture) -> Check:
@@ -122,7 +89,7 @@ def _budget(architecture: Architecture, budget: Budget) -> Check:
     return Check(name="budget", ok=objection is None, detail=objection or ", ".join(limits) or "no limits")
 
 
-def _summary(architecture: Architecture, claims: Claims) -> Check:
+def _summary(architecture: Architecture, results: StudentResults) -> Check:
     """Whether what `results.json` sums up follows from the architecture and the seeds it lists."""
     wrong: list[str] = []
 
@@ -130,23 +97,23 @@ def _summary(architecture: Architecture, claims: Claims) -> Check:
         if claimed != true:
             wrong.append(f"{name} is {claimed}, should be {true}")
 
-    if claims.architecture != json.loads(architecture.to_json()):
+    if results.architecture != json.loads(architecture.to_json()):
         wrong.append("architecture is not that of architecture.json")
-    expect("digest", claims.digest, architecture.digest)
-    expect("family", claims.family, architecture.family)
+    expect("digest", results.digest, architecture.digest)
+    expect("family", results.family, architecture.family)
     cost = asdict(architecture.cost())
     for name, value in cost.items():
-        expect(name, claims.cost.get(name), value)
-    tests = [claim.test for claim in claims.seeds]
-    expect("test_mean", claims.test_mean, statistics.fmean(tests) if tests else None)
+        expect(name, results.cost.get(name), value)
+    tests = [claim.test for claim in results.seeds]
+    expect("test_mean", results.test_mean, statistics.fmean(tests) if tests else None)
     # one seed has no deviation: null or NaN
-    deviation = None if claims.test_deviation is None or math.isnan(claims.test_deviation) else claims.test_deviation
+    deviation = None if results.test_deviation is None or math.isnan(results.test_deviation) else results.test_deviation
     expect("test_deviation", deviation, statistics.stdev(tests) if len(tests) > 1 else None)
     return Check(name="results.json", ok=not wrong, detail="; ".join(wrong) or "follows from its seeds")
 
 
-def _complete(files: list[str], claims: Claims) -> Check:
-    claimed = sorted(str(claim.seed) for claim in claims.seeds)
+def _complete(files: list[str], results: StudentResults) -> Check:
+    claimed = sorted(str(claim.seed) for claim in results.seeds)
     return Check(
         name="seeds",
         ok=bool(files) and sorted(files) == claimed,
@@ -154,7 +121,7 @@ def _complete(files: list[str], claims: Claims) -> Check:
     )
 
 
-def _seed(student: TrainedStudent, claim: SeedClaim, architecture: Architecture, data: DataSet) -> Iterator[Check]:
+def _seed(student: TrainedStudent, claim: SeedResult, architecture: Architecture, data: DataSet) -> Iterator[Check]:
     closed_form = architecture.cost().parameters
     module = sum(p.numel() for p in student.module.parameters() if p.requires_grad)
     yield Check(
@@ -175,9 +142,9 @@ def _seed(student: TrainedStudent, claim: SeedClaim, architecture: Architecture,
         return
     measured = {"test": (data.test, claim.test, 0.0)}
     if claim.validation is not None:
-        rounding = max(ROUNDING, 1.5 / len(data.validation.labels))
-        measured["validation"] = data.validation, claim.validation, rounding
-    for part, (split, claimed, tolerance) in measured.items():
+        measured["validation"] = data.validation, claim.validation, ROUNDING
+    for part, (split, claimed, rounding) in measured.items():
+        tolerance = max(rounding, SAMPLES / len(split.labels))
         accuracy, _ = evaluate(student.module, split, data, torch.device("cpu"))
         yield Check(
             name=f"seed {claim.seed} {part}",
@@ -186,9 +153,9 @@ def _seed(student: TrainedStudent, claim: SeedClaim, architecture: Architecture,
         )
 
 
-def _export(path: Path, claims: Claims, students: dict[int, TrainedStudent], data: DataSet) -> Check:
+def _export(path: Path, results: StudentResults, students: dict[int, TrainedStudent], data: DataSet) -> Check:
     """Whether `student.onnx` computes what the seed best on validation does; without such figures, the first."""
-    best = max(claims.seeds, key=lambda claim: (claim.validation or 0, -claim.seed), default=None)
+    best = max(results.seeds, key=lambda claim: (claim.validation or 0, -claim.seed), default=None)
     if best is None or best.seed not in students:
         return Check(name=path.name, ok=False, detail="the weights it was made from cannot be read")
     if not path.is_file():

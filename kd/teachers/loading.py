@@ -5,6 +5,8 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
@@ -19,11 +21,11 @@ from torch.nn import functional
 from kd.data.dataset import DataSet, values
 from kd.students.file import Deployed, load_student
 from kd.teachers import network as teachers
-from kd.teachers.source import STORED, TeacherSource, look_here
+from kd.teachers.source import STORED, TeacherSource, module_of
 from space.errors import InputError, first_line
 
 PROBED = 8
-"""Training images that a teacher must answer for before a study starts."""
+"""Training samples that a teacher is tried on before a study starts."""
 
 
 class LogitFunction(Protocol):
@@ -36,62 +38,78 @@ class LogitFunction(Protocol):
         """
 
 
-Keep = Callable[[Tensor], None]
+MapConsumer = Callable[[Tensor], None]
 """Is handed the maps of a teacher's stage."""
 
 
 def open_teacher(
-    source: TeacherSource, data: DataSet, device: torch.device, keep: Keep = lambda maps: None
+    source: TeacherSource,
+    data: DataSet,
+    device: torch.device,
+    keep: MapConsumer = lambda maps: None,
+    module: nn.Module | None = None,
 ) -> LogitFunction:
     """Open all teachers of a source and try them on a few training images.
 
-    Several teachers answer with the logarithm of the mean of their probabilities (Hinton et al. 2015, section 2.1).
-    With a stage, every answer, also those of the trial, first hands its maps (batch, channels, height, width) to
-    `keep`, float32, both sides at most `source.cells`.
+    The logits of several teachers are the logarithm of the mean of their probabilities (Hinton et al. 2015, section
+    2.1). With a stage, every call, also those of the trial, first hands its maps (batch, channels, height, width) to
+    `keep`, float32, both sides at most `source.cells`. A `module` is the one teacher itself, which is then only named
+    by `source`; it is copied.
 
     Raises:
         InputError: for a missing or unreadable file, code that cannot be called, logits of a wrong shape, NaN or beyond
             float16, an unknown stage or one that gives no maps.
     """
     source = source.resolved()
+    if module is not None:
+        copy = deepcopy(module).to(device).eval()
+        return _checked(source.models[0], _of_module(copy, source, device, keep), source, data, device)
     weights = source.weights or ("",) * len(source.models)
-    answers = [
+    functions = [
         _open(model, file, source, data, device, keep) for model, file in zip(source.models, weights, strict=True)
     ]
-    if len(answers) == 1:
-        return answers[0]
+    if len(functions) == 1:
+        return functions[0]
 
     def ensemble(pixels: Tensor, places: Tensor | None = None) -> Tensor:
-        return torch.stack([answer(pixels, places).log_softmax(1) for answer in answers]).logsumexp(0)
+        return torch.stack([function(pixels, places).log_softmax(1) for function in functions]).logsumexp(0)
 
     return ensemble
 
 
 def _open(
-    model: str, weights: str, source: TeacherSource, data: DataSet, device: torch.device, keep: Keep
+    model: str, weights: str, source: TeacherSource, data: DataSet, device: torch.device, keep: MapConsumer
 ) -> LogitFunction:
     if weights and ":" not in model:
         raise InputError(f"teacher {model} brings its own weights: leave {weights} away")
     if model.endswith(".safetensors"):
-        answer = _of_module(_own(Path(model), data, device), source, device, keep)
+        function = _of_module(_own(Path(model), data, device), source, device, keep)
+        source = replace(source, standardised=False)  # it standardises by itself
     elif model.endswith(".onnx"):
-        answer = _of_onnx(Path(model), device)
+        function = _of_onnx(Path(model), device)
     elif model.endswith(STORED):
-        answer = _of_logits(Path(model), data, device)
+        function = _of_logits(Path(model), data, device)
     else:
         module = _make(model, data.classes)
         if weights:
             _fill(module, Path(weights), model)
-        answer = _of_module(module.to(device).eval(), source, device, keep)
-    if source.standardised and not model.endswith(".safetensors"):
-        plain = answer
+        function = _of_module(module.to(device).eval(), source, device, keep)
+    return _checked(model, function, source, data, device)
+
+
+def _checked(
+    model: str, function: LogitFunction, source: TeacherSource, data: DataSet, device: torch.device
+) -> LogitFunction:
+    """The function with its input standardised where the source says so, tried on a few samples."""
+    if source.standardised:
+        plain = function
         mean, std = data.moments(device)
 
-        def answer(pixels: Tensor, places: Tensor | None = None) -> Tensor:
+        def function(pixels: Tensor, places: Tensor | None = None) -> Tensor:
             return plain((pixels - mean) / std, places)
 
-    _probe(model, answer, data, device)
-    return answer
+    _probe(model, function, data, device)
+    return function
 
 
 def _own(path: Path, data: DataSet, device: torch.device) -> nn.Module:
@@ -109,12 +127,12 @@ def _own(path: Path, data: DataSet, device: torch.device) -> nn.Module:
     return teachers.fused(teacher)
 
 
-def _of_module(module: nn.Module, source: TeacherSource, device: torch.device, keep: Keep) -> LogitFunction:
-    def answer(pixels: Tensor, _places: Tensor | None = None) -> Tensor:
+def _of_module(module: nn.Module, source: TeacherSource, device: torch.device, keep: MapConsumer) -> LogitFunction:
+    def logits_of(pixels: Tensor, _places: Tensor | None = None) -> Tensor:
         return teachers.teacher_logits(module, pixels.to(device)).float()
 
     if not source.stage:
-        return answer
+        return logits_of
     stages = dict(module.named_modules())
     if source.stage not in stages:
         near = ", ".join(get_close_matches(source.stage, filter(None, stages), n=6, cutoff=0))
@@ -123,15 +141,15 @@ def _of_module(module: nn.Module, source: TeacherSource, device: torch.device, k
     # pooled at once, because the next module may work in place
     stages[source.stage].register_forward_hook(lambda _m, _i, output: seen.append(_pooled(output, source.cells)))
 
-    def answer_and_keep(pixels: Tensor, places: Tensor | None = None) -> Tensor:
+    def logits_and_maps(pixels: Tensor, places: Tensor | None = None) -> Tensor:
         seen.clear()
-        logits = answer(pixels, places)
+        logits = logits_of(pixels, places)
         if not seen:
             raise InputError(f"teacher.stage = '{source.stage}' is not run: name another")
         keep(seen[-1])
         return logits
 
-    return answer_and_keep
+    return logits_and_maps
 
 
 def _pooled(output: object, cells: int) -> Tensor:
@@ -160,11 +178,11 @@ def _of_onnx(path: Path, device: torch.device) -> LogitFunction:
     if others:
         raise InputError(f"{path} has {1 + len(others)} inputs: a teacher takes one, the pixels")
 
-    def answer(pixels: Tensor, _places: Tensor | None = None) -> Tensor:
+    def logits_of(pixels: Tensor, _places: Tensor | None = None) -> Tensor:
         logits = session.run(None, {first.name: pixels.cpu().numpy().astype(np.float32)})[0]
         return torch.from_numpy(np.asarray(logits, np.float32)).to(device)
 
-    return answer
+    return logits_of
 
 
 def _of_logits(path: Path, data: DataSet, device: torch.device) -> LogitFunction:
@@ -187,11 +205,11 @@ def _of_logits(path: Path, data: DataSet, device: torch.device) -> LogitFunction
         raise InputError(f"{path} holds logits that are not finite as float16, first in row {broken[0]}: replace them")
     table = torch.from_numpy(logits.astype(np.float32))[data.rows].to(device)
 
-    def answer(_pixels: Tensor, places: Tensor | None = None) -> Tensor:
+    def logits_of(_pixels: Tensor, places: Tensor | None = None) -> Tensor:
         assert places is not None
         return table[places.to(device)]
 
-    return answer
+    return logits_of
 
 
 def _make(model: str, classes: int) -> nn.Module:
@@ -207,8 +225,10 @@ def _make(model: str, classes: int) -> nn.Module:
 
             module = torchvision.models.get_model(name, weights=None, num_classes=classes)
         else:
-            look_here()
+            module_of(model)
             module = getattr(importlib.import_module(place), name)()
+    except InputError:
+        raise
     except Exception as error:  # the user's code may raise anything
         raise InputError(
             f"teacher {model}: {first_line(error)}: name an importable module and a callable in it"
@@ -234,14 +254,14 @@ def _fill(module: nn.Module, path: Path, model: str) -> None:
         ) from error
 
 
-def _probe(model: str, answer: LogitFunction, data: DataSet, device: torch.device) -> None:
+def _probe(model: str, function: LogitFunction, data: DataSet, device: torch.device) -> None:
     pixels = values(data.train.images[:PROBED].to(device))
     try:
-        logits = answer(pixels, torch.arange(len(pixels)))
-        answer(pixels[1:], torch.arange(1, len(pixels)))  # the last batch of a view is a smaller one
+        logits = function(pixels, torch.arange(len(pixels)))
+        function(pixels[1:], torch.arange(1, len(pixels)))  # the last batch of a view is a smaller one
     except Exception as error:  # the user's code may raise anything
         raise InputError(
-            f"teacher {model} cannot answer for pixels of shape {tuple(pixels.shape)}, or for one image less "
+            f"teacher {model} cannot take pixels of shape {tuple(pixels.shape)}, or for one image less "
             f"({first_line(error)})"
         ) from error
     if tuple(logits.shape) != (len(pixels), data.classes):

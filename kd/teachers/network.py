@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from kd.data.augmentation import Augmentation
-from kd.data.dataset import ASSETS, DataSet, Split, per_channel, stored_statistic, values
-from kd.files import write_whole
+from kd.data.dataset import ASSETS, DataSet, Split, per_channel, values
+from kd.files import FORMAT, check_format, write_whole
 from kd.optim.recipe import Optimizer
 from space.blocks.base import as_maps, maps
 from space.errors import InputError, first_line
@@ -96,11 +96,11 @@ def teacher_logits(teacher: nn.Module, pixels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(answer: Callable[[Tensor], Tensor], split: Split, device: torch.device, batch: int = 1_000) -> float:
+def accuracy(logits: Callable[[Tensor], Tensor], split: Split, device: torch.device, batch: int = 1_000) -> float:
     """Share of a split's samples that a teacher, from `kd.data.dataset.values` to logits, labels correctly."""
     right = 0
     for images, labels in zip(split.images.split(batch), split.labels.split(batch), strict=True):
-        right += int((answer(values(images.to(device))).argmax(1) == labels.to(device)).sum())
+        right += int((logits(values(images.to(device))).argmax(1) == labels.to(device)).sum())
     return right / len(split.labels)
 
 
@@ -121,8 +121,8 @@ def save(teacher: Teacher, path: Path, recipe: TeacherRecipe, data: DataSet) -> 
 
 
 def origin(recipe: TeacherRecipe, data: DataSet) -> dict[str, str]:
-    """What a file or a checkpoint says of where it comes from: recipe and data digest."""
-    return {"recipe": json.dumps(asdict(recipe)), "data": data.digest}
+    """What a file or a checkpoint says of where it comes from: format, recipe and data digest."""
+    return {"format": str(FORMAT), "recipe": json.dumps(asdict(recipe)), "data": data.digest}
 
 
 def check_origin(path: Path, recipe: TeacherRecipe, data: DataSet) -> dict[str, str]:
@@ -130,9 +130,10 @@ def check_origin(path: Path, recipe: TeacherRecipe, data: DataSet) -> dict[str, 
     try:
         with safe_open(path, framework="pt") as archive:
             metadata: dict[str, str] = archive.metadata() or {}
-        # files from before there was a choice name no optimizer
-        settings = {"optimizer": "adamw"} | json.loads(metadata["recipe"])
-        stored = TypeAdapter(TeacherRecipe).validate_json(json.dumps(settings))
+        check_format(path, metadata["format"])
+        stored = TypeAdapter(TeacherRecipe).validate_json(metadata["recipe"])
+    except InputError:
+        raise
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} holds no teacher: remove it, or choose another --out") from error
     pairs = {field.name: (getattr(stored, field.name), getattr(recipe, field.name)) for field in fields(recipe)}
@@ -162,10 +163,13 @@ def load(path: Path, device: torch.device) -> Teacher:
         with safe_open(path, framework="pt") as archive:
             about = {name: json.loads(value) for name, value in archive.metadata().items() if name != "data"}
             tensors = {name: archive.get_tensor(name).float() for name in archive.keys()}  # noqa: SIM118
-        mean, std = stored_statistic(about["mean"]), stored_statistic(about["std"])
-        teacher = Teacher(tuple(about["shape"]), about["classes"], mean, std, tuple(about["widths"]))
+        check_format(path, about["format"])
+        shape, widths = tuple(about["shape"]), tuple(about["widths"])
+        teacher = Teacher(shape, about["classes"], tuple(about["mean"]), tuple(about["std"]), widths)
         counters = {n: t for n, t in teacher.state_dict().items() if not t.is_floating_point()}
         teacher.load_state_dict(tensors | counters)
+    except InputError:
+        raise
     except (OSError, KeyError, AttributeError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
         raise InputError(
             f"cannot read a teacher from {path} ({first_line(error)}): make one with wunderkind teach"
@@ -174,7 +178,7 @@ def load(path: Path, device: torch.device) -> Teacher:
 
 
 def check(teacher: Teacher, data: DataSet) -> None:
-    """Raise InputError when a teacher cannot answer for the images of a data set."""
+    """Raise InputError when a teacher does not fit a data set."""
     if (teacher.shape, teacher.classes) != (data.shape, data.classes):
         raise InputError(
             f"the teacher takes {teacher.shape} inputs of {teacher.classes} classes, {data.name} has "

@@ -1,10 +1,11 @@
-"""Which teachers answer for the pixels of a view: shipped ones, ones trained here, and the user's own."""
+"""Which teachers give the logits of a view: shipped ones, ones trained here, and the user's own."""
 
 import hashlib
 import importlib.util
 import os
 import sys
 from dataclasses import dataclass, replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Annotated
 
@@ -21,32 +22,34 @@ STORED = (".npy", ".npz")
 class TeacherSource:
     """One teacher, or several whose probabilities are averaged.
 
-    Each of `models` is the name of a shipped teacher (`kd/assets/README.md`), a `.safetensors` file that
-    `wunderkind teach` or a retraining wrote (a student may teach smaller ones), an `.onnx` file, `torchvision:NAME`, or
-    `package.module:callable`, which is called without arguments and gives a module. The latter two take their weights
-    from the file of the same place in `weights`: `.safetensors`, or a state dict saved by torch; "" for code that loads
-    its own, and for files. They get pixels in 0..1, or standardised ones (mean and deviation of the training data) when
-    `standardised` is set; so do ONNX files.
-
-    The one model may also be a file of logits, floating of shape (n, classes): an `.npy` file, or the array `logits` of
-    an `.npz` file. Its rows are the samples of the data's training split in the order of their file, those included
-    that are held out of it. It answers for samples as they are, so nothing may be augmented.
-
-    `stage` names a submodule (as `named_modules` does) of the one teacher, which is no ONNX file: what it gives, maps
-    (batch, channels, height, width) or vectors, is averaged over at most `cells` × `cells` cells and kept in the views
-    for `recipe.feature_loss`. The stages of a teacher that `wunderkind teach` wrote are `features.2`, `features.5`, …,
-    one a convolution, its batch norm and SiLU included; those of a student `module.blocks.0`, `module.blocks.1`, ….
+    >>> TeacherSource(models=("mnist", "mnist-1")).stored
+    False
+    >>> TeacherSource(models=("mnist",), stage="features.18").resolved().stage
+    'features.18'
     """
 
     models: Annotated[tuple[str, ...], Field(min_length=1)] = ("mnist",)
+    """Each the name of a shipped teacher (`mnist`, `mnist-1`, `fashion-mnist`, `fashion-mnist-1`), a `.safetensors`
+    file that `wunderkind teach` or a retraining wrote, an `.onnx` file, `torchvision:NAME`, or
+    `package.module:callable`, which is called without arguments and gives a module. Or one file of logits, `.npy` or
+    the array `logits` of an `.npz`: floating, (n, classes), a row each sample of the data's training split in the order
+    of their file, held-out ones included; it knows samples as they are, so nothing may be augmented."""
     weights: tuple[str, ...] = ()
+    """A file for each of `models` that is code: `.safetensors`, or a state dict saved by torch; empty for code that
+    loads its own, and for files."""
     standardised: bool = False
+    """Whether code and ONNX files take pixels of the training data's zero mean and unit deviation, not those in
+    0..1."""
     stage: str = ""
+    """Submodule of the one teacher, as `named_modules` names it, whose output is kept in the views for
+    `recipe.feature_loss`: maps (batch, channels, height, width) or vectors. Those of a teacher that `wunderkind teach`
+    wrote are `features.2`, `features.5`, …, one a convolution; those of a student `module.blocks.0`, …."""
     cells: Annotated[int, Field(ge=1)] = 4
+    """Cells a side that the stage's maps are averaged over at most [cells]."""
 
     @property
     def stored(self) -> bool:
-        """Whether a file of logits answers."""
+        """Whether the logits are read from a file."""
         return any(model.endswith(STORED) for model in self.models)
 
     def resolved(self, missing_ok: bool = False) -> "TeacherSource":
@@ -61,7 +64,7 @@ class TeacherSource:
             )
         if self.stored and len(self.models) > 1:
             raise InputError(
-                f"teachers {', '.join(self.models)}: a file of logits answers alone, average logits before"
+                f"teachers {', '.join(self.models)}: a file of logits is the one teacher, average logits before"
             )
         if self.stage and (len(self.models) > 1 or self.models[0].endswith((".onnx", *STORED))):
             raise InputError(
@@ -76,7 +79,7 @@ class TeacherSource:
         return replace(self, models=models, weights=weights)
 
     def fingerprint(self) -> str:
-        """SHA-256 of what determines the answers: the files' content, for code its name and its module's file.
+        """SHA-256 of what determines the logits: the files' content, for code its name and its module's file.
 
         Not of what code imports, or loads by itself.
 
@@ -113,21 +116,26 @@ def _file_hash(path: Path) -> str:
 
 def _code_hash(model: str) -> str:
     """Of the name and the module's file; the name itself for torchvision's and where there is no file."""
-    place = model.partition(":")[0]
-    look_here()
-    try:
-        found = None if place == "torchvision" else importlib.util.find_spec(place)
-    except (ImportError, ValueError):  # whoever opens it gives the reason
+    if model.startswith("torchvision:"):
         return model
-    if found is None or found.origin is None or not Path(found.origin).is_file():
+    found = module_of(model)
+    if found.origin is None or not Path(found.origin).is_file():
         return model
     return hashlib.sha256(f"{model} {_file_hash(Path(found.origin))}".encode()).hexdigest()
 
 
-def look_here() -> None:
-    """Let modules be imported from the current folder: a console script does not look there, python does."""
-    if os.getcwd() not in sys.path:
+def module_of(model: str) -> ModuleSpec:
+    """Where the module of `package.module:callable` is, also in the current folder; raises InputError without one."""
+    place = model.partition(":")[0]
+    if os.getcwd() not in sys.path:  # a console script does not look there, python does
         sys.path.append(os.getcwd())
+    try:
+        found = importlib.util.find_spec(place)
+    except (ImportError, ValueError):  # of the package that it is in
+        found = None
+    if found is None:
+        raise InputError(f"no teacher {model}: there is no module {place} to import: check the name, or PYTHONPATH")
+    return found
 
 
 def _outside(path: Path) -> list[Path]:

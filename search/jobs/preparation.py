@@ -1,12 +1,12 @@
 """What students need before they are trained: assistants, and views with the logits of their teacher or assistant."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from kd.distil.views import ViewSource, make_view, missing
-from kd.files import write_whole
+from kd.environment import current
 from kd.optim.recipe import Recipe
+from kd.teachers.log import TeacherLog, log_of
 from reports.formats import count, counted
 from search.jobs.training import train
 from search.session import Session
@@ -22,12 +22,11 @@ def prepare(session: Session, searches: bool) -> None:
     """
     store, teacher = session.store, "the teacher"
     for job in store.assistants:
-        log = job.weights.with_suffix(".json")
-        if not (log.is_file() and job.weights.is_file()):
+        if not (log_of(job.weights).is_file() and job.weights.is_file()):
             _make_views(session, [(job.views, job.recipe)], teacher)
             session.progress.phase(f"training {job.name}, {count(job.architecture.cost().parameters)} parameters")
             train(session, [job])
-            write_whole(log, json.dumps(_about(store, job), indent=1) + "\n")
+            _log(store, job, session.device).write(job.weights)
         teacher = job.name
     searched, retrained = (store.views, store.config.recipe), (store.retrain_views, store.config.retrain.recipe)
     _make_views(session, [searched, retrained] if searches else [retrained], teacher)
@@ -53,14 +52,17 @@ def _make_views(session: Session, uses: Sequence[tuple[ViewSource, Recipe]], tea
             progress.note(f"view {ticket} is ready")
 
 
-def _about(store: Store, job: TrainingJob) -> dict[str, object]:
-    """A trained assistant's log, with the keys of a teacher's."""
+def _log(store: Store, job: TrainingJob, device: str) -> TeacherLog:
+    """A trained assistant's log."""
     curve = [asdict(epoch) for rung in store.ledger.rungs(job.training) for epoch in rung.curve]
-    return {
-        "recipe": asdict(job.recipe),
-        "data": store.data.digest,
-        "parameters": job.architecture.cost().parameters,
-        "validation_accuracy": curve[-1]["validation_accuracy"],
-        "test_accuracy": store.ledger.test_accuracy(job.training),
-        "curve": curve,
-    }
+    test = store.ledger.test_accuracy(job.training)
+    assert test is not None, f"{job.name} is trained, so its test accuracy has been read"
+    return TeacherLog(
+        data=store.data.digest,
+        parameters=job.architecture.cost().parameters,
+        validation_accuracy=curve[-1]["validation_accuracy"],
+        test_accuracy=test,
+        recipe=asdict(job.recipe),
+        curve=tuple(curve),
+        environment=current(device),
+    )

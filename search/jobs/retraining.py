@@ -1,17 +1,20 @@
 """Retraining: students of the front, full recipe, several seeds, the test split read once at the end of each."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
+from kd.environment import current
 from kd.files import write_whole
 from kd.students.onnx import export_onnx
+from kd.students.results import SeedResult, StudentResults
 from reports.formats import counted
 from search.estimate import jobs_seconds
 from search.jobs.training import train
 from search.session import Session
 from space.architecture import Architecture
+from space.errors import InputError
 from studies.front import retraining_jobs
 from studies.records import StudentRecord, student_records
 from studies.store import Store
@@ -30,34 +33,42 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
     digests = {architecture.digest for architecture in students}
     for record in student_records(store):
         if record.architecture.digest in digests:
-            write_student(store, record)
+            write_student(store, record, session.device)
 
 
-def write_student(store: Store, student: StudentRecord) -> None:
-    """Write `student.onnx` and `results.json`, unless those there tell the same.
+def write_student(store: Store, student: StudentRecord, device: str) -> None:
+    """Write `student.onnx` and `results.json`, unless those there have the same figures.
 
     Exported is the seed best on validation, the first where validation samples were trained on.
     """
     folder = store.directory.student(student.architecture.digest)
-    path, export, told = folder / "results.json", folder / "student.onnx", json.dumps(results(student), indent=2) + "\n"
-    if export.is_file() and path.is_file() and path.read_bytes() == told.encode():
+    path, export, found = folder / "results.json", folder / "student.onnx", results(student, device)
+    if export.is_file() and path.is_file() and _has_figures(path, found):
         return
     best = max(student.seeds, key=lambda seed: (seed.validation or 0, -seed.seed))
     export_onnx(folder / f"seed-{best.seed}.safetensors", export, store.data.test.images[:64])
-    write_whole(path, told)  # last, so that it never tells of seeds that the export was not chosen from
+    write_whole(path, found.to_json())  # last, so that it names no seeds that the export was not chosen from
 
 
-def results(student: StudentRecord) -> dict[str, object]:
-    """A retrained student's numbers, for `results.json`; validation is null where its samples were trained on."""
-    return {
-        "architecture": student.architecture.to_dict(),
-        "digest": student.architecture.digest,
-        "family": student.architecture.family,
-        "cost": asdict(student.cost),
-        "seeds": [
-            {"seed": s.seed, "validation": s.validation, "test": s.test, "seconds": round(s.seconds, 1)}
+def results(student: StudentRecord, device: str) -> StudentResults:
+    """A retrained student's numbers, for `results.json`; validation is None where its samples were trained on."""
+    return StudentResults(
+        architecture=student.architecture.to_dict(),
+        digest=student.architecture.digest,
+        family=student.architecture.family,
+        cost=asdict(student.cost),
+        seeds=tuple(
+            SeedResult(seed=s.seed, validation=s.validation, test=s.test, seconds=round(s.seconds, 1))
             for s in student.seeds
-        ],
-        "test_mean": student.test,
-        "test_deviation": student.test_deviation if len(student.seeds) > 1 else None,
-    }
+        ),
+        test_mean=student.test,
+        test_deviation=student.test_deviation if len(student.seeds) > 1 else None,
+        environment=current(device),
+    )
+
+
+def _has_figures(path: Path, results: StudentResults) -> bool:
+    try:
+        return StudentResults.from_json(path).same_figures(results)
+    except InputError:  # damaged: written anew
+        return False

@@ -1,6 +1,5 @@
 """Teaching teachers: members of an ensemble side by side, an epoch a task, each from its own checkpoint."""
 
-import json
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,8 @@ from filelock import FileLock, Timeout
 
 from kd.data.dataset import DataSet
 from kd.device import cores
-from kd.files import write_whole
+from kd.environment import current
+from kd.teachers.log import TeacherLog, log_of
 from kd.teachers.network import TeacherRecipe
 from kd.teachers.training import accuracies, curve_of, finish, is_finished, teach_epoch
 from search.engine.dask import DaskEngine
@@ -62,12 +62,20 @@ def teach(
     with _locked(paths):
         _teach(members, data, device, note)
     for file in paths:
-        note(f"{file}: {_accuracies_in_words(json.loads(file.with_suffix('.json').read_text()))}")
+        note(f"{file}: {_accuracies_in_words(TeacherLog.from_json(log_of(file)))}")
     if count > 1:
-        log, found = path.with_name(f"{path.stem}-ensemble.json"), accuracies(paths, data, torch.device(device))
-        about = {"members": [file.name for file in paths], "data": data.digest, **found}
-        write_whole(log, json.dumps(about, indent=1) + "\n")
-        note(f"{log}: {_accuracies_in_words(found)}")
+        validation, test = accuracies(paths, data, torch.device(device))
+        ensemble = path.with_stem(f"{path.stem}-ensemble")
+        log = TeacherLog(
+            data=data.digest,
+            parameters=sum(TeacherLog.from_json(log_of(file)).parameters for file in paths),
+            members=tuple(file.name for file in paths),
+            environment=current(device, torch.get_num_threads()),
+            validation_accuracy=validation,
+            test_accuracy=test,
+        )
+        log.write(ensemble)
+        note(f"{log_of(ensemble)}: {_accuracies_in_words(log)}")
     note("use: " + shlex.join(part for file in paths for part in ("--teacher", str(file))))
 
 
@@ -83,8 +91,8 @@ def _locked(paths: Sequence[Path]) -> Iterator[None]:
         yield
 
 
-def _accuracies_in_words(about: dict[str, float]) -> str:
-    return ", ".join(f"{part} accuracy {100 * about[f'{part}_accuracy']:.2f} %" for part in ("validation", "test"))
+def _accuracies_in_words(log: TeacherLog) -> str:
+    return f"validation accuracy {100 * log.validation_accuracy:.2f} %, test accuracy {100 * log.test_accuracy:.2f} %"
 
 
 def _teach(members: Sequence[Member], data: DataSet, device: str, note: Callable[[str], None]) -> None:

@@ -36,7 +36,7 @@ from studies.shipped import find
 SEEDS = 3
 EPOCHS = 12
 CACHE = Path("runs/.views")
-RECIPE = Recipe(schedule="cosine", epochs=EPOCHS, warmup=1.0, batch=128, views=8)
+RECIPE = Recipe(schedule="cosine", epochs=EPOCHS, warmup=1 / EPOCHS, batch=128, views=8)
 STAGE = "features.11"
 """The teacher's last convolution of 64 channels, maps of 7×7."""
 
@@ -73,9 +73,9 @@ def recipes(policy: Augmentation) -> dict[str, dict[str, Any]]:
         "kl, no augmentation": {"augmentation": NO_AUGMENTATION},
         "hard labels, no augmentation": {"augmentation": NO_AUGMENTATION, "loss": "hard"},
         "kl, elastic": {"augmentation": replace(policy, elastic=0.03)},
-        "kl, fading augmentation": {"fade": 0.3},
-        "kl, last epoch unaugmented": {"clean_epochs": 1},
-        "kl, last five epochs unaugmented": {"clean_epochs": 5},
+        "kl, fading augmentation": {"weak_augmentation": 0.3},
+        "kl, last epoch unaugmented": {"unaugmented": 1 / EPOCHS},
+        "kl, last five epochs unaugmented": {"unaugmented": 5 / EPOCHS},
         "kl + hint": {"feature_loss": "hint"},
         "kl + attention": {"feature_loss": "attention"},
         "kl + similarity": {"feature_loss": "similarity", "feature_weight": 100.0},
@@ -157,7 +157,7 @@ def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[
     if "kl, assistant" in ways and not assistant.is_file():
         assistant.parent.mkdir(parents=True, exist_ok=True)
         make_views([(views(recipe), recipe)])
-        list(gathered({assistant.stem: (assistant, replace(recipe, epochs=40), views(recipe))}, taught))
+        list(gathered({assistant.stem: (assistant, replace(recipe, epochs=40, warmup=1 / 40), views(recipe))}, taught))
     for way in ways:
         changed = replace(recipe, **known[way])
         teacher: dict[str, Any] = {}
@@ -172,7 +172,7 @@ def runs(data: DataSet, ways: Sequence[str], epochs: Sequence[int]) -> Iterator[
         for length in lengths:
             for student in students():
                 for seed in range(SEEDS):
-                    trained = replace(changed, epochs=length)
+                    trained = replace(changed, epochs=length, warmup=1 / length)  # one epoch
                     yield Run(student=student, way=way, recipe=trained, views=source, seed=seed)
 
 

@@ -17,7 +17,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ STUDENTS = 25
 RUNGS = (0.5, 1, 3)
 LONG = 12
 DECAY = 0.2
-RECIPE = Recipe(batch=128, views=8)
+RECIPE = Recipe(epochs=RUNGS[-1], warmup=0.1, batch=128, views=8)
 BUDGET = Budget(memory_bytes=8_000, macs=250_000)
 RESULTS = Path("reports/evidence/schedules.csv")
 CACHE = Path("runs/.views")
@@ -133,7 +133,7 @@ def schedule_free(student: Architecture, source: ViewSource) -> list[Row]:
     data, place = load(source.data), torch.device("cpu")
     torch.manual_seed(0)
     model = build(student).to(memory_format=torch.channels_last)
-    steps = round(RECIPE.warmup * len(data.train.labels) / RECIPE.batch)
+    steps = round(RECIPE.warmup * RECIPE.epochs * len(data.train.labels) / RECIPE.batch)
     optimizer = AdamWScheduleFree(
         model.parameters(), lr=RECIPE.learning_rate, weight_decay=RECIPE.weight_decay, warmup_steps=steps
     )
@@ -166,7 +166,7 @@ def made_views() -> ViewSource:
     """The views of MNIST under `runs`, made if they are missing."""
     data = load(DataSource())
     source = view_source(CACHE.resolve(), data, TeacherSource(), RECIPE.augmentation)
-    make_views([(source, RECIPE)])
+    make_views([(source, replace(RECIPE, epochs=LONG))])
     return source
 
 

@@ -1,4 +1,3 @@
-import json
 import math
 import random
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ import pytest
 from optuna.trial import Trial, TrialState
 
 from kd.students.curve import Epoch
+from kd.teachers.log import TeacherLog
 from kd.teachers.source import TeacherSource
 from space.architecture import FAMILIES, Architecture
 from space.budget import Budget
@@ -89,8 +89,8 @@ def empty(tmp_path: Path) -> Iterator[Store]:
     directory.path.mkdir(parents=True)
     create(directory, Config(teacher=TeacherSource(models=(str(teacher),)), search=Search(trials=7, rungs=RUNGS)))
     with opened(directory) as store:
-        log = {"validation_accuracy": 0.9971, "test_accuracy": 0.9968, "parameters": 288_554, "data": store.data.digest}
-        teacher.with_suffix(".json").write_text(json.dumps(log))
+        log = TeacherLog(validation_accuracy=0.9971, test_accuracy=0.9968, parameters=288_554, data=store.data.digest)
+        log.write(teacher)
         yield store
 
 

@@ -150,12 +150,15 @@ def test_a_teacher_that_is_code_has_no_log(
     tmp_path: Path, small_source: DataSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("package.json").write_text('{"parameters": 7}')
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("coded_tutor").mkdir()
+    Path("coded_tutor/module.py").write_text("def callable(): ...")
+    Path("coded_tutor.json").write_text('{"parameters": 7}')
     directory = RunDirectory(root=tmp_path / "runs", name="tiny")
-    create(directory, Config(data=small_source, teacher=TeacherSource(models=("package.module:callable",))))
+    create(directory, Config(data=small_source, teacher=TeacherSource(models=("coded_tutor.module:callable",))))
     with opened(directory) as store:
         text = parsed(write_report(store)).text
-    assert "teacher package.module:callable families" in text
+    assert "teacher coded_tutor.module:callable families" in text
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[1, 2]", b'{"parameters": {"a": 1}}'], ids=str)

@@ -39,7 +39,7 @@ architectures = ["{assistant}"]
 
 [assistants.recipe]
 epochs = 7
-warmup = 0.5
+warmup = 0.07
 batch = 50
 views = 1
 

@@ -15,7 +15,7 @@ from kd.data.augmentation import NO_AUGMENTATION, Augmentation
 from kd.data.dataset import DataSet, values
 from kd.device import pick
 from kd.distil.train import RungResult, RungTask, train_rung
-from kd.distil.views import CLEAN, ViewSource, make_view, open_view, view_source
+from kd.distil.views import UNAUGMENTED, ViewSource, make_view, open_view, view_source
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import FeatureLoss, Loss, Optimizer, Recipe
 from kd.students.evaluate import evaluate
@@ -34,7 +34,7 @@ from studies import shipped
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-RECIPE = Recipe(epochs=2, views=1, batch=50, warmup=0.5, learning_rate=1e-2, clean_epochs=1)
+RECIPE = Recipe(epochs=2, views=1, batch=50, warmup=0.25, learning_rate=1e-2, unaugmented=0.5)
 MIXED = Augmentation(elastic=0.03, crop=0.1, flip=0.5, erasing=0.5, mixup=0.3, cutmix=0.3)
 SMALL = Architecture(
     family="cnn",
@@ -67,7 +67,7 @@ def finite(result: RungResult) -> bool:
 def views(folder: Path, data: DataSet, policy: Augmentation, teacher: TeacherSource | None = None) -> ViewSource:
     """One augmented view and the clean one, made on the GPU."""
     source = view_source(folder, data, teacher or TeacherSource(models=("mnist",)), policy)
-    for index in (CLEAN, 0):
+    for index in (UNAUGMENTED, 0):
         make_view(source, index, "cuda")
     return source
 
@@ -88,7 +88,7 @@ def test_views_hold_the_teachers_logits_for_their_pixels(
 ) -> None:
     source = views(tmp_path, small_data, policy)
     teacher = teachers.load(teachers.shipped("mnist"), CPU)
-    for index in (CLEAN, 0):
+    for index in (UNAUGMENTED, 0):
         view = open_view(source, index)
         expected = teachers.teacher_logits(teacher, view.images.float() / 255)
         torch.testing.assert_close(view.logits.float(), expected, rtol=0.02, atol=0.05)  # a GPU's convolutions: TF32

@@ -129,7 +129,7 @@ def test_a_preset_retrains_with_changes_under_another_name(tmp_path: Path) -> No
 
 def test_all_that_is_labelled_is_trained_on_if_asked(tmp_path: Path, small_source: DataSource) -> None:
     merged = "seeds = 2\nwith_validation = true"
-    settings = PRESET.replace("seeds = 1", merged).replace("epochs = 1", "epochs = 2\nfade = 0.5")
+    settings = PRESET.replace("seeds = 1", merged).replace("epochs = 1", "epochs = 2\nweak_augmentation = 0.5")
     (config_file.PRESETS / "merged.toml").write_text(settings.format(data=small_source.name))
     runs = tmp_path / "runs"
     said = retrain(runs, "--student", "row-column", study="merged")
@@ -137,7 +137,7 @@ def test_all_that_is_labelled_is_trained_on_if_asked(tmp_path: Path, small_sourc
     with opened(directory) as store:
         (record,) = student_records(store)
         labelled = torch.cat([store.data.train.labels, store.data.validation.labels])
-        for source in (store.retrain_views, store.retrain_views.mild()):
+        for source in (store.retrain_views, store.retrain_views.weak()):
             assert torch.equal(open_view(source, 0).labels.sort().values, labelled.sort().values)
         assert not store.views.folder.exists()  # nothing was searched
         assert (record.validation, record.merit) == (None, None)

@@ -76,8 +76,22 @@ HELPED = {"assistants": {"architectures": ["wide-cnn"]}}
         ({"recipe": {"loss": "l2"}}, r"recipe\.loss = 'l2'"),
         ({"recipe": {"hard_weight": 1.5}}, r"recipe\.hard_weight = 1\.5"),
         ({"recipe": {"ema": 1}}, r"recipe\.ema = 1"),
-        ({"recipe": {"fade": 1.5}}, r"recipe\.fade = 1\.5"),
-        ({"retrain": {"recipe": {"fade": -0.1}}}, r"retrain\.recipe\.fade = -0\.1"),
+        ({"recipe": {"weak_augmentation": 1.5}}, r"recipe\.weak_augmentation = 1\.5"),
+        ({"retrain": {"recipe": {"unaugmented": -0.1}}}, r"retrain\.recipe\.unaugmented = -0\.1"),
+        ({"recipe": {"warmup": 2.0}}, r"recipe\.warmup = 2"),
+        ({"recipe": {"epochs": 0}}, r"recipe\.epochs"),
+        (
+            {"recipe": {"weak_augmentation": 0.3, "unaugmented": 0.4}},
+            r"recipe\.weak_augmentation = 0\.3: lies within recipe\.unaugmented = 0\.4",
+        ),
+        (
+            {"retrain": {"recipe": {"weak_augmentation": 0.3, "augmentation": "none"}}},
+            r"retrain\.recipe\.weak_augmentation = 0\.3: there is no augmentation to weaken",
+        ),
+        (
+            {"search": {"rungs": [1, 3]}, "recipe": {"epochs": 9}},
+            r"recipe\.epochs = 9: on a constant schedule the search trains to the last of search\.rungs = 3",
+        ),
         ({"retrain": {"with_validation": 1}}, r"retrain\.with_validation = 1"),
         ({"recipe": {"feature_loss": "hints"}}, r"recipe\.feature_loss = 'hints'"),
         (
@@ -260,6 +274,30 @@ def test_differences_name_key_and_both_values() -> None:
 def test_how_long_to_search_may_change() -> None:
     assert differences(Config(), replace(Config(), search=Search(trials=99, hours=1.0))) == []
     assert differences(Config(), replace(Config(), search=Search(peers=9))) != []
+
+
+@pytest.mark.parametrize("rungs", [[0.25, 0.5], [0.25, 1], [1, 3, 27]])
+def test_shares_of_a_recipe_are_of_the_length_that_the_search_trains(rungs: list[float]) -> None:
+    config = parse({"search": {"rungs": rungs}})
+    assert config.recipe.epochs == rungs[-1]
+    assert config.recipe.learning_rate_at(rungs[-1] / 60) == pytest.approx(config.recipe.learning_rate / 2)
+    again = parse(json.loads(config.to_json()))
+    assert again == config
+    assert again.recipe.digest == config.recipe.digest
+
+
+@pytest.mark.parametrize("preset", ["mnist", "mnist-quick", "fashion-mnist"])
+@pytest.mark.parametrize("epochs", [2, 8, 100])
+def test_a_change_of_length_keeps_the_shape_of_a_preset(preset: str, epochs: int) -> None:
+    was, recipe = read(preset).retrain.recipe, read(preset, [f"retrain.recipe.epochs={epochs}"]).retrain.recipe
+    assert 0 < len(recipe.unaugmented_epochs) < epochs
+    for share in (0.01, 0.3, 0.99):
+        rate = was.learning_rate_at(share * was.epochs)
+        assert recipe.learning_rate_at(share * epochs) == pytest.approx(rate)
+
+
+def test_a_preset_that_ends_unaugmented_may_go_without_augmentation() -> None:
+    assert read("mnist", ["recipe.augmentation=none"]).retrain.recipe.augmentation == NO_AUGMENTATION
 
 
 def test_what_a_recipe_leaves_out_is_that_of_its_part() -> None:

@@ -97,7 +97,7 @@ def test_an_assistant_answers_for_augmented_samples_where_saved_logits_cannot(
     path = tmp_path / "logits.npy"
     np.save(path, np.zeros((small_data.given, small_data.classes), np.float32))
     config = Config(teacher=TeacherSource(models=(str(path),)))
-    with pytest.raises(InputError, match="answers for samples as they are"):
+    with pytest.raises(InputError, match="has logits of samples as they are"):
         links(tmp_path, small_data, config)
     settings = Assistants(architectures=("wide-cnn",))
     with pytest.raises(InputError, match=r"or assistants\.recipe\.augmentation=none"):

@@ -59,6 +59,25 @@ def test_a_study_whose_teacher_is_gone_opens_as_it_was(directory: RunDirectory, 
     refused(fresh, r"no teacher at .*teacher\.safetensors")
 
 
+def test_a_study_whose_teacher_was_code_that_is_gone_opens_as_it_was(
+    small_source: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "network_gone_later.py"
+    code.write_text("def make(): ...  # a network")
+    monkeypatch.syspath_prepend(tmp_path)
+    directory = RunDirectory(root=tmp_path / "runs", name="mine")
+    config = Config(data=small_source, teacher=TeacherSource(models=("network_gone_later:make",)))
+    create(directory, config)
+    with opened(directory) as before:
+        code.unlink()
+    with opened(directory) as store:
+        assert store.views == before.views
+        with pytest.raises(InputError, match="no teacher network_gone_later:make: there is no module network_gone"):
+            make_view(store.views, 0, "cpu")
+    code.write_text("def make(): ...  # another one")
+    refused(directory, "teacher network_gone_later:make has changed since study 'mine' began")
+
+
 def test_a_study_with_other_data_is_refused(directory: RunDirectory, tmp_path: Path) -> None:
     arrays = dict(np.load(tmp_path / "data.npz"))
     arrays["x_test"] = 255 - arrays["x_test"]

@@ -257,8 +257,17 @@ def test_digits_do_not_flip_and_clothes_do() -> None:
     assert default_policy("fashion-mnist").flip == default_policy("cifar10").flip == 0.5
 
 
-def test_a_part_that_is_off_leaves_digests_alone() -> None:
-    assert Augmentation().settings() == {"rotation": 12.0, "shift": 0.08, "scale": 0.12, "shear": 8.0}
-    assert still(flip=0.5).settings() == {"rotation": 0, "shift": 0, "scale": 0, "shear": 0, "flip": 0.5}
+def test_every_part_has_a_digest_of_its_own_however_it_is_written() -> None:
     every = [replace(Augmentation(), **{field.name: 0.37}) for field in fields(Augmentation)]
     assert len({str(policy.settings()) for policy in every}) == len(every)
+    assert str(Augmentation(rotation=3).settings()) == str(Augmentation(rotation=3.0).settings())
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+def test_parts_without_effect_are_left_out(sequences: bool) -> None:
+    everything = Augmentation(**{field.name: 0.37 for field in fields(Augmentation)})
+    kept = {name for name, value in everything.effective(sequences).settings().items() if value}
+    own = {"jitter", "scaling", "time_shift"}
+    both = {"mixup", "cutmix"}
+    assert kept == (own | both if sequences else {field.name for field in fields(Augmentation)} - own)
+    assert NO_AUGMENTATION.effective(sequences) == NO_AUGMENTATION

@@ -1,6 +1,5 @@
 """Sequences and colour images on the whole way: teacher, views, training, file, export, verification."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,12 +11,14 @@ import torch
 from kd.data.augmentation import NO_AUGMENTATION
 from kd.data.dataset import DataSet, values
 from kd.distil.train import RungTask, train_rung
-from kd.distil.views import CLEAN, make_view, open_view, view_source
+from kd.distil.views import UNAUGMENTED, make_view, open_view, view_source
+from kd.environment import current
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
 from kd.students.evaluate import evaluate, normalise
 from kd.students.file import load_student, save_student
 from kd.students.onnx import export_onnx
+from kd.students.results import SeedResult, StudentResults
 from kd.students.verify import verify_student
 from kd.teachers import network as teachers
 from kd.teachers.source import TeacherSource
@@ -47,7 +48,7 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     source = view_source(
         tmp_path / "views", data, TeacherSource(models=(str(tmp_path / "teacher.safetensors"),)), policy
     )
-    for index in (CLEAN, 0):
+    for index in (UNAUGMENTED, 0):
         make_view(source, index, "cpu")
     view = open_view(source, 0)
     assert view.images.dtype == data.train.images.dtype
@@ -61,7 +62,7 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     )
     student = Architecture(family="hybrid", shape=data.shape, classes=data.classes, blocks=blocks)
     before = data.train.images.clone()
-    training = Recipe(epochs=6, views=1, batch=25, warmup=0.2, augmentation=policy)
+    training = Recipe(epochs=6, views=1, batch=25, warmup=0.03, augmentation=policy)
     result = train_rung(RungTask(architecture=student, recipe=training, seed=0, start=0, stop=6, views=source))
     assert result.failure is None
     assert result.curve[-1].validation_accuracy > 0.3
@@ -75,16 +76,17 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     trained = load_student(path)
     assert (trained.mean, trained.std) == (data.mean, data.std)
     test, _ = evaluate(trained.module, data.test, data, CPU)
-    results = {
-        "architecture": student.to_dict(),
-        "digest": student.digest,
-        "family": student.family,
-        "cost": asdict(student.cost()),
-        "seeds": [{"seed": 0, "validation": result.curve[-1].validation_accuracy, "test": test}],
-        "test_mean": test,
-        "test_deviation": None,
-    }
-    (folder / "results.json").write_text(json.dumps(results))
+    results = StudentResults(
+        architecture=student.to_dict(),
+        digest=student.digest,
+        family=student.family,
+        cost=asdict(student.cost()),
+        seeds=(SeedResult(seed=0, validation=result.curve[-1].validation_accuracy, test=test, seconds=1.0),),
+        test_mean=test,
+        test_deviation=None,
+        environment=current("cpu"),
+    )
+    (folder / "results.json").write_text(results.to_json())
     export_onnx(path, folder / "student.onnx", data.test.images)
     session = onnxruntime.InferenceSession(folder / "student.onnx", providers=["CPUExecutionProvider"])
     (answer,) = session.run(["logits"], {session.get_inputs()[0].name: values(data.test.images[:50]).numpy()})
@@ -93,22 +95,3 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     np.testing.assert_allclose(answer, expected.numpy(), rtol=1e-3, atol=1e-4)
     checks = verify_student(folder, data, Budget(parameters=100_000))
     assert [check for check in checks if not check.ok] == []
-
-
-def test_files_with_one_number_are_still_read(tmp_path: Path, small_data: DataSet, teacher_path: Path) -> None:
-    assert teachers.load(teacher_path, CPU).mean.shape == (1, 1, 1)
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    student = Architecture(family="cnn", shape=(1, 28, 28), classes=10, blocks=(Convolution(width=4), GlobalAverage()))
-    from space.network import build
-
-    save_student(tmp_path / "new", build(student).state_dict(), student, small_data)
-    with safe_open(tmp_path / "new", framework="pt") as archive:
-        about = json.loads(archive.metadata()["student"])
-        tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    assert about["mean"] == list(small_data.mean)
-    about |= {"mean": small_data.mean[0], "std": small_data.std[0]}
-    save_file(tensors, tmp_path / "old", {"student": json.dumps(about)})
-    old = load_student(tmp_path / "old")
-    assert (old.mean, old.std) == (small_data.mean, small_data.std)

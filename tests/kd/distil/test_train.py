@@ -17,7 +17,7 @@ from space.blocks.liquid import LiquidConvolution, LiquidScan
 from space.blocks.mlp import Bilinear, Dense, Mixer
 from space.network import build
 
-RECIPE = Recipe(epochs=4, views=2, batch=50, warmup=0.5, learning_rate=1e-2)
+RECIPE = Recipe(epochs=4, views=2, batch=50, warmup=0.125, learning_rate=1e-2)
 SMALL = Convolution(width=4, kernel=5, stride=2, activation="silu")
 BLOCKS: dict[Family, tuple[AnyBlock, ...]] = {
     "cnn": (SMALL, ResidualConvolution(repeats=2), GlobalAverage()),
@@ -84,19 +84,19 @@ def test_seed_and_recipe_matter(change: dict[str, object], small_views: ViewSour
     assert trained() != trained(**change)  # type: ignore[arg-type]
 
 
-def test_augmentation_that_fades_trains_on_mild_views(small_views: ViewSource) -> None:
-    make_view(small_views.mild(), 0, "cpu")
+def test_the_end_trains_on_views_of_weak_augmentation(small_views: ViewSource) -> None:
+    make_view(small_views.weak(), 0, "cpu")
     recipe = replace(RECIPE, epochs=2, views=1)
-    faded = replace(recipe, fade=0.5)
-    first = rung(student("cnn"), faded, 3, 0, 1, small_views).checkpoint
+    weakened = replace(recipe, weak_augmentation=0.5)
+    first = rung(student("cnn"), weakened, 3, 0, 1, small_views).checkpoint
     assert first == rung(student("cnn"), recipe, 3, 0, 1, small_views).checkpoint
-    second = rung(student("cnn"), faded, 3, 1, 2, small_views, first).checkpoint
-    assert second == rung(student("cnn"), recipe, 3, 1, 2, small_views.mild(), first).checkpoint
+    second = rung(student("cnn"), weakened, 3, 1, 2, small_views, first).checkpoint
+    assert second == rung(student("cnn"), recipe, 3, 1, 2, small_views.weak(), first).checkpoint
     assert second != rung(student("cnn"), recipe, 3, 1, 2, small_views, first).checkpoint
 
 
 def test_students_learn(small_views: ViewSource) -> None:
-    recipe = replace(RECIPE, schedule="cosine", epochs=6, batch=25, learning_rate=2e-2, clean_epochs=1)
+    recipe = replace(RECIPE, schedule="cosine", epochs=6, batch=25, learning_rate=2e-2, unaugmented=0.2)
     wide = replace(student("cnn"), blocks=(replace(SMALL, width=16), Convolution(width=24, stride=2), GlobalAverage()))
     result = rung(wide, recipe, 0, 0, 6, small_views)
     assert [epoch.epoch for epoch in result.curve] == [1, 2, 3, 4, 5, 6]

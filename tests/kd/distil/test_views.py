@@ -1,5 +1,9 @@
 import hashlib
+import pickle
 import resource
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import torch
 
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation, augment
 from kd.data.dataset import DataSet, DataSource, load
-from kd.distil.views import CLEAN, View, ViewSource, make_view, missing, open_view, view_of, view_source
+from kd.distil.views import UNAUGMENTED, View, ViewSource, make_view, missing, open_view, view_of, view_source
 from kd.optim.recipe import Recipe
 from kd.teachers import network as teachers
 from kd.teachers.source import TeacherSource
@@ -30,13 +34,13 @@ def opened(source: ViewSource, index: int) -> View:
     return open_view(source, index)
 
 
-def test_the_clean_view_is_the_training_split_shuffled(small_views: ViewSource, small_data: DataSet) -> None:
-    view = opened(small_views, CLEAN)
+def test_the_unaugmented_view_is_the_training_split_shuffled(small_views: ViewSource, small_data: DataSet) -> None:
+    view = opened(small_views, UNAUGMENTED)
     assert pairs(view.images, view.labels) == pairs(small_data.train.images, small_data.train.labels)
     assert not torch.equal(view.labels, small_data.train.labels)
 
 
-@pytest.mark.parametrize("index", [CLEAN, 0, 1])
+@pytest.mark.parametrize("index", [UNAUGMENTED, 0, 1])
 def test_logits_are_the_teachers_for_exactly_the_stored_pixels(small_views: ViewSource, index: int) -> None:
     view = opened(small_views, index)
     assert (view.images.dtype, view.labels.dtype, view.logits.dtype) == (torch.uint8, torch.int64, torch.float16)
@@ -62,17 +66,16 @@ def test_a_view_lies_shuffled(small_views: ViewSource, small_data: DataSet) -> N
     assert all(len(part.unique()) >= 8 for part in labels.split(100))
 
 
-def test_milder_views_are_made_as_far_as_they_are_used(small_views: ViewSource, tmp_path: Path) -> None:
+def test_views_are_made_as_far_as_they_are_used(small_views: ViewSource, tmp_path: Path) -> None:
     new = replace(small_views, folder=tmp_path)
-    faded = Recipe(views=2, epochs=10, fade=0.1)
-    assert missing(new, faded) == [(new, 0), (new, 1), (new.mild(), 0)]
-    short = Recipe(views=4, epochs=4, clean_epochs=2)
-    assert missing(new, replace(short, schedule="cosine")) == [(new, 0), (new, 1), (new, CLEAN)]
-    assert len(missing(new, short)) == 5  # it may be trained for longer
+    weak = Recipe(views=2, epochs=10, weak_augmentation=0.1)
+    assert missing(new, weak) == [(new, 0), (new, 1), (new.weak(), 0)]
+    assert missing(new, Recipe(views=4, epochs=4, unaugmented=0.5)) == [(new, 0), (new, 1), (new, UNAUGMENTED)]
+    assert missing(new, Recipe(views=4, epochs=0.5)) == [(new, 0)]
 
 
 def test_views_that_exist_are_used_again(small_views: ViewSource) -> None:
-    assert missing(small_views, Recipe(views=2, clean_epochs=1)) == []
+    assert missing(small_views, Recipe(views=2, unaugmented=0.1)) == []
     assert missing(small_views, Recipe(views=4)) == [(small_views, 2), (small_views, 3)]
     before = {path: path.stat().st_mtime_ns for path in small_views.folder.rglob("*")}
     make_view(small_views, 0, "cpu")
@@ -95,7 +98,7 @@ def test_a_full_disk_leaves_nothing(small_views: ViewSource, tmp_path: Path) -> 
             make_view(source, 0, "cpu")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert list(source.folder.iterdir()) == []
+    assert [path.name for path in source.folder.iterdir() if not path.name.endswith(".lock")] == []
     assert missing(source, Recipe(views=1)) == [(source, 0)]
 
 
@@ -157,38 +160,94 @@ def test_the_teacher_answers_for_mixed_pixels(
 ) -> None:
     policy = Augmentation(elastic=0.03, erasing=0.2, mixup=1, cutmix=1)
     source = view_source(tmp_path, small_data, TeacherSource(models=(str(teacher_path),)), policy)
-    for index in (CLEAN, 0):
+    for index in (UNAUGMENTED, 0):
         make_view(source, index, "cpu")
-    view, clean = opened(source, 0), opened(source, CLEAN)
+    view, plain = opened(source, 0), opened(source, UNAUGMENTED)
     teacher = teachers.load(teacher_path, torch.device("cpu"))
     expected = teachers.teacher_logits(teacher, view.images.float() / 255)
     torch.testing.assert_close(view.logits.float(), expected, rtol=2e-3, atol=2e-3)
     right = float((view.logits.argmax(1) == view.labels).float().mean())
     assert 0.4 < right < 0.95, "a mixed image is mostly of its larger part's class"
     assert not torch.equal(torch.bincount(view.labels), torch.bincount(small_data.train.labels))
-    # the clean view has nothing of it
-    plain = opened(small_views, CLEAN)
-    assert torch.equal(clean.images, plain.images)
-    assert torch.equal(clean.labels, plain.labels)
+    # the unaugmented view has nothing of it
+    other = opened(small_views, UNAUGMENTED)
+    assert torch.equal(plain.images, other.images)
+    assert torch.equal(plain.labels, other.labels)
 
 
-def test_augmentation_fades_in_the_last_epochs(small_views: ViewSource) -> None:
-    recipe = Recipe(epochs=10, views=2, fade=0.45, clean_epochs=1)  # 4.5 epochs are rounded to 4
+def test_augmentation_weakens_and_stops_in_the_last_epochs(small_views: ViewSource) -> None:
+    recipe = Recipe(epochs=10, views=2, weak_augmentation=0.45, unaugmented=0.1)  # 4.5 epochs are rounded to 4
     used = [view_of(small_views, recipe, epoch) for epoch in range(12)]
-    full, mild = small_views, small_views.mild()
+    full, weak = small_views, small_views.weak()
     turns = [(full, 0), (full, 1)] * 3
-    assert used == [*turns, (mild, 0), (mild, 1), (mild, 0), (full, CLEAN), (full, 0), (full, 1)]
+    assert used == [*turns, (weak, 0), (weak, 1), (weak, 0), (full, UNAUGMENTED), (full, 0), (full, 1)]
     assert all(view_of(full, Recipe(epochs=10, views=2), epoch) == (full, epoch % 2) for epoch in range(12))
 
 
-def test_mild_views_are_of_half_the_augmentation(
+def test_a_policy_that_changes_nothing_makes_one_view(
+    small_data: DataSet, sequences: DataSet, teacher_path: Path, tmp_path: Path
+) -> None:
+    teacher = TeacherSource(models=(str(teacher_path),))
+    recipe = Recipe(epochs=10, weak_augmentation=0.5, unaugmented=0.2)
+    images = NO_AUGMENTATION, replace(NO_AUGMENTATION, jitter=0.1)
+    sources = [view_source(tmp_path, small_data, teacher, policy) for policy in images]
+    sources += [view_source(tmp_path, sequences, teacher, policy) for policy in (Augmentation(), NO_AUGMENTATION)]
+    assert sources[0] == sources[1]
+    assert sources[2] == sources[3]
+    for source in sources:
+        assert missing(source, recipe) == [(source, UNAUGMENTED)]
+    for data, policy in ((small_data, Augmentation(jitter=0.1)), (sequences, Augmentation(jitter=0.1))):
+        assert len(missing(view_source(tmp_path, data, teacher, policy), recipe)) > 1
+
+
+HALF = """
+import sys, time
+from pathlib import Path
+from kd.files import scratch_folder
+
+with scratch_folder(Path(sys.argv[1]), "000") as folder:
+    (folder / "images.npy").write_bytes(b"half of it")
+    time.sleep(60)
+"""
+
+
+def test_a_view_left_half_written_is_removed_by_the_next_that_makes_it(small_views: ViewSource, tmp_path: Path) -> None:
+    source, half = replace(small_views, folder=tmp_path), tmp_path / ".000.draft" / "images.npy"
+    with subprocess.Popen([sys.executable, "-c", HALF, str(tmp_path)]) as process:
+        while not half.is_file() and process.poll() is None:
+            time.sleep(0.05)
+        process.kill()
+    assert half.is_file()
+    make_view(source, 0, "cpu")
+    assert {path.name for path in tmp_path.iterdir()} <= {"000", ".000.lock"}
+    assert torch.equal(opened(source, 0).images, opened(small_views, 0).images)
+
+
+MAKE = """
+import pickle, sys
+from kd.distil.views import make_view
+
+make_view(pickle.loads(bytes.fromhex(sys.argv[1])), 0, "cpu")
+"""
+
+
+def test_two_that_make_one_view_do_not_disturb_each_other(small_views: ViewSource, tmp_path: Path) -> None:
+    source = replace(small_views, folder=tmp_path)
+    command = [sys.executable, "-c", MAKE, pickle.dumps(source).hex()]
+    with subprocess.Popen(command) as first, subprocess.Popen(command) as second:
+        assert (first.wait(), second.wait()) == (0, 0)
+    assert {path.name for path in tmp_path.iterdir()} <= {"000", ".000.lock"}
+    assert torch.equal(opened(source, 0).images, opened(small_views, 0).images)
+
+
+def test_weak_views_are_of_half_the_augmentation(
     small_data: DataSet, small_views: ViewSource, teacher_path: Path
 ) -> None:
     half = Augmentation(rotation=6, shift=0.04, scale=0.06, shear=4)
-    assert small_views.mild().augmentation == half
-    assert Augmentation(mixup=1, flip=0.5).mild() == replace(half, mixup=0.5, flip=0.25)
-    make_view(small_views.mild(), 0, "cpu")
-    view = opened(small_views.mild(), 0)
+    assert small_views.weak().augmentation == half
+    assert Augmentation(mixup=1, flip=0.5).weak() == replace(half, mixup=0.5, flip=0.25)
+    make_view(small_views.weak(), 0, "cpu")
+    view = opened(small_views.weak(), 0)
     generator = torch.Generator().manual_seed(100_003 + 1)
     order = torch.randperm(len(small_data.train.labels), generator=generator)[:64]
     pixels = augment(small_data.train.images[order].float() / 255, half, generator)
@@ -203,25 +262,18 @@ def test_views_with_validation_hold_every_sample_once(
     teacher = TeacherSource(models=(str(teacher_path),))
     source = view_source(tmp_path, small_data, teacher, Augmentation(), with_validation=True)
     assert source.folder.name != small_views.folder.name
-    for index in (CLEAN, 0):
+    for index in (UNAUGMENTED, 0):
         make_view(source, index, "cpu")
-    clean, moved = opened(source, CLEAN), opened(source, 0)
+    plain, moved = opened(source, UNAUGMENTED), opened(source, 0)
     both = [pairs(split.images, split.labels) for split in (small_data.train, small_data.validation)]
-    assert pairs(clean.images, clean.labels) == sorted(both[0] + both[1])
-    assert torch.equal(torch.bincount(moved.labels), torch.bincount(clean.labels))
-    for view in (clean, moved):
+    assert pairs(plain.images, plain.labels) == sorted(both[0] + both[1])
+    assert torch.equal(torch.bincount(moved.labels), torch.bincount(plain.labels))
+    for view in (plain, moved):
         expected = teachers.teacher_logits(teachers.load(teacher_path, torch.device("cpu")), view.images.float() / 255)
         torch.testing.assert_close(view.logits.float(), expected, rtol=2e-3, atol=2e-3)
 
 
-def test_the_default_policy_of_mnist_names_and_makes_the_views_it_always_did(
-    small_data: DataSet, small_views: ViewSource, teacher_path: Path
-) -> None:
-    assert (
-        view_source(Path("views"), load(DataSource()), TeacherSource(), Augmentation()).folder.name
-        == "4dc47df1e0e37e67"
-    )
-    assert Recipe(optimizer="adamw", learning_rate=1e-2).digest == "439dce868787"
+def test_the_default_policy_moves_digits(small_data: DataSet, small_views: ViewSource) -> None:
     view = opened(small_views, 0)
     moved = small_data.train.images.clone()
     generator = torch.Generator().manual_seed(1)
@@ -243,7 +295,7 @@ def test_saved_logits_make_the_views_of_the_teacher_that_gave_them(
         for path in (teacher_path, tmp_path / "logits.npy")
     ]
     assert sources[0].folder != sources[1].folder
-    for index in (CLEAN, 0):
+    for index in (UNAUGMENTED, 0):
         for source in sources:
             make_view(source, index, "cpu")
         asked, saved = (opened(source, index) for source in sources)

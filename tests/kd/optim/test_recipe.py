@@ -9,7 +9,7 @@ from kd.data.augmentation import Augmentation
 from kd.optim.recipe import Recipe, RecipeDomain, drawn
 from space.sampling.random_trial import RandomTrial
 
-COSINE = Recipe(schedule="cosine", epochs=10, warmup=2.0, learning_rate=0.1)
+COSINE = Recipe(schedule="cosine", epochs=10, warmup=0.2, learning_rate=0.1)
 
 
 def test_the_rate_warms_up_in_a_line() -> None:
@@ -25,10 +25,29 @@ def test_cosine_never_rises(first: float, second: float) -> None:
     assert COSINE.learning_rate_at(min(first, second)) >= COSINE.learning_rate_at(max(first, second))
 
 
-@given(st.floats(0.5, 1_000))
-def test_a_constant_rate_does_not_know_where_training_ends(epoch: float) -> None:
-    rates = {Recipe(epochs=length).learning_rate_at(epoch) for length in (1, 500)}
-    assert rates == {Recipe().learning_rate}
+@given(st.floats(1 / 30, 1_000))
+def test_a_constant_rate_stays(epoch: float) -> None:
+    assert Recipe(epochs=1).learning_rate_at(epoch) == Recipe().learning_rate
+
+
+@given(st.floats(0.05, 1), st.floats(0.5, 500), st.sampled_from(["constant", "cosine"]))
+def test_a_change_of_length_keeps_the_shape(share: float, epochs: float, schedule: str) -> None:
+    short, long = (replace(COSINE, schedule=schedule, epochs=length) for length in (10, epochs))  # type: ignore[arg-type]
+    rates = [recipe.learning_rate_at(share * recipe.epochs) for recipe in (short, long)]
+    assert rates[0] == pytest.approx(rates[1], abs=1e-9)
+
+
+def test_parts_of_a_training_are_rounded_to_whole_epochs() -> None:
+    recipe = Recipe(epochs=24, unaugmented=0.4, weak_augmentation=0.5)
+    assert (recipe.weak_augmentation_epochs, recipe.unaugmented_epochs) == (range(12, 14), range(14, 24))
+    short = replace(recipe, epochs=5)
+    assert (short.weak_augmentation_epochs, short.unaugmented_epochs) == (range(3, 3), range(3, 5))
+    assert replace(recipe, epochs=2.5, unaugmented=1.0).unaugmented_epochs == range(3)
+
+
+def test_a_digest_does_not_depend_on_how_numbers_are_written() -> None:
+    assert Recipe(epochs=9, temperature=2).digest == Recipe(epochs=9.0, temperature=2.0).digest
+    assert Recipe(standardise=True).digest != Recipe(standardise=False).digest
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
@@ -38,7 +57,7 @@ def test_no_warmup_starts_at_the_rate(schedule: str) -> None:
 
 
 def test_a_schedule_of_warmup_alone_never_divides_by_zero() -> None:
-    assert replace(COSINE, epochs=2).learning_rate_at(2) == pytest.approx(0.1)
+    assert replace(COSINE, warmup=1).learning_rate_at(10) == pytest.approx(0.1)
 
 
 def test_every_setting_has_a_digest_of_its_own() -> None:
@@ -49,14 +68,16 @@ def test_every_setting_has_a_digest_of_its_own() -> None:
         Recipe(temperature=3),
         Recipe(batch=128),
         Recipe(ema=0.9),
-        Recipe(fade=0.2),
+        Recipe(weak_augmentation=0.2),
+        Recipe(unaugmented=0.2),
+        Recipe(feature_weight=2),
+        Recipe(optimizer="adamw"),
         Recipe(feature_loss="hint"),
         Recipe(feature_loss="attention"),
         Recipe(feature_loss="hint", feature_weight=2),
         Recipe(augmentation=Augmentation(rotation=3)),
     ]
     assert len({recipe.digest for recipe in recipes}) == len(recipes)
-    assert Recipe().digest == Recipe().digest == Recipe(feature_weight=2).digest
 
 
 def test_parts_of_a_recipe_are_drawn_and_put_in_its_place() -> None:

@@ -107,8 +107,10 @@ def test_files_that_hold_no_student_are_refused_in_one_line(
         ("architecture", asdict(replace(STUDENT, classes=11)), "size mismatch"),
         ("mean", "much", "could not convert"),
         ("mean", [0.1, 0.2], r"mean is \(0\.1, 0\.2\)"),
-        ("std", 0, r"std is \(0\.0,\)"),
-        ("std", math.nan, r"std is \(nan,\)"),
+        ("std", 0, "not iterable"),
+        ("std", [0], r"std is \(0\.0,\)"),
+        ("std", [math.nan], r"std is \(nan,\)"),
+        ("format", 2, "is of format 2, not 1"),
     ):
         store(tensors, about | {key: value})
         refused(match)

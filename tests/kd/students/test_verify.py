@@ -12,11 +12,13 @@ import torch
 from kd.data.dataset import DataSet
 from kd.distil.train import RungTask, train_rung
 from kd.distil.views import ViewSource
+from kd.environment import current
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
 from kd.students.evaluate import evaluate
 from kd.students.file import load_student, save_student
 from kd.students.onnx import export_onnx
+from kd.students.results import SeedResult, StudentResults
 from kd.students.verify import verify_student
 from space.architecture import Architecture
 from space.blocks.convolution import Convolution, GlobalAverage, ResidualConvolution
@@ -47,20 +49,21 @@ def sound(tmp_path_factory: pytest.TempPathFactory, small_views: ViewSource, sma
         save_student(path, averaged_weights(result.checkpoint), STUDENT, small_data)
         test, _ = evaluate(load_student(path).module, small_data.test, small_data, torch.device("cpu"))
         validation = result.curve[-1].validation_accuracy
-        seeds.append({"seed": seed, "validation": validation, "test": test, "seconds": 1.0})
-    best = max(seeds, key=lambda s: (s["validation"], -s["seed"]))["seed"]
+        seeds.append(SeedResult(seed=seed, validation=validation, test=test, seconds=1.0))
+    best = max(seeds, key=lambda s: (s.validation or 0, -s.seed)).seed
     export_onnx(folder / f"seed-{best}.safetensors", folder / "student.onnx", small_data.test.images)
-    tests = [s["test"] for s in seeds]
-    results = {
-        "architecture": asdict(STUDENT),
-        "digest": STUDENT.digest,
-        "family": STUDENT.family,
-        "cost": asdict(STUDENT.cost()),
-        "seeds": seeds,
-        "test_mean": statistics.fmean(tests),
-        "test_deviation": statistics.stdev(tests),
-    }
-    (folder / "results.json").write_text(json.dumps(results))
+    tests = [seed.test for seed in seeds]
+    results = StudentResults(
+        architecture=STUDENT.to_dict(),
+        digest=STUDENT.digest,
+        family=STUDENT.family,
+        cost=asdict(STUDENT.cost()),
+        seeds=tuple(seeds),
+        test_mean=statistics.fmean(tests),
+        test_deviation=statistics.stdev(tests),
+        environment=current("cpu"),
+    )
+    (folder / "results.json").write_text(results.to_json())
     return folder
 
 
@@ -143,10 +146,29 @@ def file(name: str, content: bytes | None) -> Callable[[Path, DataSet], None]:
     return tamper
 
 
-def one_image_better(content: dict[str, Any]) -> None:
-    content["seeds"][0]["test"] += 1 / 300
-    content["test_mean"] = statistics.fmean(seed["test"] for seed in content["seeds"])
-    content["test_deviation"] = statistics.stdev(seed["test"] for seed in content["seeds"])
+def better_by(images: int) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        content["seeds"][0]["test"] += images / 300
+        content["test_mean"] = statistics.fmean(seed["test"] for seed in content["seeds"])
+        content["test_deviation"] = statistics.stdev(seed["test"] for seed in content["seeds"])
+
+    return change
+
+
+def test_another_processor_may_round_one_image_the_other_way(sound: Path, tmp_path: Path, small_data: DataSet) -> None:
+    folder = tmp_path / STUDENT.digest
+    shutil.copytree(sound, folder)
+    results(better_by(images=1))(folder, small_data)
+    assert failed(folder, small_data) == set()
+
+
+def test_results_of_another_format_are_refused(sound: Path, tmp_path: Path, small_data: DataSet) -> None:
+    folder = tmp_path / STUDENT.digest
+    shutil.copytree(sound, folder)
+    results(lambda r: r.update(format=2))(folder, small_data)
+    (check,) = verify_student(folder, small_data, Budget())
+    assert (check.name, check.ok) == ("files", False)
+    assert "is of format 2, not 1: make it again" in check.detail
 
 
 @pytest.mark.parametrize(
@@ -154,7 +176,7 @@ def one_image_better(content: dict[str, Any]) -> None:
     [
         (other_network, {"seed 1 parameters", "seed 1 origin"}),
         (other_data, {"seed 0 origin"}),
-        (results(one_image_better), {"seed 0 test"}),
+        (results(better_by(images=2)), {"seed 0 test"}),
         (results(lambda r: r.update(test_mean=r["test_mean"] + 1e-6)), {"results.json"}),
         (results(lambda r: r.update(test_deviation=None)), {"results.json"}),
         (results(lambda r: r.update(digest="0" * 12)), {"results.json"}),
@@ -166,6 +188,8 @@ def one_image_better(content: dict[str, Any]) -> None:
         (results(lambda r: r["architecture"].update(classes=11)), {"results.json"}),
         (results(lambda r: r["cost"].update(parameters=r["cost"]["parameters"] - 1)), {"results.json"}),
         (results(lambda r: r.pop("seeds")), {"files"}),
+        (results(lambda r: r.pop("format")), {"files"}),
+        (results(lambda r: r.pop("environment")), {"files"}),
         (results(lambda r: r.update(seeds=[])), {"results.json", "seeds", "student.onnx"}),
         (file("results.json", None), {"files"}),
         (file("results.json", b"{"), {"files"}),

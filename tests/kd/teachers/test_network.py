@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +6,7 @@ from torch import nn
 
 from kd.data.dataset import ASSETS, DataSet, DataSource
 from kd.data.dataset import load as load_data
+from kd.teachers.log import TeacherLog, log_of
 from kd.teachers.network import (
     Teacher,
     TeacherRecipe,
@@ -90,10 +90,11 @@ def test_a_shipped_teacher_is_small_good_and_documented(name: str, recipe: Teach
     path, readme = shipped(name), (ASSETS / "README.md").read_text()
     check_origin(path, recipe, load_data(DataSource()))
     assert path.stat().st_size <= 600_000
-    about, teacher = json.loads(path.with_suffix(".json").read_text()), load(path, CPU)
-    assert about["parameters"] == sum(p.numel() for p in teacher.parameters())
-    assert f"{about['parameters']:,} parameters" in readme
-    shares = (about["validation_accuracy"], about["test_accuracy"])
+    log, teacher = TeacherLog.from_json(log_of(path)), load(path, CPU)
+    assert log.parameters == sum(p.numel() for p in teacher.parameters())
+    assert f"{log.parameters:,} parameters" in readme
+    assert log.data == load_data(DataSource()).digest
+    shares = (log.validation_accuracy, log.test_accuracy)
     assert " | ".join(f"{100 * share:.2f} %" for share in shares) in readme
     assert accuracy(teacher, small_data.test, CPU) >= 0.99
 
@@ -101,18 +102,19 @@ def test_a_shipped_teacher_is_small_good_and_documented(name: str, recipe: Teach
 @pytest.mark.parametrize("name", ["fashion-mnist", "fashion-mnist-1"])
 def test_a_shipped_teacher_of_data_that_are_not_is_documented(name: str) -> None:
     path, readme = shipped(name), (ASSETS / "README.md").read_text()
-    about = json.loads(path.with_suffix(".json").read_text())
-    assert about["parameters"] == sum(p.numel() for p in load(path, CPU).parameters())
-    seed = f"--seed {about['recipe']['seed']} " if about["recipe"]["seed"] else ""
-    made = f"wunderkind teach fashion-mnist {seed}--epochs {about['recipe']['epochs']} --out kd/assets/{path.name}"
-    shares = (about["validation_accuracy"], about["test_accuracy"])
+    log = TeacherLog.from_json(log_of(path))
+    assert log.parameters == sum(p.numel() for p in load(path, CPU).parameters())
+    assert log.recipe is not None
+    seed = f"--seed {log.recipe['seed']} " if log.recipe["seed"] else ""
+    made = f"wunderkind teach fashion-mnist {seed}--epochs {log.recipe['epochs']} --out kd/assets/{path.name}"
+    shares = (log.validation_accuracy, log.test_accuracy)
     assert f"| `{name}` | {' | '.join(f'{100 * share:.2f} %' for share in shares)} | `{made}` |" in readme
 
 
 def test_the_shipped_ensemble_is_better_than_its_members() -> None:
-    found = accuracies([shipped("mnist"), shipped("mnist-1")], load_data(DataSource()), CPU)
-    assert found["test_accuracy"] == pytest.approx(0.9975, abs=2e-4)
-    assert found["validation_accuracy"] == pytest.approx(0.9960, abs=2e-4)
+    validation, test = accuracies([shipped("mnist"), shipped("mnist-1")], load_data(DataSource()), CPU)
+    assert test == pytest.approx(0.9975, abs=2e-4)
+    assert validation == pytest.approx(0.9960, abs=2e-4)
 
 
 def test_a_teacher_of_other_images_or_classes_is_refused(small_data: DataSet) -> None:

@@ -153,7 +153,7 @@ def test_weights_beside_an_onnx_file_count_as_part_of_it(
 
 def test_an_onnx_file_for_one_size_of_batch_is_refused(data: DataSet, tmp_path: Path) -> None:
     export(linear(0), tmp_path / "teacher.onnx", dynamic=False)
-    with pytest.raises(InputError, match="cannot answer for pixels of shape"):
+    with pytest.raises(InputError, match="cannot take pixels of shape"):
         ask(TeacherSource(models=(str(tmp_path / "teacher.onnx"),)), data)
 
 
@@ -181,7 +181,7 @@ def of_torchvision(name: str, folder: Path, stage: str = "") -> TeacherSource:
 
 
 def test_torchvision_models_go_by_name_and_weights(data: DataSet, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="torchvision:squeezenet1_1 cannot answer for pixels of shape"):
+    with pytest.raises(InputError, match="torchvision:squeezenet1_1 cannot take pixels of shape"):
         ask(of_torchvision("squeezenet1_1", tmp_path), data)  # it takes three channels, MNIST has one
     with pytest.raises(InputError, match="torchvision:resnet18 has learnt nothing: give its weights"):
         TeacherSource(models=("torchvision:resnet18",)).fingerprint()

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from kd.data.augmentation import Augmentation
 from kd.data.dataset import DataSet, DataSource, load
+from kd.environment import current
 from kd.teachers.loading import open_teacher
+from kd.teachers.log import TeacherLog, log_of
 from kd.teachers.network import Teacher, TeacherRecipe, accuracy
 from kd.teachers.network import load as load_teacher
 from kd.teachers.source import TeacherSource
@@ -98,12 +101,13 @@ def test_momentum_and_schedule_go_on_where_they_were(small_data: DataSet, tmp_pa
 
 
 def test_the_log_tells_of_the_file(small_data: DataSet, teacher: Path) -> None:
-    about = json.loads(teacher.with_suffix(".json").read_text())
+    log = TeacherLog.from_json(log_of(teacher))
     stored = load_teacher(teacher, CPU)
-    assert about["recipe"] == json.loads(json.dumps(asdict(TINY)))
-    assert about["parameters"] == sum(p.numel() for p in stored.parameters())
-    assert about["validation_accuracy"] == accuracy(stored, small_data.validation, CPU)
-    assert about["test_accuracy"] == accuracy(stored, small_data.test, CPU)
+    assert log.recipe == json.loads(json.dumps(asdict(TINY)))
+    assert log.parameters == sum(p.numel() for p in stored.parameters())
+    assert log.validation_accuracy == accuracy(stored, small_data.validation, CPU)
+    assert log.test_accuracy == accuracy(stored, small_data.test, CPU)
+    assert log.environment == current("cpu", threads=1)
     assert not checkpoint_of(teacher).exists()
 
 
@@ -129,10 +133,10 @@ def test_an_ensemble_is_measured_as_it_teaches(small_data: DataSet, teacher: Pat
     taught(small_data, other, replace(TINY, seed=1))
     parts = [load_teacher(path, CPU)(small_data.test.images.float() / 255).softmax(1) for path in (teacher, other)]
     right = ((parts[0] + parts[1]).argmax(1) == small_data.test.labels).float().mean()
-    found = accuracies([teacher, other], small_data, CPU)
-    assert found["test_accuracy"] == pytest.approx(float(right))
-    answer = open_teacher(TeacherSource(models=(str(teacher), str(other))), small_data, CPU)
-    assert found["validation_accuracy"] == accuracy(answer, small_data.validation, CPU)
+    validation, test = accuracies([teacher, other], small_data, CPU)
+    assert test == pytest.approx(float(right))
+    logits = open_teacher(TeacherSource(models=(str(teacher), str(other))), small_data, CPU)
+    assert validation == accuracy(logits, small_data.validation, CPU)
 
 
 def test_another_recipe_or_other_data_never_replaces_a_teacher(
@@ -161,3 +165,24 @@ def test_a_loss_that_is_no_number_ends_teaching(small_data: DataSet, tmp_path: P
     with pytest.raises(InputError, match=r"loss is (nan|inf) in epoch .* lower --learning-rate"):
         taught(small_data, path, wild)
     assert not path.exists()
+
+
+def test_teaching_leaves_threads_and_random_numbers_of_its_process_alone(small_data: DataSet, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    teach_epoch(small_data.source, replace(TINY, epochs=1), tmp_path / "t.safetensors", 2, "cpu")
+    assert torch.get_num_threads() == 1
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_teacher_of_another_format_is_refused(small_data: DataSet, teacher: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.safetensors"
+    with safe_open(teacher, framework="pt") as archive:
+        tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+        metadata = archive.metadata() | {"format": "2"}
+    save_file(tensors, path, metadata)
+    refused = "is of format 2, not 1: make it again"
+    with pytest.raises(InputError, match=refused):
+        load_teacher(path, CPU)
+    with pytest.raises(InputError, match=refused):
+        is_finished(path, TINY, small_data)

@@ -1,0 +1,59 @@
+"""`results.json`: what a retrained student's folder says of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from kd.environment import Environment
+from kd.files import from_json, to_json
+from space.errors import InputError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedResult:
+    """One retraining: accuracies (shares), that on validation only where it is a measure, and seconds of training."""
+
+    seed: int
+    validation: Share | None
+    test: Share
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentResults:
+    """A retrained student: what it is, what it costs and what it reaches.
+
+    `test_deviation` is the sample standard deviation over the seeds, None for one.
+    """
+
+    architecture: Mapping[str, Any]
+    digest: str
+    family: str
+    cost: Mapping[str, int]
+    seeds: tuple[SeedResult, ...]
+    test_mean: float
+    test_deviation: float | None
+    environment: Environment
+
+    def to_json(self) -> str:
+        """What `results.json` holds."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, path: Path) -> "StudentResults":
+        """Read `results.json`; raises InputError for one that is missing, damaged or of another format."""
+        if not path.is_file():
+            raise InputError(f"no results at {path}: a retraining writes them at its end, go on with it")
+        return from_json(_ADAPTER, path.read_bytes(), path, "retrain the student")
+
+    def same_figures(self, other: "StudentResults") -> bool:
+        """Whether both tell the same, wherever they were measured."""
+        return replace(self, environment=other.environment) == other
+
+
+_ADAPTER = TypeAdapter(StudentResults)
