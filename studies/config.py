@@ -22,11 +22,9 @@ class Search:
     """How candidates are found and compared.
 
     `trials` students are trained in total; suggestions over budget or seen before are free and come on top. `hours`
-    limits the wall clock of one run: the search ends in time for retraining, yet has at least half of them. What is in
-    training then finishes its rung; candidates that wait for their next one stay unfinished, and the next run of the
-    study, which has as many hours of its own, goes on with them. A candidate stops at each of `rungs` (epochs,
-    fractions allowed); it is weak there when at least `peers` others with at most `slack` times its parameters did at
-    least as well, by validation accuracy, at a tie by validation loss, and one of them is no larger. A student
+    limits the wall clock of one run: the search ends in time for retraining, yet has at least half of them. A candidate
+    stops at each of `rungs` (epochs, fractions allowed); it is weak there when at least `peers` others with at most
+    `slack` times its parameters did at least as well, by validation accuracy, at a tie by validation loss. A student
     whose validation accuracy (share) ends below `floor` is no use: the sampler takes it for infeasible and the front
     leaves it out. The first `startup` suggestions are random, the families taking turns; `sampler` makes the others.
     `recipe` is drawn with every architecture and also used to retrain it; an architecture is tried with one recipe
