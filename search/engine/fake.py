@@ -5,6 +5,7 @@ It drives the real driver, store and sampler in a second, for tests and to repla
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from heapq import heapreplace
 from typing import Any
 
 
@@ -28,7 +29,7 @@ class FakeEngine:
     def __init__(self, simulate: Callable[..., Any], workers: int = 1) -> None:
         """Start at second 0."""
         self._simulate, self._workers = simulate, workers
-        self._now = 0.0
+        self._now, self._free_at = 0.0, [0.0] * workers  # a heap
         self._flying: list[_Task] = []
 
     def clock(self) -> float:
@@ -51,19 +52,14 @@ class FakeEngine:
         return [task.ticket for task in self._flying]
 
     def submit(self, ticket: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
-        """Simulate a task; it begins now, so there must be a free slot.
-
-        Raises:
-            RuntimeError: when all slots are taken.
-        """
-        if self.free <= 0:
-            raise RuntimeError(f"{ticket} was submitted while {self.slots} of {self.slots} slots were taken")
+        """Simulate a task; it begins now, or when the first slot is free."""
         try:
             result = self._simulate(*arguments)
         except Exception as error:
             result = error
-        seconds = float(getattr(result, "seconds", 0.0))
-        self._flying.append(_Task(ticket=ticket, result=result, ends=self._now + seconds))
+        ends = max(self._now, self._free_at[0]) + float(getattr(result, "seconds", 0.0))
+        heapreplace(self._free_at, ends)
+        self._flying.append(_Task(ticket=ticket, result=result, ends=ends))
 
     def finished(self, seconds: float) -> list[tuple[Hashable, Any]]:
         """Move on to the end of the next task, by at most `seconds`; tickets and results of the tasks that ended."""

@@ -1,7 +1,5 @@
 from dataclasses import dataclass
 
-import pytest
-
 from search.engine.fake import FakeEngine
 
 
@@ -59,8 +57,12 @@ def test_what_a_simulation_raises_is_the_result() -> None:
     assert engine.clock() == 0
 
 
-def test_there_are_no_more_tasks_than_slots() -> None:
-    engine = FakeEngine(Result)
-    engine.submit("a", function, "a", 2.0)
-    with pytest.raises(RuntimeError, match="b was submitted while 1 of 1 slots were taken"):
-        engine.submit("b", function, "b", 2.0)
+def test_tasks_without_a_free_slot_wait_for_one() -> None:
+    engine = FakeEngine(Result, workers=2)
+    for name, seconds in (("a", 3.0), ("b", 1.0), ("c", 1.0), ("d", 5.0)):
+        engine.submit(name, function, name, seconds)
+    assert engine.free == -2
+    ends = []
+    while engine.tickets:
+        ends += [(ticket, engine.clock()) for ticket, _ in engine.finished(9.0)]
+    assert ends == [("b", 1), ("c", 2), ("a", 3), ("d", 7)]
