@@ -240,7 +240,7 @@ def assert_refused(result: subprocess.CompletedProcess[str], words: str) -> None
     [
         (["run", "mnist-tiny"], "unknown preset 'mnist-tiny'"),
         (["run", "mnist-quick", "--set", "search.trails=3"], "unknown key search.trails"),
-        (["run", "mnist-quick", "--set", 'space.families=["rnn"]'], "space.sampling.families.0"),
+        (["run", "mnist-quick", "--set", 'space.families=["rnn"]'], "space.families.0"),
         (["run", "mnist-quick", "--set", "budget.parameters=500"], "--set space.smallest=249"),
         (
             ["run", "mnist-quick", "--set", "budget.parameters=20", "--set", "space.smallest=1"],
