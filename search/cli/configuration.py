@@ -119,17 +119,14 @@ def _heading(section: "Section") -> str:
 
 
 def _shown(sections: "list[Section]", values: Mapping[str, object]) -> "Iterator[tuple[Section, list[Key]]]":
-    """Sections with the keys to show: of one that has the keys of another, those whose default or value differs."""
+    """Sections with the keys to show: of one that has the keys of another, those that differ."""
     defaults = {key.name: key.default for section in sections for key in section.keys}
     for section in sections:
         keys = list(section.keys)
         if section.like:
             twins = {key.name: section.like + key.name.removeprefix(section.name) for key in keys}
             keys = [
-                key
-                for key in keys
-                if key.default != defaults[twins[key.name]]
-                or values.get(key.name, key.default) != values.get(twins[key.name], defaults[twins[key.name]])
+                key for key in keys if not key.default == defaults[twins[key.name]] == values.get(key.name, key.default)
             ]
         if keys or not section.like:
             yield section, keys

@@ -27,6 +27,7 @@ WAYS_OUT = {
 }
 """What to do about an error of the system, by its number."""
 
+OTHER_VERSION = "another version wrote it: use that version, or run the study afresh under another --name"
 AFRESH = "put a copy of study.db back, or run the study afresh under another --name"
 DATABASE_WAYS_OUT = {
     sqlite3.SQLITE_BUSY: "close the other program that holds it: a dashboard, a browser of databases, a backup",
@@ -37,7 +38,7 @@ DATABASE_WAYS_OUT = {
     sqlite3.SQLITE_IOERR: f"free some space on its disk; if there is enough, copy it to another disk and {ELSEWHERE}",
     sqlite3.SQLITE_READONLY: f"allow yourself to write the study's folder and its files, or copy it and {ELSEWHERE}",
     sqlite3.SQLITE_CANTOPEN: f"allow yourself to read and write the study's folder, or {ELSEWHERE}",
-    sqlite3.SQLITE_ERROR: "another version wrote it: use that version, or run the study afresh under another --name",
+    sqlite3.SQLITE_ERROR: OTHER_VERSION,
 }
 """What to do about an error of SQLite, by its primary code."""
 
@@ -51,8 +52,9 @@ def explain(error: BaseException) -> str | None:
         if isinstance(cause, OSError):
             place = f" at {cause.filename}" if cause.filename else ""
             fault = f"{cause.strerror or first_line(cause)}{place}"
-            way_out = WAYS_OUT.get(cause.errno or 0)
-            return f"{fault}: {way_out}, then {_again()}" if way_out else f"{fault}: mend that, then {_again()}"
+            return f"{fault}: {WAYS_OUT.get(cause.errno or 0, 'mend that')}, then {_again()}"
+        if isinstance(cause, RuntimeError) and "optuna storage upgrade" in str(cause):  # Optuna has no class for it
+            return f"the study's database cannot be used (its tables are not this Optuna's): {OTHER_VERSION}"
     return None
 
 

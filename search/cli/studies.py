@@ -118,31 +118,28 @@ def dashboard(
 
 
 def list_studies(runs: Runs = ROOT) -> None:
-    """List the studies: state, trials, front, best student."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """List the studies: state, trials, front, best student.
 
+    The best student is the retrained one with the highest validation accuracy; shown are its parameters and the mean of
+    its test accuracies.
+    """
     from studies.overview import StudySummary, summaries
 
     found = summaries(runs)
     if not found:
         raise InputError(f"no study under {runs}: start one with wunderkind run, or name another folder with --runs")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("study", "state", "trials", "front", "best", "last change"):
-        table.add_column(heading, justify="right" if heading in ("trials", "front") else "left", no_wrap=True)
+    rows = [("study", "state", "trials", "front", "best student", "last change")]
     for study in found:
         if isinstance(study, StudySummary):
-            best = study.best and f"{study.best.parameters:,} parameters, {100 * study.best.test:.2f} % test"
+            best = f"{study.best.parameters:,} at {100 * study.best.test:.2f} %" if study.best else "–"
             trials, changed = f"{study.trials} of {study.asked}", f"{study.changed:%Y-%m-%d %H:%M}"
-            table.add_row(study.name, study.state, trials, str(study.front), best or "–", changed)
-        else:
-            table.add_row(study.name, "unreadable")
-    console = Console()
-    console.print(table)
+            rows.append((study.name, study.state, trials, str(study.front), best, changed))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     for study in found:
         if not isinstance(study, StudySummary):
-            console.print(Text(f"{study.name} cannot be read: {study.reason}"), soft_wrap=True)
+            typer.echo(f"{study.name} cannot be read: {study.reason}")
 
 
 def _check_port(port: int) -> None:

@@ -64,7 +64,7 @@ def test_studies_are_listed_without_pytorch_and_optuna(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     packages = imported("list", "--runs", str(tmp_path))
-    assert "rich" in packages
+    assert "sqlite3" in packages
     assert packages.isdisjoint(SLOW - {"asyncio", "pydantic"}), packages & SLOW  # of filelock and of typer
 
 
