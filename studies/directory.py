@@ -11,7 +11,7 @@ from pathlib import Path
 from space.errors import InputError, did_you_mean
 
 ROOT = Path("runs")
-"""Where run directories lie unless told otherwise."""
+"""Where run directories lie unless `--runs` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

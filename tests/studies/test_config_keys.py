@@ -40,7 +40,7 @@ def test_a_meaning_and_a_unit_are_read_from_the_string_below_a_field() -> None:
         ("recipe.augmentation.shear", "number ≥ 0 and < 90"),
     ],
 )
-def test_a_type_is_told_in_words(name: str, words: str) -> None:
+def test_a_type_is_written_in_words(name: str, words: str) -> None:
     assert KEYS[name].type == words
 
 

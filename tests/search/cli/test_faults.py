@@ -194,7 +194,7 @@ def test_an_error_of_the_database_has_its_own_way_out(
     assert "\n" not in line
 
 
-def test_a_full_disk_is_told_from_optunas_own_error(tmp_path: Path) -> None:
+def test_a_full_disk_is_recognised_in_optunas_own_error(tmp_path: Path) -> None:
     storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'study.db'}")
     study = optuna.create_study(storage=storage)
 
