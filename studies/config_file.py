@@ -53,7 +53,7 @@ def parse(settings: Mapping[str, Any]) -> Config:
     try:
         config = _ADAPTER.validate_json(json.dumps(settings, default=str))
     except ValidationError as error:
-        raise InputError(_fault(error)) from error
+        raise InputError(_first_error(error)) from error
     check_numbers(flatten(asdict(config)))
     config = _completed(config, settings)
     check_search(config)
@@ -62,16 +62,16 @@ def parse(settings: Mapping[str, Any]) -> Config:
     return config
 
 
-def _fault(error: ValidationError) -> str:
+def _first_error(error: ValidationError) -> str:
     """The first thing that is wrong with settings."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "unexpected_keyword_argument":
-        return f"unknown key {place}: {_meant_key(place)}wunderkind config explains all keys"
+        return f"unknown key {place}: {_similar_keys(place)}wunderkind config explains all keys"
     return f"{place} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
-def _meant_key(place: str) -> str:
+def _similar_keys(place: str) -> str:
     """A question for the keys and sections most like an unknown one: its last part counts most."""
     keys = dict.fromkeys(flatten(asdict(Config())))
     sections = {key.rpartition(".")[0] for key in keys} - {""}

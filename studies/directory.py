@@ -10,6 +10,9 @@ from pathlib import Path
 
 from space.errors import InputError, did_you_mean
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a study may be called."""
+
 ROOT = Path("runs")
 """Where run directories lie unless `--runs` says otherwise."""
 
@@ -23,7 +26,7 @@ class RunDirectory:
 
     def __post_init__(self) -> None:
         """Refuse names that are not plain file names."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+        if not NAME.fullmatch(self.name):
             raise InputError(
                 f"study name '{self.name}': use letters, digits, '.', '_' and '-', starting with a letter or digit"
             )
@@ -132,4 +135,5 @@ class RunDirectory:
 
 def study_names(root: Path) -> list[str]:
     """Names of the studies under a root, in alphabetical order."""
-    return sorted(path.parent.name for path in root.glob("*/config.json"))
+    names = (path.parent.name for path in root.glob("*/config.json"))
+    return sorted(name for name in names if NAME.fullmatch(name))

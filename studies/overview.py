@@ -83,8 +83,8 @@ def summarise(directory: RunDirectory) -> StudySummary | UnreadableStudy:
     """How one study stands."""
     try:
         asked = json.loads(directory.config.read_bytes())
-        trials = _trials(directory.database) if directory.database.is_file() else []
-        students = [_student(path) for path in sorted(directory.students.glob("*/results.json"))]
+        trials = _read_trials(directory.database) if directory.database.is_file() else []
+        students = [_read_student(path) for path in sorted(directory.students.glob("*/results.json"))]
         begun = [trial for trial in trials if trial.outcome not in ("rejected", "duplicate")]
         concluded = all(trial.outcome != "unfinished" for trial in trials)
         searched = concluded and len(begun) >= asked["search"]["trials"]
@@ -119,7 +119,7 @@ def _state(directory: RunDirectory, tried: bool, searched: bool, finished: bool,
     return "distilled" if distilled else "new"
 
 
-def _trials(database: Path) -> list[_Trial]:
+def _read_trials(database: Path) -> list[_Trial]:
     """All trials with a complete suggestion, by number."""
     attributes: dict[int, dict[str, Any]] = {}
     values: dict[int, dict[int, float]] = {}
@@ -152,7 +152,7 @@ def _front(trials: list[_Trial], floor: float) -> set[str]:
     return digests
 
 
-def _student(path: Path) -> _Student:
+def _read_student(path: Path) -> _Student:
     results = json.loads(path.read_bytes())
     validation = [seed["validation"] for seed in results["seeds"] if seed["validation"] is not None]
     return _Student(

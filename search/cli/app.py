@@ -63,14 +63,14 @@ def main() -> None:
     except Exception as error:
         from search.cli.faults import explain
 
-        line = _usage(error) if isinstance(error, USAGE) else explain(error)
+        line = _usage_message(error) if isinstance(error, USAGE) else explain(error)
         if line is None:
             raise
         _fail(line)
     sys.exit(code)
 
 
-def _usage(error: Any) -> str:
+def _usage_message(error: Any) -> str:
     message = error.format_message().rstrip(".")
     asked = error.ctx.command_path if error.ctx else "wunderkind"
     return f"{message[0].lower()}{message[1:]}: see {asked} --help"

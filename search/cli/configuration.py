@@ -69,7 +69,7 @@ def page() -> str:
     from studies.config_keys import sections
 
     parts = [INTRODUCTION]
-    for section, keys in _shown(sections(), {}):
+    for section, keys in _listed(sections(), {}):
         parts.append(f"## {section.name}\n\n{_heading(section)}\n")
         if keys:
             head = ("key | type | default | unit | meaning", "--- | --- | --- | --- | ---")
@@ -101,7 +101,7 @@ def _lines(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Lines for the terminal, each with its style; `values` are those that a study or preset has."""
     from studies.config_keys import sections
 
-    for section, keys in _shown(sections(), values):
+    for section, keys in _listed(sections(), values):
         yield f"{section.name}: {_heading(section)}", "bold"
         for key in keys:
             value = values.get(key.name, key.default)
@@ -118,7 +118,7 @@ def _heading(section: "Section") -> str:
     return f"{section.meaning} {like}" if section.like else section.meaning
 
 
-def _shown(sections: "list[Section]", values: Mapping[str, object]) -> "Iterator[tuple[Section, list[Key]]]":
+def _listed(sections: "list[Section]", values: Mapping[str, object]) -> "Iterator[tuple[Section, list[Key]]]":
     """Sections with the keys to show: of one that has the keys of another, those that differ."""
     defaults = {key.name: key.default for section in sections for key in section.keys}
     for section in sections:

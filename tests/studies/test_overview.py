@@ -150,9 +150,11 @@ def test_studies_are_listed_by_name_and_broken_ones_with_the_reason(
     (root / "e-results" / "students" / "abc").mkdir(parents=True)
     (root / "e-results" / "students" / "abc" / "results.json").write_text("[]")
     (root / "f-attributes" / "students" / "abc" / "results.json").mkdir(parents=True)
-    (root / ".views").mkdir()
+    for name in (".views", "no study"):
+        (root / name).mkdir()
+        (root / name / "config.json").write_text("{}")
     found = summaries(root)
-    assert [one.name for one in found] == [*sorted(path.name for path in root.iterdir() if path.name[0] != ".")]
+    assert [one.name for one in found] == sorted({path.name for path in root.iterdir()} - {".views", "no study"})
     reasons = {one.name: one.reason for one in found if isinstance(one, UnreadableStudy)}
     assert "mine" not in reasons
     for name, words in (
