@@ -30,7 +30,7 @@ class Search:
     startup: Annotated[int, Field(ge=0)] = 15
     """First suggestions that are random, the families taking turns, before the sampler chooses [suggestions]."""
     peers: Natural = 3
-    """A candidate is pruned at a rung when at least this many peers did at least as well there [candidates]."""
+    """A candidate is pruned at a rung when this many peers, one of them no larger, did at least as well [candidates]."""
     slack: Annotated[float, Field(ge=1)] = 1.1
     """How many times a candidate's parameters one that counts as its peer may have [ratio]."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
