@@ -1,1 +1,1 @@
-"""How a study is told: figures, pages, tables, the dashboard. Imports `space`, `kd` and `studies`."""
+"""Reports on a study: figures, pages, tables, the dashboard. Imports `space`, `kd` and `studies`."""

@@ -23,7 +23,7 @@ def describe(data: DataSet) -> RenderableType:
         ("source", data.origin),
         ("digest", data.digest),
         ("shape", f"{kind.format(*data.shape)}, {data.classes} classes"),
-        ("splits", sizes(data)),
+        ("splits", split_sizes(data)),
         ("mean", _numbers(data.mean)),
         ("deviation", _numbers(data.std)),
         ("imbalance", f"{largest / smallest:.2f} (largest class / smallest, in training)"),
@@ -41,7 +41,7 @@ def describe(data: DataSet) -> RenderableType:
     return Group(Text(data.name, style="bold"), facts, Text(), table)
 
 
-def sizes(data: DataSet) -> str:
+def split_sizes(data: DataSet) -> str:
     """Write how many samples each split has."""
     return ", ".join(
         f"{count(len(split.labels))} {name}"

@@ -1,4 +1,4 @@
-"""How numbers are written, the same in every page, table and picture."""
+"""How numbers are written, the same in every page, table and figure."""
 
 import math
 
@@ -12,14 +12,19 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.2f} %"
 
 
-def count(number: int | None) -> str:
+def count(value: int | None) -> str:
     """Write a whole number with thousands separated; a dash for None."""
-    return "–" if number is None else f"{number:,}"
+    return "–" if value is None else f"{value:,}"
 
 
-def counted(number: float, noun: str) -> str:
+def number(value: float) -> str:
+    """Write a number with at most six digits and thousands separated; whole ones without a point."""
+    return f"{value:,g}"
+
+
+def counted(value: float, noun: str) -> str:
     """Write a number with its noun, like "1 trial" and "2 trials"."""
-    return f"{number:,g} {noun}" if number == 1 else f"{number:,g} {noun}s"
+    return f"{number(value)} {noun}" if value == 1 else f"{number(value)} {noun}s"
 
 
 def dimensions(shape: Shape) -> str:
@@ -28,15 +33,15 @@ def dimensions(shape: Shape) -> str:
 
 
 def costs(cost: Cost) -> str:
-    """Write everything that running a student takes."""
+    """Write all costs of a student in a line."""
     return (
         f"{count(cost.parameters)} parameters ({count(cost.deployed_parameters)} deployed), {count(cost.macs)} MACs, "
         f"{count(cost.memory_bytes)} B memory, {count(cost.int8_bytes)} B int8"
     )
 
 
-def recipe(trial: TrialRecord) -> str:
-    """Write what was drawn of a trial's recipe."""
+def searched_recipe(trial: TrialRecord) -> str:
+    """Write the parts of a trial's recipe that were searched."""
     parts = (f"{value:.3g}" if isinstance(value, float) else str(value) for value in trial.recipe.values())
     return ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in zip(trial.recipe, parts, strict=True))
 
@@ -49,8 +54,8 @@ def mean_test(student: StudentRecord) -> str:
     return f"{mean:.2f} ± {100 * student.test_deviation:.2f} % (n = {seeds})"
 
 
-def command(student: StudentRecord, study: str) -> str:
-    """Write the command that retrains a student of a study."""
+def retrain_command(student: StudentRecord, study: str) -> str:
+    """Write the command that retrains a student of a study; `study` is how commands name it."""
     which = f"--student {student.architecture.digest}" if student.trial is None else f"--trial {student.trial}"
     return f"wunderkind retrain {study} {which}"
 

@@ -1,4 +1,4 @@
-"""A student layer by layer: what each block is, what it gives, what it costs."""
+"""A student layer by layer: what each block is, the shape of its output, what it costs."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Layer:
 def layers_of(architecture: Architecture) -> list[Layer]:
     """The input, all blocks, the classifier; their costs add up to the student's."""
     first, *outputs = architecture.shapes()
-    *spent, last = architecture.costs()
+    *block_costs, classifier_cost = architecture.costs()
     free = Cost.of(weights=0, trained=0, kept=0, macs=0, memory=0)
     blocks = [
         Layer(
@@ -38,10 +38,13 @@ def layers_of(architecture: Architecture) -> list[Layer]:
             cost=cost,
             repeats=getattr(block, "repeats", getattr(block, "unfolds", 1)),
         )
-        for block, shape, cost in zip(architecture.blocks, outputs, spent, strict=True)
+        for block, shape, cost in zip(architecture.blocks, outputs, block_costs, strict=True)
     ]
     classifier = Layer(
-        name=f"linear {architecture.classes}", activation="", shape=(architecture.classes, 1, 1), cost=last
+        name=f"linear {architecture.classes}",
+        activation="",
+        shape=(architecture.classes, 1, 1),
+        cost=classifier_cost,
     )
     return [Layer(name="input", activation="", shape=first, cost=free), *blocks, classifier]
 

@@ -1,4 +1,4 @@
-"""Where trials went: outcomes with pruning told apart by rung, counted with their reasons."""
+"""How trials ended: by outcome, pruned ones by rung, counted with their reasons."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from studies.records import OUTCOMES, TrialRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeGroup:
-    """One way for a trial to go, with the trials that went it and their reasons, most frequent first."""
+    """One outcome, with the trials that ended so and their reasons, the most frequent first."""
 
     name: str
     meaning: str
@@ -24,13 +24,13 @@ MEANINGS = {
     "complete": "trained to the last rung",
     "duplicate": "seen before, not trained again",
     "rejected": "over the budget, never trained",
-    "failed": "training broke off",
+    "failed": "training failed",
     "unfinished": "waiting, in training, or left when the search stopped",
 }
 
 
 def outcome_name(trial: TrialRecord, rungs: Sequence[float]) -> str:
-    """Name where a trial went: its outcome, and the rung (counted from 1) when it was pruned."""
+    """Name how a trial ended: its outcome, and the rung (counted from 1) when it was pruned."""
     if trial.outcome == "pruned" and trial.epochs in rungs:
         return f"pruned at rung {rungs.index(trial.epochs) + 1}"
     return trial.outcome
@@ -42,31 +42,31 @@ def outcome_names(rungs: Sequence[float]) -> list[str]:
     return [name for outcome in OUTCOMES for name in ([*pruned, "pruned"] if outcome == "pruned" else [outcome])]
 
 
-def group_by_outcome(content: ReportData) -> list[OutcomeGroup]:
+def group_by_outcome(report: ReportData) -> list[OutcomeGroup]:
     """Sort all trials by how they ended; outcomes of no trial are left out."""
-    rungs = content.config.search.rungs
-    sorted_trials: dict[str, list[TrialRecord]] = {name: [] for name in outcome_names(rungs)}
-    for trial in content.trials:
-        sorted_trials[outcome_name(trial, rungs)].append(trial)
+    rungs = report.config.search.rungs
+    trials_by_name: dict[str, list[TrialRecord]] = {name: [] for name in outcome_names(rungs)}
+    for trial in report.trials:
+        trials_by_name[outcome_name(trial, rungs)].append(trial)
     return [
         OutcomeGroup(
             name=name,
             meaning=MEANINGS.get(name) or f"weak after {counted(trials[0].epochs, 'epoch')}",
             trials=tuple(trials),
-            reasons=_reasons(trials, content.config.budget),
+            reasons=_reasons(trials, report.config.budget),
         )
-        for name, trials in sorted_trials.items()
+        for name, trials in trials_by_name.items()
         if trials
     ]
 
 
 def _reasons(trials: Sequence[TrialRecord], budget: Budget) -> tuple[tuple[str, int], ...]:
-    told = Counter(reason for trial in trials if (reason := _reason(trial, budget)))
-    return tuple(told.most_common())
+    counts = Counter(reason for trial in trials if (reason := _reason(trial, budget)))
+    return tuple(counts.most_common())
 
 
 def _reason(trial: TrialRecord, budget: Budget) -> str:
-    # a rejection's own reason states its cost, and a duplicate's its twin: too many to count
+    # a rejection's own reason states its cost, and a duplicate's the trial it repeats: no two are alike
     if trial.outcome == "rejected":
         over = [name for name, excess in budget.violations(trial.architecture).items() if excess > 0]
         limits = [f"{name.replace('_', ' ')} ≥ {getattr(budget, name):,}" for name in over]

@@ -1,4 +1,4 @@
-"""The report's files: one page that needs nothing else, its Markdown twin, and the fronts as tables."""
+"""The report's files: one page that needs nothing else, the same in Markdown, and the fronts as tables."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,63 +7,55 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from kd.files import write_whole
-from reports import tables as pareto
 from reports.figures.student_svg import student_svg
-from reports.figures.study import TITLES, figures
+from reports.figures.study_figures import CAPTIONS, TITLES, study_figures
 from reports.figures.theme import COLOURS
 from reports.layers import layers_of
 from reports.outcomes import group_by_outcome
 from reports.render import render
 from reports.report_data import ReportData, gather, headline
+from reports.tables import front_rows, to_csv, to_json
 from studies.store import Store
-
-CAPTIONS = {
-    "front": "Each circle is a trained trial at its last rung, on the validation split; "
-    "the grey line is the search front. Diamonds are retrained students on the test set. "
-    "The scale is that of the error: halving it is always the same step.",
-    "learning-curves": "Strong lines are on the search front.",
-    "retrained-curves": "One line a seed, on the validation split.",
-    "outcomes": "Where the trials of each family went.",
-}
 
 
 def write_report(store: Store) -> Path:
     """Write `index.html`, `report.md`, `pareto.csv` and `pareto.json` for a study in any state; returns the page."""
-    content = gather(store)
-    points = pareto.rows(content)
+    report = gather(store)
+    rows = front_rows(report)
     folder = store.directory.report
-    write_whole(folder / "pareto.csv", pareto.to_csv(points))
-    write_whole(folder / "pareto.json", pareto.to_json(points))
-    write_whole(folder / "report.md", _rendered("report.md", content, {}))
+    write_whole(folder / "pareto.csv", to_csv(rows))
+    write_whole(folder / "pareto.json", to_json(rows))
+    write_whole(folder / "report.md", _rendered("report.md", report, {}))
     page = store.directory.page
-    write_whole(page, _rendered("report.html", content, _drawn(content)))
+    write_whole(page, _rendered("report.html", report, _figures_html(report)))
     return page
 
 
-def _rendered(template: str, content: ReportData, drawn: Mapping[str, str]) -> str:
+def _rendered(template: str, report: ReportData, figures: Mapping[str, str]) -> str:
+    students = {student.architecture.digest: student.architecture for student in report.students}
     return render(
         template,
-        content=content,
-        headline=headline(content),
-        outcomes=group_by_outcome(content),
-        figures=drawn,
-        anatomies={s.architecture.digest: layers_of(s.architecture) for s in content.students},
-        drawings={s.architecture.digest: student_svg(s.architecture, standalone=False) for s in content.students},
+        report=report,
+        headline=headline(report),
+        outcomes=group_by_outcome(report),
+        figures=figures,
+        layers={digest: layers_of(architecture) for digest, architecture in students.items()},
+        diagrams={digest: student_svg(architecture, standalone=False) for digest, architecture in students.items()},
         titles=TITLES,
         captions=CAPTIONS,
         colours=COLOURS,
-        plotly=get_plotlyjs() if drawn else "",
+        plotly=get_plotlyjs() if figures else "",
     )
 
 
-def _drawn(content: ReportData) -> dict[str, str]:
+def _figures_html(report: ReportData) -> dict[str, str]:
     return {
         name: to_html(
-            drawn,
+            figure,
             include_plotlyjs=False,
             full_html=False,
             div_id=name,
             config={"displaylogo": False, "responsive": True},
         )
-        for name, drawn in figures(content).items()
+        for name, figure in study_figures(report).items()
     }

@@ -1,4 +1,4 @@
-"""Templates, filled in."""
+"""Rendering of the Jinja templates."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, **values: object) -> str:
-    """Fill a template in; a value that is missing raises."""
+    """Render a template; a value that is missing raises."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html", "svg"]),
@@ -23,11 +23,12 @@ def render(template: str, **values: object) -> str:
     environment.filters |= {
         "percent": formats.percent,
         "count": formats.count,
-        "command": formats.command,
+        "number": formats.number,
+        "retrain_command": formats.retrain_command,
         "dimensions": formats.dimensions,
         "duration": formats.duration,
-        "recipe": formats.recipe,
+        "searched_recipe": formats.searched_recipe,
         "mean_test": formats.mean_test,
-        "layers": describe,
+        "describe": describe,
     }
     return environment.get_template(template).render(values)

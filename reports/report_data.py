@@ -1,4 +1,4 @@
-"""What a report tells: the records of one study, gathered once, and the sentence that sums them up."""
+"""What a report is rendered from: the records of one study, gathered once, and the sentence that sums them up."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from kd.data.dataset import DataSet
-from reports.data_set import sizes
+from reports.data_set import split_sizes
+from reports.environment import Environment, current_environment
 from reports.formats import count, counted, mean_test, percent
 from space.architecture import FAMILIES, Family
 from studies.config import Config
@@ -14,7 +15,7 @@ from studies.front import front, student_front
 from studies.records import StudentRecord, TrialRecord, student_records, trial_records
 from studies.store import Store
 
-CLOSE = 0.01
+NEAR_BEST = 0.01
 """How far below the best (share) the smallest student that is named may be."""
 
 
@@ -22,30 +23,34 @@ CLOSE = 0.01
 class TeacherRecord:
     """The name of a teacher or an assistant and what the log beside its file says; None for what it does not.
 
-    The accuracies of one that was taught on other data than the study's, or on another split of them, are no measure.
+    The accuracies of one that was trained on other data than the study's, or on another split of them, are no measure.
     """
 
     name: str
     parameters: int | None = None
     validation: float | None = None
     test: float | None = None
-    foreign: bool = False
+    trained_elsewhere: bool = False
 
     @property
-    def brief(self) -> str:
+    def summary(self) -> str:
         """All of it in a line."""
         facts = [self.name]
         facts += [f"{count(self.parameters)} parameters"] if self.parameters is not None else []
         facts += [f"{percent(self.validation)} validation"] if self.validation is not None else []
         facts += [f"{percent(self.test)} test"] if self.test is not None else []
-        foreign = "taught on other data or another split, so it may have seen these test samples"
-        facts += [foreign] if self.foreign else []
+        elsewhere = "trained on other data or another split, so it may have seen these test samples"
+        facts += [elsewhere] if self.trained_elsewhere else []
         return ", ".join(facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
-    """Everything a report is rendered from; `target` is how commands name the study, `data` describes its data."""
+    """Everything a report is rendered from.
+
+    `target` is how commands name the study, `data` describes its data, `environment` is that of the process that writes
+    the report.
+    """
 
     name: str
     target: str
@@ -57,6 +62,7 @@ class ReportData:
     front: tuple[TrialRecord, ...]
     students: tuple[StudentRecord, ...]
     student_front: tuple[StudentRecord, ...]
+    environment: Environment
 
     @property
     def trained(self) -> tuple[TrialRecord, ...]:
@@ -65,7 +71,7 @@ class ReportData:
 
     @property
     def searches_recipe(self) -> bool:
-        """Whether parts of the recipe were drawn."""
+        """Whether parts of the recipe were searched."""
         return any(trial.recipe for trial in self.trials)
 
     @property
@@ -83,22 +89,22 @@ class ReportData:
     @property
     def best(self) -> StudentRecord | None:
         """The retrained student within the budget that is best on validation; None when there is no figure to go by."""
-        return next(reversed(self._contenders), None)
+        return next(reversed(self._eligible), None)
 
     @property
     def smallest(self) -> StudentRecord | None:
-        """The smallest retrained student within the budget and within `CLOSE` of the best, by validation too."""
-        least = max((s.merit or 0 for s in self._contenders), default=0) - CLOSE
-        return next((s for s in self._contenders if (s.merit or 0) >= least), None)
+        """The smallest retrained student within the budget and within `NEAR_BEST` of the best, by validation too."""
+        enough = max((s.merit or 0 for s in self._eligible), default=0) - NEAR_BEST
+        return next((s for s in self._eligible if (s.merit or 0) >= enough), None)
 
     @property
-    def _contenders(self) -> list[StudentRecord]:
+    def _eligible(self) -> list[StudentRecord]:
         """The front of the retrained students that are within the budget, the best last."""
         return student_front([s for s in self.students if self.config.budget.rejection_reason(s.architecture) is None])
 
 
 def gather(store: Store) -> ReportData:
-    """Read everything a report tells from an open study."""
+    """Read everything a report is rendered from out of an open study, in whatever state it is."""
     trials = trial_records(store)
     students = student_records(store)
     models = store.config.teacher.resolved(missing_ok=True).models
@@ -106,22 +112,23 @@ def gather(store: Store) -> ReportData:
         name=store.directory.name,
         target=store.directory.target,
         config=store.config,
-        data=f"{store.data.source.name}: {sizes(store.data)} samples, split seed {store.data.source.seed}",
+        data=f"{store.data.source.name}: {split_sizes(store.data)} samples, split seed {store.data.source.seed}",
         teachers=tuple(_teacher(Path(model).name, Path(model), store.data) for model in models),
-        assistants=tuple(_teacher(course.name, course.weights, store.data) for course in store.assistants),
+        assistants=tuple(_teacher(job.name, job.weights, store.data) for job in store.assistants),
         trials=tuple(trials),
         front=tuple(front(trials, store.config.search.floor)),
         students=tuple(students),
         student_front=tuple(student_front(students)),
+        environment=current_environment(),
     )
 
 
-def headline(content: ReportData) -> str:
+def headline(report: ReportData) -> str:
     """Sum a study up: the best student and the smallest nearly as good, or how far the study is."""
-    best, smallest = content.best, content.smallest
+    best, smallest = report.best, report.smallest
     if best is None or smallest is None:
-        return _progress(content)
-    limit = content.config.budget.parameters
+        return _progress(report)
+    limit = report.config.budget.parameters
     where = f" under {count(limit)} parameters" if limit else ""
     first = (
         f"The best student{where} reaches {mean_test(best)} on the test set "
@@ -135,18 +142,18 @@ def headline(content: ReportData) -> str:
     )
 
 
-def _progress(content: ReportData) -> str:
-    if content.students:
-        retrained = counted(len(content.students), "student")
+def _progress(report: ReportData) -> str:
+    if report.students:
+        retrained = counted(len(report.students), "student")
         return f"{retrained} retrained, none within the budget with a validation accuracy to choose one by."
-    if not content.trials:
+    if not report.trials:
         return "Nothing has been tried yet."
-    if not content.front:
+    if not report.front:
         return (
-            f"No trial is complete yet: {counted(len(content.trials), 'trial')} so far, "
-            f"{count(len(content.trained))} of them trained."
+            f"No trial is complete yet: {counted(len(report.trials), 'trial')} so far, "
+            f"{count(len(report.trained))} of them trained."
         )
-    top = content.front[-1]
+    top = report.front[-1]
     return (
         f"No student is retrained yet; the best candidate of the search has {percent(top.accuracy)} validation "
         f"accuracy after {counted(top.epochs, 'epoch')} with {count(top.cost.parameters)} parameters "
@@ -169,15 +176,15 @@ _LOG = TypeAdapter(_Log)
 
 def _teacher(name: str, path: Path, data: DataSet) -> TeacherRecord:
     file = path.with_suffix(".json")
-    # a teacher that is code is no file, and a .json of its module's name no log
+    # a teacher that is code is no file, and a .json file with its module's name is no log
     if not (path.is_file() and file.is_file()):
         return TeacherRecord(name=name)
     try:
         log = _LOG.validate_json(file.read_bytes())
-    except ValidationError:  # another program's, or damaged
+    except ValidationError:  # written by another program, or damaged
         return TeacherRecord(name=name)
     if log.data != data.digest:
-        return TeacherRecord(name=name, parameters=log.parameters, foreign=True)
+        return TeacherRecord(name=name, parameters=log.parameters, trained_elsewhere=True)
     return TeacherRecord(
         name=name, parameters=log.parameters, validation=log.validation_accuracy, test=log.test_accuracy
     )

@@ -14,39 +14,36 @@ from studies.store import Store
 
 def status(store: Store) -> RenderableType:
     """Render how far a study is: trials by outcome, the front, retrained students, and the next command."""
-    content = gather(store)
-    parts: list[RenderableType] = [Text(headline(content), style="bold"), Text(), _trials(content)]
-    if content.front:
-        parts += [Text(), _front(content)]
-    if content.students:
-        parts += [Text(), _students(content)]
-    return Group(*parts, Text(), *(Text(f"Next: {step}") for step in next_steps(content)))
+    report = gather(store)
+    parts: list[RenderableType] = [Text(headline(report), style="bold"), Text(), _trials(report)]
+    if report.front:
+        parts += [Text(), _front(report)]
+    if report.students:
+        parts += [Text(), _students(report)]
+    return Group(*parts, Text(), *(Text(f"Next: {step}") for step in next_steps(report)))
 
 
-def next_steps(content: ReportData) -> list[str]:
+def next_steps(report: ReportData) -> list[str]:
     """Commands that make sense now, with what they do."""
-    study = content.target
+    study = report.target
     verify = f"wunderkind verify {study}   counts and evaluates the saved students again"
-    if content.students and not content.trials:
+    if report.students and not report.trials:
         return [verify, f"wunderkind run --name {study}   searches for others"]
-    if not is_done(content.trials, content.students, content.config):
+    if not is_done(report.trials, report.students, report.config):
         return [f"wunderkind run --name {study}   goes on where the study stopped"]
-    return [
-        f"wunderkind dashboard {study}   serves all trials on loopback",
-        verify,
-    ]
+    return [f"wunderkind dashboard {study}   serves all trials on loopback", verify]
 
 
-def _trials(content: ReportData) -> RenderableType:
-    tallied = ", ".join(f"{count(len(outcome.trials))} {outcome.name}" for outcome in group_by_outcome(content))
-    trained = f"{len(content.trained)} of {content.config.search.trials} students trained"
-    families = ", ".join(content.families) or "none"
-    return Text(f"Trials: {tallied or 'none'}\nSearch: {trained}; families: {families}")
+def _trials(report: ReportData) -> RenderableType:
+    outcomes = ", ".join(f"{count(len(group.trials))} {group.name}" for group in group_by_outcome(report))
+    trained = f"{len(report.trained)} of {report.config.search.trials} students trained"
+    families = ", ".join(report.families) or "none"
+    return Text(f"Trials: {outcomes or 'none'}\nSearch: {trained}; families: {families}")
 
 
-def _front(content: ReportData) -> Table:
+def _front(report: ReportData) -> Table:
     table = _table("Search front", "trial", "parameters", "validation")
-    for trial in content.front:
+    for trial in report.front:
         table.add_row(
             str(trial.number),
             count(trial.cost.parameters),
@@ -57,9 +54,9 @@ def _front(content: ReportData) -> Table:
     return table
 
 
-def _students(content: ReportData) -> Table:
+def _students(report: ReportData) -> Table:
     table = _table("Retrained students", "student", "parameters", "validation", "test")
-    for student in content.students:
+    for student in report.students:
         table.add_row(
             student.architecture.digest,
             count(student.cost.parameters),

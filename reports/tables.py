@@ -1,4 +1,4 @@
-"""The fronts as rows, for CSV and JSON."""
+"""The fronts as rows, for CSV and JSON; retrained students as a pandas frame."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from studies.records import StudentRecord, TrialRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class FrontRow:
     """One point of a front; accuracies are shares.
 
     Of a "retrained" point `validation_accuracy` is the mean over its `seeds`, None where validation samples were
@@ -34,12 +34,12 @@ class Row:
     test_deviation: float | None
 
 
-def rows(content: ReportData) -> list[Row]:
+def front_rows(report: ReportData) -> list[FrontRow]:
     """The retrained front, then the search front, smallest first."""
-    return [*map(_retrained, content.student_front), *map(_search, content.front)]
+    return [*map(_retrained, report.student_front), *map(_search, report.front)]
 
 
-def to_csv(points: list[Row]) -> str:
+def to_csv(rows: list[FrontRow]) -> str:
     """Rows as CSV; an architecture as its digest, family and layers."""
     columns = [
         "stage",
@@ -54,20 +54,48 @@ def to_csv(points: list[Row]) -> str:
         "test_accuracy",
         "test_deviation",
     ]
-    table = pd.DataFrame([_flat(point) for point in points], columns=columns)
+    table = pd.DataFrame([_flat(row) for row in rows], columns=columns)
     # a column with gaps would turn trial numbers into 17.0
     return table.astype({"trial": "Int64"}).to_csv(index=False, lineterminator="\n")
 
 
-def to_json(points: list[Row]) -> str:
+def to_json(rows: list[FrontRow]) -> str:
     """Rows as a JSON list; the architecture is an object that `space.architecture` reads back."""
-    rows = ({"digest": p.architecture.digest, **asdict(p), "architecture": p.architecture.to_dict()} for p in points)
-    return json.dumps(list(rows), indent=2) + "\n"
+    objects = [{"digest": r.architecture.digest, **asdict(r), "architecture": r.architecture.to_dict()} for r in rows]
+    return json.dumps(objects, indent=2) + "\n"
 
 
-def _retrained(student: StudentRecord) -> Row:
+def student_frame(report: ReportData) -> pd.DataFrame:
+    """Retrained students as a table, one row a student, smallest first; means over seeds, accuracies as shares.
+
+    It stands beside `studies.records.frame`, the table of trials. `trial` is missing (NA) for a student that no trial
+    of the study found, `test_deviation` for one seed.
+    """
+    rows = [
+        {
+            **_named(student.architecture),
+            "trial": student.trial,
+            **asdict(student.cost),
+            "epochs": student.seeds[0].curve[-1].epoch,
+            "seeds": len(student.seeds),
+            "validation_accuracy": student.validation,
+            "test_accuracy": student.test,
+            "test_deviation": student.test_deviation,
+            "seconds": sum(seed.seconds for seed in student.seeds),
+            "on_front": student in report.student_front,
+        }
+        for student in report.students
+    ]
+    columns = [
+        *("digest", "family", "layers", "trial", *Cost.__dataclass_fields__, "epochs", "seeds"),
+        *("validation_accuracy", "test_accuracy", "test_deviation", "seconds", "on_front"),
+    ]
+    return pd.DataFrame(rows, columns=columns).astype({"trial": "Int64", "validation_accuracy": float})
+
+
+def _retrained(student: StudentRecord) -> FrontRow:
     deviation = student.test_deviation
-    return Row(
+    return FrontRow(
         stage="retrained",
         trial=student.trial,
         architecture=student.architecture,
@@ -80,8 +108,8 @@ def _retrained(student: StudentRecord) -> Row:
     )
 
 
-def _search(trial: TrialRecord) -> Row:
-    return Row(
+def _search(trial: TrialRecord) -> FrontRow:
+    return FrontRow(
         stage="search",
         trial=trial.number,
         architecture=trial.architecture,
@@ -94,7 +122,9 @@ def _search(trial: TrialRecord) -> Row:
     )
 
 
-def _flat(point: Row) -> dict[str, object]:
-    architecture = point.architecture
-    named = {"digest": architecture.digest, "family": architecture.family, "layers": describe(architecture)}
-    return {**asdict(point), **named, **asdict(point.cost)}
+def _flat(row: FrontRow) -> dict[str, object]:
+    return {**asdict(row), **_named(row.architecture), **asdict(row.cost)}
+
+
+def _named(architecture: Architecture) -> dict[str, str]:
+    return {"digest": architecture.digest, "family": architecture.family, "layers": describe(architecture)}

@@ -7,7 +7,7 @@ from optuna.trial import Trial, TrialState
 
 from search.samplers.reproducible import wasted
 from space.architecture import Architecture, from_json
-from space.sampling.domain import fitting, suggest
+from space.sampling.domain import suggest, supported_families
 from studies.ledger import Training
 from studies.records import Outcome
 from studies.store import Store
@@ -51,7 +51,7 @@ def next_candidate(store: Store, note: Note) -> Candidate | None:
             note(f"the last {EXHAUSTED} suggestions were all over budget or known: the space is exhausted")
             return None
         if len(trials) < settings.startup and not waiting:
-            families = fitting(store.config.domain, store.data.shape)
+            families = supported_families(store.config.domain, store.data.shape)
             study.enqueue_trial({"family": families[len(trials) % len(families)]})
         candidate = _suggest(store, study.ask(), note)
         if candidate is not None:

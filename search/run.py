@@ -162,8 +162,9 @@ def _check_outcome(trials: Sequence[TrialRecord]) -> None:
 
 
 def _publish(store: Store, console: Console) -> None:
-    publish(store)
     write_report(store)
+    if missing := publish(store):
+        console.print(missing, soft_wrap=True)
     _tell(store, console)
 
 

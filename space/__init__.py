@@ -1,1 +1,4 @@
-"""What a student may be: architectures, the domain they are drawn from, their cost. Imports no other folder."""
+"""What a student may be: architectures and their cost, the domain they are drawn from, their networks.
+
+Imports no other folder.
+"""

@@ -21,6 +21,7 @@ from space.errors import InputError
 Family = Literal["cnn", "depthwise", "mlp", "liquid", "hybrid"]
 FAMILIES: tuple[Family, ...] = ("cnn", "depthwise", "mlp", "liquid", "hybrid")
 
+# the one list of blocks: a new kind is named here, all else about it is in its class
 AnyBlock = Annotated[
     Convolution
     | ResidualConvolution
@@ -45,9 +46,17 @@ AnyBlock = Annotated[
 class Architecture:
     """One student: blocks from an input of `shape`, then a linear layer to `classes`.
 
-    The input is an image (channels, height, width) or a sequence (time, features).
+    The input is an image (channels, height, width) or a sequence (time, features). Two architectures that build the
+    same network share a digest, whatever their family and however their blocks are described.
 
-    Two architectures of the same blocks are the same network and share a digest, whatever family drew them.
+    >>> from space.architecture import Architecture
+    >>> from space.blocks.convolution import Convolution, GlobalAverage
+    >>> blocks = (Convolution(width=8, kernel=5, stride=2), GlobalAverage())
+    >>> student = Architecture(family="cnn", shape=(1, 28, 28), classes=10, blocks=blocks)
+    >>> student.shapes()
+    [(1, 28, 28), (8, 14, 14), (8, 1, 1)]
+    >>> student.cost().parameters
+    306
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -83,65 +92,22 @@ class Architecture:
 
     @cached_property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that name the network, the same in every process and release.
+        """Twelve hexadecimal digits that name the network, the same in every process.
 
-        They are of the shape, the classes and the blocks in their one canonical form: a field that is None is left out,
-        a number that says more than the input's shape allows is brought down to it, one without effect is 1.
+        Made of the shape, the classes and the canonical form of every block.
         """
-        content = {
-            "shape": self.shape,
-            "classes": self.classes,
-            "blocks": [_canonical(block, shape) for block, shape in zip(self.blocks, self.shapes(), strict=False)],
-        }
+        blocks = [block.canonical(shape) for block, shape in zip(self.blocks, self.shapes(), strict=False)]
+        content = {"shape": self.shape, "classes": self.classes, "blocks": [asdict(block) for block in blocks]}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, object]:
-        """What JSON says of the architecture; fields that are None are left out."""
-        return asdict(self) | {"blocks": [_fields(block) for block in self.blocks]}
+        """The architecture as JSON has it."""
+        return asdict(self)
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""
         return json.dumps(self.to_dict())
-
-
-def _fields(block: AnyBlock) -> dict[str, object]:
-    # fields that came after the first release are None unless used: older architectures keep their JSON and digest
-    return {name: value for name, value in asdict(block).items() if value is not None}
-
-
-def _canonical(block: AnyBlock, shape: Shape) -> dict[str, object]:
-    """What the digest is made of: equal for blocks that build the same module on an input of `shape`."""
-    content, longest = _fields(block), max(shape[1:])
-    if isinstance(block, Convolution | Separable):
-        content["stride"] = min(block.stride, longest)
-    if isinstance(block, InvertedResidual | Patches):
-        content["norm"] = "scaling"  # in earlier networks of the same description it also shifted
-    match block:
-        case LiquidScan():
-            if block.cell == "cfc":
-                content["unfolds"] = 1
-            if longest == 1:
-                content["axis"] = "rows"
-                content.pop("readout", None)
-            elif block.axis == "positions" and 1 in shape[1:]:
-                content["axis"] = "rows" if shape[2] == 1 else "columns"
-        case Pool() if longest == 1:
-            content["mode"] = "max"
-        case Bilinear(heads=1) if shape[0] == 1:
-            content.pop("heads")
-        case Patches():
-            content["side"] = min(block.side, longest)
-        case (
-            Convolution()
-            | ResidualConvolution()
-            | Separable()
-            | ResidualSeparable()
-            | InvertedResidual()
-            | LiquidConvolution()
-        ):
-            content["kernel"] = min(block.kernel, 2 * longest - 1)
-    return content
 
 
 _ADAPTER = TypeAdapter(Architecture)

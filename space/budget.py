@@ -15,21 +15,31 @@ Limit = Annotated[int, Field(ge=1)]
 class Budget:
     """Strict upper limits: every cost must stay under its limit; None means no limit.
 
-    `parameters` also limits the deployed parameters (batch norm folded).
+    >>> from space.architecture import Architecture
+    >>> from space.blocks.mlp import Dense
+    >>> student = Architecture(family="mlp", shape=(1, 28, 28), classes=10, blocks=(Dense(width=16),))
+    >>> Budget().rejection_reason(student)
+    'parameters 12,746 ≥ 10,000'
+    >>> Budget(parameters=None, macs=20_000).rejection_reason(student) is None
+    True
     """
 
     parameters: Limit | None = 10_000
+    """Trainable parameters, weight-tied ones counted once; the deployed ones stay below it too [parameters]."""
     macs: Limit | None = None
+    """Multiply-accumulates of one sample [MACs]."""
     memory_bytes: Limit | None = None
+    """Largest sum of int8 activations alive at once when layers run in order [bytes]."""
     int8_bytes: Limit | None = None
+    """Deployed size with int8 weights; biases, and scales that could not be folded, take four bytes [bytes]."""
 
     @property
     def limits(self) -> dict[str, int]:
-        """The limits there are, by the cost's name."""
+        """The limits that are set, by the name of the cost."""
         return {field.name: limit for field in fields(self) if (limit := getattr(self, field.name)) is not None}
 
     def violations(self, architecture: Architecture) -> dict[str, float]:
-        """Relative excess of every limited cost: at most 0 when within the budget, positive when not."""
+        """Relative excess of every limited cost: positive when over its limit, else at most 0."""
         limits = self.limits
         return {name: (spent - (limits[name] - 1)) / limits[name] for name, spent in self._spent(architecture).items()}
 
@@ -42,9 +52,9 @@ class Budget:
     def _spent(self, architecture: Architecture) -> dict[str, int]:
         cost = architecture.cost()
         spent = {name: getattr(cost, name) for name in self.limits}
-        return spent | ({"parameters": most_parameters(cost)} if "parameters" in spent else {})
+        return spent | ({"parameters": limited_parameters(cost)} if "parameters" in spent else {})
 
 
-def most_parameters(cost: Cost) -> int:
-    """What a limit on parameters counts: those trained or those deployed, whichever are more."""
+def limited_parameters(cost: Cost) -> int:
+    """Parameters as a limit counts them: those trained or those deployed, whichever are more."""
     return max(cost.parameters, cost.deployed_parameters)

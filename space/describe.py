@@ -16,6 +16,8 @@ def describe_block(block: AnyBlock) -> str:
     kind = str(numbers.pop("kind")).replace("_", " ")
     numbers.pop("activation", None)
     repeats = numbers.pop("repeats", 1)
+    if numbers.get("readout") == "last":
+        del numbers["readout"]
     kernel, stride = numbers.pop("kernel", None), numbers.pop("stride", 1)
     words = [f"{kernel}×{kernel}"] if kernel else []
     words.append(kind)

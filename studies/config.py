@@ -11,7 +11,7 @@ from kd.optim.recipe import Recipe, RecipeDomain
 from kd.teachers.source import TeacherSource
 from space.architecture import FAMILIES, Family
 from space.budget import Budget
-from space.sampling.domain import Domain, size_range
+from space.sampling.domain import Domain, parameter_range
 
 Natural = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -30,7 +30,7 @@ class Search:
     startup: Annotated[int, Field(ge=0)] = 15
     """First suggestions that are random, the families taking turns, before the sampler chooses [suggestions]."""
     peers: Natural = 3
-    """A candidate is pruned at a rung when this many peers, one of them no larger, did at least as well [candidates]."""
+    """A candidate is pruned at a rung when this many peers, one no larger, did at least as well [candidates]."""
     slack: Annotated[float, Field(ge=1)] = 1.1
     """How many times a candidate's parameters one that counts as its peer may have [ratio]."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -124,7 +124,7 @@ class Config:
     @property
     def domain(self) -> Domain:
         """What is drawn: the space within the budget."""
-        smallest, largest = size_range(self.budget)
+        smallest, largest = parameter_range(self.budget)
         return Domain(
             families=self.space.families,
             smallest=self.space.smallest or smallest,

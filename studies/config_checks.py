@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from kd.data.dataset import KNOWN
 from kd.teachers.network import shipped
 from space.errors import InputError
-from space.sampling.domain import size_range
+from space.sampling.domain import parameter_range
 from studies.config import Config
 
 
@@ -25,7 +25,7 @@ def check_search(config: Config) -> None:
         raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
     domain = config.domain
     if domain.smallest >= domain.largest:
-        least = max(1, min(size_range(config.budget)[0], domain.largest - 1))
+        least = max(1, min(parameter_range(config.budget)[0], domain.largest - 1))
         raise InputError(
             f"space.smallest = {domain.smallest}: must be below space.largest = {domain.largest} (if not set, from the "
             f"budget): --set space.smallest={least}"

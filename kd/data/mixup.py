@@ -1,18 +1,24 @@
 """Mixed samples: two of a batch in one, for which the teacher then answers."""
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from kd.data.augmentation import Augmentation, stretch
 from space.blocks.base import as_maps
 
 
-def mix(values: Tensor, labels: Tensor, policy: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def mix(
+    values: Float[Tensor, " batch *shape"],
+    labels: Int64[Tensor, " batch"],
+    policy: Augmentation,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, " batch *shape"], Int64[Tensor, " batch"]]:
     """Mix each sample with another of the batch, by mixup or CutMix; with both on, a coin decides for each.
 
     Args:
-        values: float images (batch, channels, height, width) or sequences (batch, time, features).
-        labels: int64 (batch,).
+        values: images (batch, channels, height, width) or sequences (batch, time, features).
+        labels: class of every sample.
         policy: `mixup` and `cutmix` are the α of Beta(α, α), which the sample's own share λ is drawn from.
         generator: the source of randomness, on the values' device.
 
@@ -45,7 +51,7 @@ def mix(values: Tensor, labels: Tensor, policy: Augmentation, generator: torch.G
     return mixed, torch.where(share >= 0.5, labels, labels[partner])
 
 
-def _beta(alpha: float, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+def _beta(alpha: float, count: int, generator: torch.Generator, device: torch.device) -> Float[Tensor, " {count}"]:
     """Numbers from Beta(α, α) (Zhang et al. 2018, equation 2)."""
     # the Beta distribution of torch.distributions takes no generator; it is a Dirichlet one of two parts
     # a smaller α underflows to 0.5; of this one nearly all numbers are 0 or 1 already
@@ -53,7 +59,12 @@ def _beta(alpha: float, count: int, generator: torch.Generator, device: torch.de
     return torch._sample_dirichlet(parts, generator)[:, 0].float()
 
 
-def _paste(values: Tensor, others: Tensor, share: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _paste(
+    values: Float[Tensor, "batch channels height width"],
+    others: Float[Tensor, "batch channels height width"],
+    share: Float[Tensor, " batch"],
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "batch channels height width"], Float[Tensor, " batch"]]:
     """CutMix (Yun et al. 2019, equations 1 and 2): a rectangle of the image's proportions comes from the other sample.
 
     Its area is a share 1 − λ; of a sequence, which has no width, a stretch of time is taken. It lies within the image,

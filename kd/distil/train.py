@@ -91,7 +91,8 @@ def train_rung(
             guide = Guide(model, architecture, recipe.feature_loss, open_view(*first).features).to(place)
         elif place.type == "cuda":
             _record(model, normalise(open_view(*first).images[: recipe.batch], data, place))
-    optimizer = optimizer_of(recipe, model, guide.parameters() if guide is not None else ())
+    others = guide.parameters() if guide is not None else ()
+    optimizer = optimizer_of(model, recipe.optimizer, recipe.learning_rate, recipe.weight_decay, others)
     if checkpoint is not None:
         checkpoints.unpack(checkpoint, model, averaged, optimizer, guide=guide)
     curve: list[Epoch] = []

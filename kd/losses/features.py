@@ -8,6 +8,7 @@ the numbers.
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,7 +18,9 @@ from space.errors import InputError
 from space.network import Student
 
 
-def hint(student: Tensor, teacher: Tensor) -> Tensor:
+def hint(
+    student: Float[Tensor, "batch channels height width"], teacher: Float[Tensor, "batch channels height width"]
+) -> Float[Tensor, ""]:
     """Mean of (r(A) − B)², of maps r(A) projected to the teacher's channels (Romero et al. 2015, FitNets, eq. 3).
 
     The paper sums over channels and positions and halves.
@@ -25,7 +28,9 @@ def hint(student: Tensor, teacher: Tensor) -> Tensor:
     return functional.mse_loss(student, teacher)
 
 
-def attention(student: Tensor, teacher: Tensor) -> Tensor:
+def attention(
+    student: Float[Tensor, "batch channels height width"], teacher: Float[Tensor, "batch teacher_channels height width"]
+) -> Float[Tensor, ""]:
     """‖Q(A)/‖Q(A)‖₂ − Q(B)/‖Q(B)‖₂‖₂², Q = Σ_c A_c² over the channels (Zagoruyko & Komodakis 2017, eq. 2 with p = 2).
 
     A sum over positions, a mean over the batch; squared, as in the authors' code, and without the factor β/2, which
@@ -34,10 +39,10 @@ def attention(student: Tensor, teacher: Tensor) -> Tensor:
     return (_attended(student) - _attended(teacher)).square().sum(1).mean()
 
 
-def similarity(student: Tensor, teacher: Tensor) -> Tensor:
+def similarity(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
     """‖G(B) − G(A)‖²_F/b² (Tung & Mori 2019, eq. 4), G = A·Aᵀ of flattened samples, its rows of unit length (eq. 1-3).
 
-    At most 4/b; the paper weighs it with 3,000. Channels need not be as many.
+    At most 4/b; the paper weighs it with 3,000. Channels and positions need not be as many.
     """
     return (_similarities(teacher) - _similarities(student)).square().mean()
 
@@ -85,20 +90,22 @@ class Guide(nn.Module):
             self.projection = nn.Conv2d(architecture.shapes()[block + 1][0], channels, 1)
         student.blocks[block].register_forward_hook(self._see)
 
-    def _see(self, _block: nn.Module, _inputs: tuple[Tensor, ...], maps: Tensor) -> None:
+    def _see(
+        self, _block: nn.Module, _inputs: tuple[Tensor, ...], maps: Float[Tensor, "batch channels height width"]
+    ) -> None:
         self.maps = maps
 
-    def forward(self, teacher: Tensor) -> Tensor:
-        """Return the loss, a scalar, between the student's latest maps and the teacher's for the same samples."""
+    def forward(self, teacher: Float[Tensor, "batch channels height width"]) -> Float[Tensor, ""]:
+        """Return the loss between the student's latest maps and the teacher's for the same samples."""
         height, width = map(min, self.maps.shape[2:], teacher.shape[2:])
         student, teacher = (functional.adaptive_avg_pool2d(maps, (height, width)) for maps in (self.maps, teacher))
         return self.loss(self.projection(student), teacher)
 
 
-def _attended(maps: Tensor) -> Tensor:
+def _attended(maps: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch height*width"]:
     return functional.normalize(maps.square().sum(1).flatten(1))
 
 
-def _similarities(maps: Tensor) -> Tensor:
+def _similarities(maps: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch batch"]:
     flat = maps.flatten(1)
     return functional.normalize(torch.matmul(flat, flat.T))

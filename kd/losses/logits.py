@@ -7,6 +7,7 @@ the number of classes. Every soft loss is a mean over the batch.
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,19 +16,24 @@ from kd.optim.recipe import Loss, Recipe
 EPSILON = 1e-8
 
 
-def total(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+def total(
+    student: Float[Tensor, "batch classes"],
+    teacher: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    recipe: Recipe,
+) -> Float[Tensor, ""]:
     """(1 − w)·soft + w·CE(z, labels), as the recipe says.
 
     Args:
-        student: logits z (batch, classes).
-        teacher: logits v (batch, classes) for the same pixels.
-        labels: int64 (batch,).
+        student: logits z.
+        teacher: logits v for the same pixels.
+        labels: class of every sample.
         recipe: names the soft loss and gives T (`temperature`), w (`hard_weight`), `label_smoothing` (Szegedy et al.
             2016, of the hard part alone) and `standardise`: both logits are brought to zero mean and unit deviation
             over the classes first, z ← (z − mean z)/std z (Sun et al. 2024); T is then the only scale.
 
     Returns:
-        A scalar. With loss "hard", w is 1.
+        The loss. With loss "hard", w is 1.
     """
     if recipe.loss == "hard":
         return functional.cross_entropy(student, labels, label_smoothing=recipe.label_smoothing)
@@ -42,25 +48,42 @@ def total(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> T
     return loss
 
 
-def divergence(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+def divergence(
+    student: Float[Tensor, "batch classes"],
+    teacher: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    recipe: Recipe,
+) -> Float[Tensor, ""]:
     """T²·KL(p ‖ q) (Hinton et al. 2015, section 2)."""
     return recipe.temperature**2 * _kl(_log_softmax(teacher, recipe), _log_softmax(student, recipe))
 
 
-def squared_error(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+def squared_error(
+    student: Float[Tensor, "batch classes"],
+    teacher: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    recipe: Recipe,
+) -> Float[Tensor, ""]:
     """Σ(z − mean z − v + mean v)²/2K: MSE on centred logits (Kim et al. 2021), the limit of T²·KL as T grows."""
     gap = student - teacher
     return (gap - gap.mean(1, keepdim=True)).square().mean() / 2
 
 
-def decoupled(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+def decoupled(
+    student: Float[Tensor, "batch classes"],
+    teacher: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    recipe: Recipe,
+) -> Float[Tensor, ""]:
     """T²·(α·KL(b(p) ‖ b(q)) + β·KL(p̂ ‖ q̂)) (Zhao et al. 2022, eq. 7): DKD.
 
     b is the probability of the label and of all other classes together, p̂ and q̂ the distributions over the others.
     """
     label = functional.one_hot(labels, student.shape[1]).bool()
 
-    def parts(logits: Tensor) -> tuple[Tensor, Tensor]:
+    def parts(
+        logits: Float[Tensor, "batch classes"],
+    ) -> tuple[Float[Tensor, "batch 2"], Float[Tensor, "batch classes-1"]]:
         scaled = logits / recipe.temperature
         others = scaled.masked_select(~label).view(len(labels), -1)
         both = torch.stack([scaled.masked_select(label), others.logsumexp(1)], dim=1)
@@ -71,7 +94,12 @@ def decoupled(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) 
     return recipe.temperature**2 * loss
 
 
-def correlation(student: Tensor, teacher: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+def correlation(
+    student: Float[Tensor, "batch classes"],
+    teacher: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    recipe: Recipe,
+) -> Float[Tensor, ""]:
     """T²·(inter + intra) (Huang et al. 2022): DIST.
 
     Both are 1 − Pearson's r between q and p: inter over the classes of a sample, intra over the batch for a class.
@@ -88,21 +116,21 @@ SOFT: dict[Loss, Callable[[Tensor, Tensor, Tensor, Recipe], Tensor]] = {
 }
 
 
-def standardised(logits: Tensor) -> Tensor:
-    """Zero mean and unit deviation over the classes of every sample (batch, classes)."""
+def standardised(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
+    """Zero mean and unit deviation over the classes of every sample."""
     centred = logits - logits.mean(1, keepdim=True)
     return centred / (centred.square().mean(1, keepdim=True) + EPSILON**2).sqrt()
 
 
-def _log_softmax(logits: Tensor, recipe: Recipe) -> Tensor:
+def _log_softmax(logits: Float[Tensor, "batch classes"], recipe: Recipe) -> Float[Tensor, "batch classes"]:
     return functional.log_softmax(logits / recipe.temperature, dim=1)
 
 
-def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+def _kl(log_p: Float[Tensor, "batch classes"], log_q: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
     return functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
 
 
-def _pearson(a: Tensor, b: Tensor) -> Tensor:
-    # of every row; a constant row correlates with nothing
+def _pearson(a: Float[Tensor, "rows columns"], b: Float[Tensor, "rows columns"]) -> Float[Tensor, " rows"]:
+    """Pearson's r of every pair of rows; a constant row correlates with nothing."""
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     return functional.cosine_similarity(a, b, dim=1, eps=EPSILON)

@@ -1,13 +1,12 @@
 """Optimizers of students and teachers: AdamW, and Muon for the weight matrices of small networks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from kd.optim.recipe import Recipe
-from kd.teachers.network import TeacherRecipe
-from space.blocks.mlp import RowColumn
+from kd.optim.recipe import Optimizer
 
 MOMENTUM = 0.95
 ITERATIONS = 5
@@ -18,34 +17,24 @@ BETAS = 0.9, 0.999
 EPSILON = 1e-8
 
 
+class Trainable(Protocol):
+    """A network that knows which of its parameters are weight matrices: a student or a teacher."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All parameters."""
+
+    def matrices(self) -> dict[Tensor, torch.Size]:
+        """Weights that map channels, rows or columns linearly, the classifier's excepted, and their matrix shapes."""
+
+
 def optimizer_of(
-    recipe: Recipe | TeacherRecipe, model: nn.Module, others: Iterable[nn.Parameter] = ()
+    model: Trainable, name: Optimizer, learning_rate: float, weight_decay: float, others: Iterable[nn.Parameter] = ()
 ) -> torch.optim.Optimizer:
-    """The recipe's optimizer for a student or teacher and for the parameters of `others` that learn with it."""
-    rate, decay, trained = recipe.learning_rate, recipe.weight_decay, [*model.parameters(), *others]
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(trained, lr=rate, weight_decay=decay, foreach=True)
-    return Muon(matrices(model), trained, rate, decay)
-
-
-def matrices(model: nn.Module) -> dict[Tensor, torch.Size]:
-    """Weights that map channels, rows or columns linearly, the classifier's excepted, and their shapes as matrices.
-
-    A convolution's weight is the matrix (channels out, channels in · height · width); the factors of a row–column layer
-    with heads are a batch of matrices. Kernels of depthwise convolutions, norms, biases and the synapses of LTC cells
-    are no such maps.
-    """
-    found: dict[Tensor, torch.Size] = {}
-    for module in model.modules():
-        match module:
-            case nn.Linear():
-                found[module.weight] = module.weight.shape
-            case nn.Conv1d() | nn.Conv2d() if module.groups == 1:
-                found[module.weight] = module.weight.flatten(1).shape
-            case RowColumn():
-                found |= {factor: factor.shape for factor in (module.row_factor, module.column_factor)}
-    found.popitem()  # the classifier is the last module of students and of teachers
-    return found
+    """The optimizer `name` for a student or teacher and for the parameters of `others` that learn with it."""
+    trained = [*model.parameters(), *others]
+    if name == "adamw":
+        return torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, foreach=True)
+    return Muon(model.matrices(), trained, learning_rate, weight_decay)
 
 
 class Muon(torch.optim.Optimizer):

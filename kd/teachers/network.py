@@ -18,7 +18,7 @@ from kd.data.augmentation import Augmentation
 from kd.data.dataset import ASSETS, DataSet, Split, per_channel, stored_statistic, values
 from kd.files import write_whole
 from kd.optim.recipe import Optimizer
-from space.blocks.base import as_maps, maps
+from space.blocks.base import as_maps, maps, weight_matrices
 from space.errors import InputError, first_line
 
 HALVING = (1, 3, 5, 0, 2, 4)
@@ -86,6 +86,10 @@ class Teacher(nn.Module):
         standardised = as_maps((pixels - self.mean) / self.std)
         logits: Tensor = self.head(self.features(standardised.contiguous(memory_format=torch.channels_last)))
         return logits
+
+    def matrices(self) -> dict[Tensor, torch.Size]:
+        """The weight matrices of all convolutions, without the classifier: see `space.blocks.base.weight_matrices`."""
+        return weight_matrices(self.features)
 
 
 @torch.no_grad()

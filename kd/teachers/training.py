@@ -66,7 +66,7 @@ def teach_epoch(source: DataSource, recipe: TeacherRecipe, path: Path, threads: 
     model = Teacher(data.shape, data.classes, data.mean, data.std, recipe.widths, recipe.dropout)
     model.to(place).to(memory_format=torch.channels_last)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-    optimizer = optimizer_of(recipe, model)
+    optimizer = optimizer_of(model, recipe.optimizer, recipe.learning_rate, recipe.weight_decay)
     batch = min(recipe.batch, len(data.train.labels))
     steps = len(data.train.labels) // batch
     total_steps = max(5, recipe.epochs * steps)  # torch divides by zero where a quarter of them is one

@@ -1,1 +1,1 @@
-"""The pictures: plotly figures and SVG drawings, on one theme."""
+"""Figures: plotly objects and SVG, on one theme. Nothing that these modules import may import them."""

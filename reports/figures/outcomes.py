@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from reports.figures.theme import figure
+from reports.figures.theme import empty_figure
 from reports.outcomes import group_by_outcome
 from reports.report_data import ReportData
 from space.architecture import FAMILIES
@@ -16,35 +16,35 @@ OUTCOME_COLOURS = {
     "unfinished": "#f0cf65",
 }
 
-
 PRUNED_COLOURS = ("#c6dbf2", "#7ea6d8", "#4678b4", "#285187")
+"""By rung, from the first on."""
 
 
-def outcomes_figure(content: ReportData) -> go.Figure:
-    """Where every trial went, a bar a family."""
-    families = [f for f in FAMILIES if any(t.architecture.family == f for t in content.trials)]
-    drawn = figure(height=130 + 42 * len(families))
-    for outcome in group_by_outcome(content):
-        counts = [sum(t.architecture.family == family for t in outcome.trials) for family in families]
-        drawn.add_bar(
+def outcomes_figure(report: ReportData) -> go.Figure:
+    """How every trial ended, a bar a family."""
+    families = [f for f in FAMILIES if any(t.architecture.family == f for t in report.trials)]
+    figure = empty_figure(height=130 + 42 * len(families))
+    for group in group_by_outcome(report):
+        counts = [sum(t.architecture.family == family for t in group.trials) for family in families]
+        figure.add_bar(
             y=families,
             x=counts,
             orientation="h",
-            name=outcome.name,
-            marker={"color": _outcome_colour(outcome.name), "line": {"color": "white", "width": 1}},
+            name=group.name,
+            marker={"color": _outcome_colour(group.name), "line": {"color": "white", "width": 1}},
             text=[str(number) if number else "" for number in counts],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            hovertemplate=f"%{{y}}: %{{x}} {outcome.name} ({outcome.meaning})<extra></extra>",
+            hovertemplate=f"%{{y}}: %{{x}} {group.name} ({group.meaning})<extra></extra>",
         )
-    drawn.update_layout(
+    figure.update_layout(
         barmode="stack",
         xaxis={"title": {"text": "trials"}},
         yaxis={"autorange": "reversed", "ticks": "", "showgrid": False, "automargin": True},
         legend={"traceorder": "normal"},
     )
-    return drawn
+    return figure
 
 
 def _outcome_colour(name: str) -> str:

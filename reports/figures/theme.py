@@ -1,4 +1,4 @@
-"""What all pictures share: colours, axes, and the layout of a figure."""
+"""What all figures share: colours, axes, legends, hover texts, and the layout of an empty figure."""
 
 import math
 import textwrap
@@ -20,19 +20,20 @@ COLOURS: Mapping[Family, str] = {
     "liquid": "#a04bd6",
     "hybrid": "#f0563f",
 }
-INK, QUIET, FAINT = "#24292f", "#57606a", "#e6e8eb"
+TEXT_COLOUR, MUTED_COLOUR, GRID_COLOUR = "#24292f", "#57606a", "#e6e8eb"
 SMALLEST_ERROR = 0.005
+"""Per cent; a perfect accuracy is drawn here."""
 ROUND = ((1,), (2, 5), (3, 7), (1.5, 4), (1.2, 2.5, 6, 8))
 TENTHS = tuple(tenths / 10 for tenths in range(11, 100))
-"""Leading digits of an axis mark, the roundest first; tenths where these are too few."""
+"""Leading digits of a tick, the roundest first; tenths where these are too few."""
 
 
-def error(accuracy: float) -> float:
+def error_percent(accuracy: float) -> float:
     """Error in per cent of an accuracy (share); at least `SMALLEST_ERROR`, so that it has a logarithm."""
     return max(100 * (1 - accuracy), SMALLEST_ERROR)
 
 
-def ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float) -> list[float]:
     """Choose at most ten round numbers between two positive ones, apart on a log scale, the roundest first."""
     gap = math.log10(high / low) / 9
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -53,39 +54,39 @@ def accuracy_axis(errors: Sequence[float], title: str) -> dict[str, Any]:
     Accuracies of good students bunch below 100 %; on this axis halving the error is always the same step up.
     """
     low, high = min(errors, default=1.0) / 1.2, max(errors, default=10.0) * 1.2
-    marks = ticks(low, min(high, 99.0))
+    ticks = log_ticks(low, min(high, 99.0))
     return {
         "title": {"text": title, "standoff": 12},
         "type": "log",
         "range": [math.log10(high), math.log10(low)],
-        "tickvals": marks,
-        "ticktext": [f"{100 - mark:.6g}" for mark in marks],
+        "tickvals": ticks,
+        "ticktext": [f"{100 - tick:.6g}" for tick in ticks],
     }
 
 
 def parameter_axis(parameters: Sequence[float]) -> dict[str, Any]:
     """Axis of parameters on a log scale for points at `parameters`."""
     low, high = min(parameters, default=100) / 1.15, max(parameters, default=10_000) * 1.15
-    marks = ticks(low, high)
+    ticks = log_ticks(low, high)
     return {
         "title": {"text": "parameters", "standoff": 12},
         "type": "log",
         "range": [math.log10(low), math.log10(high)],
-        "tickvals": marks,
-        "ticktext": [count(round(mark)) for mark in marks],
+        "tickvals": ticks,
+        "ticktext": [count(round(tick)) for tick in ticks],
     }
 
 
-def figure(height: int = 480) -> go.Figure:
-    """Make an empty figure with the common layout."""
-    drawn = go.Figure()
-    axis = {"gridcolor": FAINT, "linecolor": "#8c959f", "zeroline": False, "ticks": "outside", "ticklen": 4}
-    drawn.update_layout(
+def empty_figure(height: int = 480) -> go.Figure:
+    """Make a figure that has the common layout and nothing in it; `height` is in pixels."""
+    figure = go.Figure()
+    axis = {"gridcolor": GRID_COLOUR, "linecolor": "#8c959f", "zeroline": False, "ticks": "outside", "ticklen": 4}
+    figure.update_layout(
         # Plotly's own template would put 7 kB into every figure
         template=go.layout.Template(),
         height=height,
         margin={"l": 70, "r": 20, "t": 30, "b": 55},
-        font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
+        font={"family": "system-ui, sans-serif", "size": 13, "color": TEXT_COLOUR},
         plot_bgcolor="white",
         paper_bgcolor="white",
         hoverlabel={"align": "left", "bgcolor": "white", "font": {"size": 12}},
@@ -93,12 +94,12 @@ def figure(height: int = 480) -> go.Figure:
         xaxis=axis,
         yaxis=axis,
     )
-    return drawn
+    return figure
 
 
-def add_legend(drawn: go.Figure, name: str, group: str, marker: Mapping[str, Any]) -> None:
-    """Add an entry to the legend that stands for a group: a point without a place."""
-    drawn.add_scatter(
+def add_legend_entry(figure: go.Figure, name: str, group: str, marker: Mapping[str, Any]) -> None:
+    """Add an entry to the legend that stands for a group of traces: a point without a position."""
+    figure.add_scatter(
         x=[None],
         y=[None],
         mode="markers",
@@ -108,24 +109,24 @@ def add_legend(drawn: go.Figure, name: str, group: str, marker: Mapping[str, Any
     )
 
 
-def add_family_legend(drawn: go.Figure, families: Sequence[Family]) -> None:
+def add_family_legend(figure: go.Figure, families: Sequence[Family]) -> None:
     """Add the families' colours to the legend; a click there hides a family."""
     for family in families:
-        add_legend(drawn, family, family, {"color": COLOURS[family], "symbol": "square", "size": 11})
+        add_legend_entry(figure, family, family, {"color": COLOURS[family], "symbol": "square", "size": 11})
 
 
-def label(architecture: Architecture, *lines: str) -> str:
-    """Text shown under the mouse: what a student is, then `lines`."""
+def hover_text(architecture: Architecture, *lines: str) -> str:
+    """Text shown under the mouse: the student's digest, layers and size, then `lines`."""
     head = f"<b>{architecture.digest}</b> {architecture.family}"
-    blocks = textwrap.wrap(describe(architecture), 64)
+    layers = textwrap.wrap(describe(architecture), 64)
     size = f"{count(architecture.cost().parameters)} parameters"
-    return "<br>".join([head, *blocks, size, *lines])
+    return "<br>".join([head, *layers, size, *lines])
 
 
-def trial_label(trial: TrialRecord) -> str:
+def trial_hover_text(trial: TrialRecord) -> str:
     """Text shown under the mouse for a trained trial."""
     result = f"{percent(trial.accuracy)} validation after {counted(trial.epochs, 'epoch')}"
-    return label(trial.architecture, result, f"trial {trial.number}: {trial.outcome}")
+    return hover_text(trial.architecture, result, f"trial {trial.number}: {trial.outcome}")
 
 
 def by_family(trials: Sequence[TrialRecord]) -> dict[Family, list[TrialRecord]]:

@@ -1,8 +1,11 @@
-"""What every block is: a frozen description with an output shape, a closed-form cost and a module."""
+"""The interface of a block: a frozen description that knows its output shape, its cost and its module."""
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
+import torch
+from jaxtyping import Float
 from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
@@ -21,16 +24,20 @@ def _odd(kernel: int) -> int:
 
 Activation = Literal["relu", "leaky_relu", "prelu", "silu", "hardswish"]
 Positive = Annotated[int, Field(ge=1, le=4096)]
+"""A width, a stride or a number of heads."""
 InputShape = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2, max_length=3)]
 """What a student takes: an image (channels, height, width) or a sequence (time, features)."""
 Kernel = Annotated[int, Field(ge=1, le=15), AfterValidator(_odd)]
+"""Side of a square kernel, odd."""
 Repeats = Annotated[int, Field(ge=1, le=32)]
+"""How often one set of weights is applied."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Block(ABC):
     """One step of a student. Blocks are frozen, so an architecture can be hashed, stored and compared."""
 
-    __slots__ = ()
+    kind: str
 
     @abstractmethod
     def output(self, shape: Shape) -> Shape:
@@ -44,9 +51,45 @@ class Block(ABC):
     def build(self, shape: Shape) -> nn.Module:
         """Module from (batch, *shape) to (batch, *output(shape))."""
 
+    def canonical(self, shape: Shape) -> Self:
+        """The one description of all those that build this block's module on an input of `shape`.
+
+        A number that asks for more than the shape has is lowered to it; a choice without effect gets its default.
+        """
+        return self
+
+    def matrices(self, module: nn.Module) -> dict[Tensor, torch.Size]:
+        """The weight matrices of `module`, which this block built, with their shapes: see `weight_matrices`."""
+        return weight_matrices(module)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShapePreserving(Block):
+    """A block whose output has the shape of its input."""
+
+    def output(self, shape: Shape) -> Shape:
+        """The input's shape."""
+        return shape
+
+
+def weight_matrices(module: nn.Module) -> dict[Tensor, torch.Size]:
+    """Weights of linear layers and convolutions inside a module, and the shapes in which each is a matrix.
+
+    A convolution's weight is the matrix (channels out, channels in · height · width). The kernels of a depthwise
+    convolution, norms and biases are no matrices.
+    """
+    found: dict[Tensor, torch.Size] = {}
+    for layer in module.modules():
+        match layer:
+            case nn.Linear():
+                found[layer.weight] = layer.weight.shape
+            case nn.Conv1d() | nn.Conv2d() if layer.groups == 1:
+                found[layer.weight] = layer.weight.flatten(1).shape
+    return found
+
 
 def maps(shape: tuple[int, ...]) -> Shape:
-    """The form in which blocks see an input: a sequence is a map (features, time, 1), an image stays what it is.
+    """The shape in which blocks see an input: a sequence is a map (features, time, 1), an image stays what it is.
 
     Kernels never reach beyond a side, so on a sequence every convolution is one over time.
     """
@@ -56,7 +99,7 @@ def maps(shape: tuple[int, ...]) -> Shape:
     return channels, height, width
 
 
-def as_maps(samples: Tensor) -> Tensor:
+def as_maps(samples: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch channels height width"]:
     """Sequences (batch, time, features) as maps (batch, features, time, 1), channels last; images as they are."""
     return samples.unsqueeze(2).permute(0, 3, 1, 2) if samples.ndim == 3 else samples
 

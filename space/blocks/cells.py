@@ -1,6 +1,7 @@
 """Liquid cells: LTC (Hasani et al. 2021) and CfC (Hasani et al. 2022)."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -37,14 +38,16 @@ class LiquidTimeConstantCell(nn.Module):
         }
 
     @staticmethod
-    def _currents(synapses: nn.ParameterDict, source: Tensor) -> tuple[Tensor, Tensor]:
-        # f·A and f of every target, summed over sources: (..., sources) to two (..., hidden)
+    def _currents(
+        synapses: nn.ParameterDict, source: Float[Tensor, "*steps sources"]
+    ) -> tuple[Float[Tensor, "*steps hidden"], Float[Tensor, "*steps hidden"]]:
+        """The terms f·A and f of the solver, summed over a target's sources."""
         gate = torch.sigmoid(synapses["steepness"] * (source.unsqueeze(-1) - synapses["threshold"]))
         conductance = functional.softplus(synapses["weight"]) * gate
         return (conductance * synapses["reversal"]).sum(-2), conductance.sum(-2)
 
-    def forward(self, sequence: Tensor) -> Tensor:
-        """(batch, time, inputs) to the last state (batch, hidden), or the mean over time."""
+    def forward(self, sequence: Float[Tensor, "batch time inputs"]) -> Float[Tensor, "batch {self.hidden}"]:
+        """Return the last state, or the mean of all states."""
         drive, conductance = self._currents(self.sensory, sequence * self.input_scale + self.input_shift)
         capacity = functional.softplus(self.capacity) * self.unfolds
         leak = functional.softplus(self.leak)
@@ -72,8 +75,8 @@ class ClosedFormCell(nn.Module):
         self.input = nn.Linear(inputs, 3 * hidden)
         self.recurrent = nn.Linear(hidden, 3 * hidden, bias=False)
 
-    def forward(self, sequence: Tensor) -> Tensor:
-        """(batch, time, inputs) to the last state (batch, hidden), or the mean over time."""
+    def forward(self, sequence: Float[Tensor, "batch time inputs"]) -> Float[Tensor, "batch {self.hidden}"]:
+        """Return the last state, or the mean of all states."""
         drives = self.input(sequence)
         state = total = sequence.new_zeros(sequence.shape[0], self.hidden)
         for step in range(sequence.shape[1]):

@@ -1,12 +1,24 @@
 """Full convolutions, plain and weight-tied, and pooling."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space.blocks.base import Activation, Block, Kernel, Positive, Repeats, Shape, activate, size, slopes
+from space.blocks.base import (
+    Activation,
+    Block,
+    Kernel,
+    Positive,
+    Repeats,
+    Shape,
+    ShapePreserving,
+    activate,
+    size,
+    slopes,
+)
 from space.cost import Cost
 
 
@@ -42,11 +54,15 @@ def convolve(shape: Shape, width: int, kernel: int, stride: int = 1, groups: int
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Convolution(Block):
-    """k×k convolution, batch norm, activation."""
+def clip_kernel(kernel: int, shape: Shape) -> int:
+    """The smallest kernel that reads all that `kernel` reads on maps of `shape`."""
+    return min(kernel, 2 * max(shape[1:]) - 1)
 
-    kind: Literal["convolution"] = "convolution"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StridedLayer(Block):
+    """What convolutions with a width and a stride share: convolution of some kind, batch norm, activation."""
+
     width: Positive
     kernel: Kernel = 3
     stride: Positive = 1
@@ -56,26 +72,41 @@ class Convolution(Block):
         """(width, ⌈height/stride⌉, ⌈width/stride⌉)."""
         return strided(shape, self.width, self.stride)
 
-    def cost(self, shape: Shape) -> Cost:
-        """C·W·k² weights; scale and shift a channel, of which folding keeps one bias."""
-        weights = shape[0] * self.width * taps(shape, self.kernel, self.stride)
-        out = self.output(shape)
+    def canonical(self, shape: Shape) -> Self:
+        """A stride beyond the longest side leaves one position; a kernel ends where it only meets padding."""
+        return replace(self, kernel=clip_kernel(self.kernel, shape), stride=min(self.stride, max(shape[1:])))
+
+    def _cost(self, shape: Shape, weights: int, memory: int) -> Cost:
+        """Weights at every output position; scale and shift a channel, of which folding keeps one bias."""
+        _, height, width = self.output(shape)
         slope = slopes(self.activation, self.width)
         return Cost.of(
             weights=weights,
             trained=2 * self.width + slope,
             kept=self.width + slope,
-            macs=weights * out[1] * out[2],
-            memory=size(shape) + size(out),
+            macs=weights * height * width,
+            memory=memory,
         )
+
+    def _normalised(self, *layers: nn.Module) -> nn.Module:
+        """The layers, BatchNorm2d, activation."""
+        return nn.Sequential(*layers, nn.BatchNorm2d(self.width), activate(self.activation, self.width))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convolution(StridedLayer):
+    """k×k convolution, batch norm, activation."""
+
+    kind: Literal["convolution"] = "convolution"
+
+    def cost(self, shape: Shape) -> Cost:
+        """C·W·k² weights; input and output in memory."""
+        weights = shape[0] * self.width * taps(shape, self.kernel, self.stride)
+        return self._cost(shape, weights, memory=size(shape) + size(self.output(shape)))
 
     def build(self, shape: Shape) -> nn.Module:
         """Conv2d, BatchNorm2d, activation."""
-        return nn.Sequential(
-            convolve(shape, self.width, self.kernel, self.stride),
-            nn.BatchNorm2d(self.width),
-            activate(self.activation, self.width),
-        )
+        return self._normalised(convolve(shape, self.width, self.kernel, self.stride))
 
 
 class Tied(nn.Module):
@@ -88,43 +119,58 @@ class Tied(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(repeats))
         self.activation = activate(activation, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) to the same."""
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+        """Apply the body and each of its norms in turn."""
         for norm in self.norms:
             x = x + self.activation(norm(self.body(x)))
         return x
 
 
-def tied_vectors(channels: int, repeats: int, activation: Activation) -> tuple[int, int]:
-    """Trained and kept vector parameters of `Tied`: only a body used once can absorb the norm's scale."""
-    slope = slopes(activation, channels)
-    return 2 * channels * repeats + slope, (2 * channels * repeats if repeats > 1 else channels) + slope
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResidualConvolution(Block):
-    """One width-preserving k×k convolution applied `repeats` times residually, a batch norm of its own each time."""
+class TiedLayer(ShapePreserving):
+    """What weight-tied residual blocks share: weights that are applied `repeats` times, each time with its own norm."""
 
-    kind: Literal["residual_convolution"] = "residual_convolution"
     kernel: Kernel = 3
     repeats: Repeats = 1
     activation: Activation = "relu"
 
-    def output(self, shape: Shape) -> Shape:
-        """The input's shape."""
-        return shape
+    def canonical(self, shape: Shape) -> Self:
+        """A kernel ends where it only meets padding."""
+        return replace(self, kernel=clip_kernel(self.kernel, shape))
+
+    def _cost(self, shape: Shape, weights: int, memory: int) -> Cost:
+        """Weights once, however often they are applied; a scale and a shift a channel and repeat.
+
+        Only a body applied once can absorb the norm's scale.
+        """
+        channels, height, width = shape
+        norms, slope = 2 * channels * self.repeats, slopes(self.activation, channels)
+        return Cost.of(
+            weights=weights,
+            trained=norms + slope,
+            kept=(norms if self.repeats > 1 else channels) + slope,
+            macs=weights * height * width * self.repeats,
+            memory=memory,
+        )
+
+    def _tied(self, body: nn.Module, shape: Shape) -> nn.Module:
+        """A `Tied` body."""
+        return Tied(body, shape[0], self.repeats, self.activation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualConvolution(TiedLayer):
+    """One width-preserving k×k convolution applied `repeats` times residually, a batch norm of its own each time."""
+
+    kind: Literal["residual_convolution"] = "residual_convolution"
 
     def cost(self, shape: Shape) -> Cost:
-        """C²·k² weights once, however often they are applied."""
-        channels = shape[0]
-        weights = channels**2 * taps(shape, self.kernel)
-        trained, kept = tied_vectors(channels, self.repeats, self.activation)
-        macs = weights * shape[1] * shape[2] * self.repeats
-        return Cost.of(weights=weights, trained=trained, kept=kept, macs=macs, memory=2 * size(shape))
+        """C²·k² weights; in memory are the state and what is added to it."""
+        return self._cost(shape, shape[0] ** 2 * taps(shape, self.kernel), memory=2 * size(shape))
 
     def build(self, shape: Shape) -> nn.Module:
         """A `Tied` convolution."""
-        return Tied(convolve(shape, shape[0], self.kernel), shape[0], self.repeats, self.activation)
+        return self._tied(convolve(shape, shape[0], self.kernel), shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +179,10 @@ class Pool(Block):
 
     kind: Literal["pool"] = "pool"
     mode: Literal["max", "average"] = "max"
+
+    def canonical(self, shape: Shape) -> Self:
+        """On maps of one position both modes do nothing."""
+        return replace(self, mode="max") if max(shape[1:]) == 1 else self
 
     def output(self, shape: Shape) -> Shape:
         """(channels, height/2, width/2), at least 1."""
@@ -149,9 +199,9 @@ class Pool(Block):
 
 
 class MeanOverPositions(nn.Module):
-    """(batch, channels, height, width) to (batch, channels, 1, 1)."""
+    """The mean of every map."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels 1 1"]:
         """Mean over height and width."""
         return functional.adaptive_avg_pool2d(x, 1)
 

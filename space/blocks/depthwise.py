@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from space.blocks.base import Activation, Block, Kernel, Positive, Repeats, ScalingNorm, Shape, activate, size, slopes
-from space.blocks.convolution import Tied, convolve, strided, taps, tied_vectors
+from space.blocks.base import Activation, Positive, ScalingNorm, Shape, ShapePreserving, activate, size, slopes
+from space.blocks.convolution import StridedLayer, TiedLayer, convolve, taps
 from space.cost import Cost
 
 
@@ -16,70 +17,42 @@ def depthwise(shape: Shape, kernel: int, stride: int = 1) -> nn.Conv2d:
     return convolve(shape, shape[0], kernel, stride, groups=shape[0])
 
 
+def separable(shape: Shape, width: int, kernel: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+    """Depthwise k×k convolution, then a 1×1 convolution to `width` channels."""
+    return depthwise(shape, kernel, stride), nn.Conv2d(shape[0], width, 1, bias=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Separable(Block):
+class Separable(StridedLayer):
     """k×k depthwise convolution, 1×1 convolution, batch norm, activation."""
 
     kind: Literal["separable"] = "separable"
-    width: Positive
-    kernel: Kernel = 3
-    stride: Positive = 1
-    activation: Activation = "relu"
-
-    def output(self, shape: Shape) -> Shape:
-        """(width, ⌈height/stride⌉, ⌈width/stride⌉)."""
-        return strided(shape, self.width, self.stride)
 
     def cost(self, shape: Shape) -> Cost:
-        """C·k² + C·W weights."""
-        channels = shape[0]
+        """C·k² + C·W weights; in memory are what is between the convolutions and the larger end."""
+        channels, out = shape[0], self.output(shape)
         weights = channels * taps(shape, self.kernel, self.stride) + channels * self.width
-        out = self.output(shape)
-        middle = channels * out[1] * out[2]
-        slope = slopes(self.activation, self.width)
-        return Cost.of(
-            weights=weights,
-            trained=2 * self.width + slope,
-            kept=self.width + slope,
-            macs=weights * out[1] * out[2],
-            memory=middle + max(size(shape), size(out)),
-        )
+        return self._cost(shape, weights, memory=channels * out[1] * out[2] + max(size(shape), size(out)))
 
     def build(self, shape: Shape) -> nn.Module:
         """Depthwise Conv2d, 1×1 Conv2d, BatchNorm2d, activation."""
-        return nn.Sequential(
-            depthwise(shape, self.kernel, self.stride),
-            nn.Conv2d(shape[0], self.width, 1, bias=False),
-            nn.BatchNorm2d(self.width),
-            activate(self.activation, self.width),
-        )
+        return self._normalised(*separable(shape, self.width, self.kernel, self.stride))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResidualSeparable(Block):
+class ResidualSeparable(TiedLayer):
     """One width-preserving separable convolution applied `repeats` times residually, a norm of its own each time."""
 
     kind: Literal["residual_separable"] = "residual_separable"
-    kernel: Kernel = 3
-    repeats: Repeats = 1
-    activation: Activation = "relu"
-
-    def output(self, shape: Shape) -> Shape:
-        """The input's shape."""
-        return shape
 
     def cost(self, shape: Shape) -> Cost:
-        """C·k² + C² weights once, however often they are applied."""
+        """C·k² + C² weights; in memory are the state, what is between the convolutions and what is added."""
         channels = shape[0]
-        weights = channels * taps(shape, self.kernel) + channels**2
-        trained, kept = tied_vectors(channels, self.repeats, self.activation)
-        macs = weights * shape[1] * shape[2] * self.repeats
-        return Cost.of(weights=weights, trained=trained, kept=kept, macs=macs, memory=3 * size(shape))
+        return self._cost(shape, channels * taps(shape, self.kernel) + channels**2, memory=3 * size(shape))
 
     def build(self, shape: Shape) -> nn.Module:
         """A `Tied` separable convolution."""
-        body = nn.Sequential(depthwise(shape, self.kernel), nn.Conv2d(shape[0], shape[0], 1, bias=False))
-        return Tied(body, shape[0], self.repeats, self.activation)
+        return self._tied(nn.Sequential(*separable(shape, shape[0], self.kernel)), shape)
 
 
 class TiedInverted(nn.Module):
@@ -101,8 +74,8 @@ class TiedInverted(nn.Module):
         self.first = activate(activation, expanded)
         self.second = activate(activation, expanded)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) to the same."""
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+        """Apply the weights and each of their triples of norms in turn."""
         norms = zip(self.expand_norms, self.depthwise_norms, self.project_norms, strict=True)
         for expand_norm, depthwise_norm, project_norm in norms:
             y = self.first(expand_norm(self.expand(x)))
@@ -112,18 +85,11 @@ class TiedInverted(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvertedResidual(Block):
+class InvertedResidual(TiedLayer):
     """Width-preserving inverted residual (Sandler et al. 2018), one set of weights applied `repeats` times."""
 
     kind: Literal["inverted_residual"] = "inverted_residual"
     expansion: Positive = 2
-    kernel: Kernel = 3
-    repeats: Repeats = 1
-    activation: Activation = "relu"
-
-    def output(self, shape: Shape) -> Shape:
-        """The input's shape."""
-        return shape
 
     def cost(self, shape: Shape) -> Cost:
         """2·C·E + E·k² weights, E = expansion·C; 4·E + C scales and shifts a repeat.
@@ -159,23 +125,19 @@ class Gates(nn.Module):
         self.activation = activate(activation, width)
         self.excite = nn.Linear(width, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) to the same."""
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+        """Scale every channel by its gate."""
         gates = torch.sigmoid(self.excite(self.activation(self.squeeze(x.mean((2, 3))))))
         return x * gates[:, :, None, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SqueezeExcite(Block):
+class SqueezeExcite(ShapePreserving):
     """Scales every channel by a gate that sees the mean of all channels (Hu et al. 2018, eqs. 2 to 4)."""
 
     kind: Literal["squeeze_excite"] = "squeeze_excite"
     width: Positive
     activation: Activation = "relu"
-
-    def output(self, shape: Shape) -> Shape:
-        """The input's shape."""
-        return shape
 
     def cost(self, shape: Shape) -> Cost:
         """2·C·W weights and their biases; scaling the maps is elementwise, so not among the MACs."""

@@ -1,20 +1,23 @@
 """Liquid blocks: LTC and CfC cells that scan maps or sequences, and a convolutional liquid block."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space.blocks.base import Block, Kernel, Positive, Repeats, Shape, size
+from space.blocks.base import Block, Kernel, Positive, Repeats, Shape, ShapePreserving, size
 from space.blocks.cells import ClosedFormCell, LiquidTimeConstantCell
-from space.blocks.convolution import convolve, taps
+from space.blocks.convolution import clip_kernel, convolve, taps
 from space.cost import Cost
 
 CellKind = Literal["ltc", "cfc"]
 Axis = Literal["rows", "columns", "positions"]
 """What is a time step: a row, a column, or one position, row by row."""
+Readout = Literal["last", "mean"]
+"""What a scan hands on: its last state, or the mean of the states at all time steps."""
 
 
 def steps_and_features(shape: Shape, axis: Axis) -> tuple[int, int]:
@@ -38,8 +41,8 @@ class Scan(nn.Module):
         self.cells = nn.ModuleList(cells)
         self.axis = axis
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) to (batch, cells·hidden, 1, 1)."""
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch states 1 1"]:
+        """Read the maps step by step; the cells' states lie one behind the other."""
         if self.axis == "positions":
             sequence = x.flatten(2).transpose(1, 2)
         else:
@@ -51,9 +54,9 @@ class Scan(nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiquidScan(Block):
-    """A liquid cell over rows, columns or positions. `unfolds` counts for LTC only.
+    """A liquid cell over rows, columns or positions; its output is the last state, or the mean of all states.
 
-    The last state goes on, or with the readout "mean" the mean over all states.
+    `unfolds` are solver steps a time step, of an LTC cell only.
     """
 
     kind: Literal["liquid_scan"] = "liquid_scan"
@@ -62,7 +65,20 @@ class LiquidScan(Block):
     axis: Axis = "rows"
     both_directions: bool = False
     unfolds: Repeats = 1
-    readout: Literal["mean"] | None = None
+    readout: Readout = "last"
+
+    def canonical(self, shape: Shape) -> Self:
+        """CfC cells have no solver steps; maps of one position are one time step, whatever the axis and the readout.
+
+        Where one side is 1, a scan of positions is one along the other side.
+        """
+        _, height, width = shape
+        block = replace(self, unfolds=1) if self.cell == "cfc" else self
+        if height == width == 1:
+            return replace(block, axis="rows", readout="last")
+        if self.axis == "positions" and 1 in (height, width):
+            return replace(block, axis="rows" if width == 1 else "columns")
+        return block
 
     def output(self, shape: Shape) -> Shape:
         """(hidden, 1, 1), twice as many for both directions."""
@@ -71,10 +87,11 @@ class LiquidScan(Block):
     def cost(self, shape: Shape) -> Cost:
         """A cell's parameters once a direction; MACs over all time steps.
 
-        LTC: four numbers a synapse, three a state, two an input; a synapse takes two MACs (its gate's argument, its
-        current) a solver step. In memory are state, numerator and denominator, and what the inputs give to the latter
-        two where several solver steps need it. CfC: three gates, each linear in input and state, and the state. A
-        mean keeps its sum.
+        LTC: four numbers a synapse, three a state, two an input. A synapse takes three multiplications: by its
+        steepness, by its conductance and by its reversal potential; those of the inputs once a time step, those of the
+        states every solver step. In memory are state, numerator and denominator, and what the inputs give to the latter
+        two where several solver steps need it. CfC: three gates, each linear in input and state; in memory are the
+        gates and the state. A mean keeps its sum.
         """
         steps, features = steps_and_features(shape, self.axis)
         hidden, cells = self.hidden, 1 + self.both_directions
@@ -82,7 +99,7 @@ class LiquidScan(Block):
             vectors_alive = 3 if self.unfolds == 1 else 5
             weights = 4 * hidden * (features + hidden)
             vectors = 3 * hidden + 2 * features
-            macs = 2 * steps * hidden * (features + hidden * self.unfolds)
+            macs = 3 * steps * hidden * (features + hidden * self.unfolds)
         else:
             vectors_alive = 4
             weights = 3 * hidden * (features + hidden)
@@ -120,8 +137,8 @@ class LiquidMaps(nn.Module):
         self.reversal = nn.Parameter(torch.randn(channels, 1, 1))
         self.rate = nn.Parameter(torch.full((channels, 1, 1), -3.0))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) to the same."""
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+        """Make one solver step a norm."""
         rate = functional.softplus(self.rate)
         for norm in self.norms:
             gate = torch.sigmoid(norm(self.synapse(x)))
@@ -130,16 +147,16 @@ class LiquidMaps(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiquidConvolution(Block):
+class LiquidConvolution(ShapePreserving):
     """Convolutional LTC: the maps are the state, their own k×k convolution the synapses, weights tied over unfolds."""
 
     kind: Literal["liquid_convolution"] = "liquid_convolution"
     kernel: Kernel = 3
     unfolds: Repeats = 2
 
-    def output(self, shape: Shape) -> Shape:
-        """The input's shape."""
-        return shape
+    def canonical(self, shape: Shape) -> Self:
+        """A kernel ends where it only meets padding."""
+        return replace(self, kernel=clip_kernel(self.kernel, shape))
 
     def cost(self, shape: Shape) -> Cost:
         """C²·k² weights once; a norm an unfold, a time constant and a reversal a channel. A single norm folds."""

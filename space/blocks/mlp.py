@@ -1,17 +1,29 @@
 """Dense, row–column and mixer layers."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from space.blocks.base import Activation, Block, Positive, Repeats, ScalingNorm, Shape, activate, size, slopes
+from space.blocks.base import (
+    Activation,
+    Block,
+    Positive,
+    Repeats,
+    ScalingNorm,
+    Shape,
+    ShapePreserving,
+    activate,
+    size,
+    slopes,
+)
 from space.cost import Cost
 
 
 class FlatDense(nn.Module):
-    """Flatten, linear, batch norm, activation; (batch, ...) to (batch, width, 1, 1)."""
+    """Flatten, linear, batch norm, activation."""
 
     def __init__(self, features: int, width: int, activation: Activation) -> None:
         """Dense layer from all `features` of a sample to `width`."""
@@ -20,8 +32,8 @@ class FlatDense(nn.Module):
         self.norm = nn.BatchNorm1d(width)
         self.activation = activate(activation, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) to (batch, width, 1, 1)."""
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch features 1 1"]:
+        """Return `width` features as maps of one position."""
         y: Tensor = self.activation(self.norm(self.linear(x.flatten(1))))
         return y[:, :, None, None]
 
@@ -71,8 +83,10 @@ class RowColumn(nn.Module):
         self.activation = activate(activation, channels)
         self.residual = (channels, rows, columns) == shape
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) to (batch, channels·heads, rows, columns)."""
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch heads {self.rows} {self.columns}"]:
+        """Return a matrix (rows, columns) a channel, or `heads` of them a channel."""
         if self.row_factor.ndim == 2:
             y = torch.matmul(self.row_factor, torch.matmul(x, self.column_factor))
         else:
@@ -81,7 +95,9 @@ class RowColumn(nn.Module):
         out: Tensor = x + y if self.residual else y
         return out
 
-    def _pairs(self, x: Tensor) -> Tensor:
+    def _pairs(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch heads {self.rows} {self.columns}"]:
         # all samples in one product a channel, then one a pair: (B·H, W) × (W, h·j), then (i, H) × (H, B·j)
         batch, channels, height, width = x.shape
         y = torch.bmm(x.transpose(0, 1).reshape(channels, batch * height, width), self.column_factor)
@@ -103,6 +119,10 @@ class Bilinear(Block):
     columns: Positive
     activation: Activation = "relu"
     heads: Positive | None = None
+
+    def canonical(self, shape: Shape) -> Self:
+        """One pair for the only channel is one pair for all."""
+        return replace(self, heads=None) if self.heads == shape[0] == 1 else self
 
     def output(self, shape: Shape) -> Shape:
         """(channels·heads, rows, columns)."""
@@ -128,15 +148,21 @@ class Bilinear(Block):
         )
 
     def build(self, shape: Shape) -> nn.Module:
-        """A `RowColumn` layer; one pair for the only channel is one pair for all."""
-        heads = None if self.heads == shape[0] == 1 else self.heads
-        return RowColumn(shape, self.rows, self.columns, heads, self.activation)
+        """A `RowColumn` layer."""
+        return RowColumn(shape, self.rows, self.columns, self.canonical(shape).heads, self.activation)
+
+    def matrices(self, module: nn.Module) -> dict[Tensor, torch.Size]:
+        """A and B, batches of matrices if there are heads."""
+        assert isinstance(module, RowColumn)
+        return {factor: factor.shape for factor in (module.row_factor, module.column_factor)}
 
 
 class PositionsAsRows(nn.Module):
-    """(batch, channels, height, width) to (batch, 1, height·width, channels)."""
+    """Maps as one matrix of positions and channels."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch 1 height*width channels"]:
         """Transpose positions and channels."""
         return x.flatten(2).transpose(1, 2).unsqueeze(1)
 
@@ -170,6 +196,10 @@ class Patches(Block):
     kind: Literal["patches"] = "patches"
     side: Positive
     width: Positive
+
+    def canonical(self, shape: Shape) -> Self:
+        """A patch is no larger than the maps."""
+        return replace(self, side=min(self.side, max(shape[1:])))
 
     def output(self, shape: Shape) -> Shape:
         """(width, ⌊height/side⌋, ⌊width/side⌋), at least 1."""
@@ -217,8 +247,8 @@ class TiedMixer(nn.Module):
         self.token_norms = nn.ModuleList(nn.BatchNorm1d(channels) for _ in range(repeats))
         self.channel_norms = nn.ModuleList(nn.BatchNorm1d(channels) for _ in range(repeats))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) to the same."""
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+        """Mix tokens, then channels, once a pair of norms."""
         y = x.flatten(2)
         for token_norm, channel_norm in zip(self.token_norms, self.channel_norms, strict=True):
             y = y + self.token_mixing(token_norm(y))
@@ -227,7 +257,7 @@ class TiedMixer(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mixer(Block):
+class Mixer(ShapePreserving):
     """Mixer block over the positions as tokens; one set of weights applied `repeats` times."""
 
     kind: Literal["mixer"] = "mixer"
@@ -235,10 +265,6 @@ class Mixer(Block):
     channel_width: Positive
     repeats: Repeats = 1
     activation: Activation = "relu"
-
-    def output(self, shape: Shape) -> Shape:
-        """The input's shape."""
-        return shape
 
     def cost(self, shape: Shape) -> Cost:
         """2·T·t + 2·C·c weights with biases; two norms a repeat.

@@ -1,1 +1,1 @@
-"""How one student is drawn: the domain, a builder a family, distributions, mutation."""
+"""How students are drawn: the domain of a search, its families, random trials and mutations."""

@@ -1,7 +1,7 @@
-"""A draft: one student while it is drawn, its structure from the trial, its widths left open.
+"""Builds one student while its structure is drawn; its widths are left open.
 
-A part is a block, or a function from a scale (the width of the first layer) to one. The finished plan gives the blocks
-for any scale.
+Layers are added as blocks, or as functions from a scale (the width of the first layer) to a block. The result gives the
+blocks for any scale.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from space.architecture import AnyBlock, Family
 from space.blocks.base import Activation, Shape
 from space.blocks.convolution import Pool
 
-Part = AnyBlock | Callable[[float], AnyBlock]
+BlockForScale = Callable[[float], AnyBlock]
 BlocksForScale = Callable[[float], tuple[AnyBlock, ...]]
 
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "leaky_relu", "prelu", "silu", "hardswish")
@@ -21,7 +21,7 @@ MIN_POSITIONS = 4
 
 
 class Trial(Protocol):
-    """What a draw may ask for: the three methods of an Optuna trial that the space uses."""
+    """What draws parameters: the three methods of an Optuna trial that the space uses."""
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
         """Draw an integer in low..high."""
@@ -40,36 +40,39 @@ def width(scale: float, ratio: float = 1.0) -> int:
 
 @dataclass(slots=True)
 class ArchitectureBuilder:
-    """A student while it is drawn: its parts so far, and the shape after them at scale 1."""
+    """A student while it is drawn: its layers so far, and the shape behind them at scale 1.
+
+    Parameters are named `family.name` in the trial.
+    """
 
     trial: Trial
     family: Family
     shape: Shape
-    parts: list[Part] = field(default_factory=list)
+    layers: list[AnyBlock | BlockForScale] = field(default_factory=list)
 
-    def choice(self, what: str, options: Sequence[Any]) -> Any:
-        """Draw one of the options; the only one is not asked for."""
-        if len(options) == 1:
-            return options[0]
-        return self.trial.suggest_categorical(f"{self.family}.{what}", options)
+    def categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Draw one of the choices; a single one is taken without a parameter."""
+        if len(choices) == 1:
+            return choices[0]
+        return self.trial.suggest_categorical(f"{self.family}.{name}", choices)
 
-    def count(self, what: str, low: int, high: int) -> int:
+    def integer(self, name: str, low: int, high: int) -> int:
         """Draw an integer in low..high."""
-        return self.trial.suggest_int(f"{self.family}.{what}", low, high)
+        return self.trial.suggest_int(f"{self.family}.{name}", low, high)
 
-    def ratio(self, what: str, low: float, high: float) -> float:
-        """Draw a ratio of widths, evenly on a log scale."""
-        return self.trial.suggest_float(f"{self.family}.{what}", low, high, log=True)
+    def ratio(self, name: str, low: float, high: float) -> float:
+        """Draw a ratio of widths, log-uniform."""
+        return self.trial.suggest_float(f"{self.family}.{name}", low, high, log=True)
 
     def activation(self) -> Activation:
         """Draw the activation of all layers."""
-        activation: Activation = self.choice("activation", ACTIVATIONS)
+        activation: Activation = self.categorical("activation", ACTIVATIONS)
         return activation
 
-    def add(self, part: Part) -> None:
-        """Add a part."""
-        self.parts.append(part)
-        block = part(1.0) if callable(part) else part
+    def add(self, layer: AnyBlock | BlockForScale) -> None:
+        """Add a layer."""
+        self.layers.append(layer)
+        block = layer(1.0) if callable(layer) else layer
         self.shape = block.output(self.shape)
 
     @property
@@ -87,16 +90,16 @@ class ArchitectureBuilder:
         return self.shape[1] * self.shape[2]
 
     def pool(self, mode: Literal["max", "average"] = "max") -> None:
-        """Halve the maps where they are roomy."""
+        """Halve the maps where they can be halved."""
         if self.can_halve:
             self.add(Pool(mode=mode))
 
     def pool_to(self, positions: int) -> None:
-        """Halve the maps until they have at most that many positions, or are not roomy."""
+        """Halve the maps until they have at most that many positions, or can be halved no more."""
         while self.positions > positions and self.can_halve:
             self.pool()
 
-    def plan(self) -> BlocksForScale:
-        """Blocks for any scale."""
-        parts = tuple(self.parts)
-        return lambda scale: tuple(part(scale) if callable(part) else part for part in parts)
+    def blocks_for_scale(self) -> BlocksForScale:
+        """The student so far: its blocks for any scale."""
+        layers = tuple(self.layers)
+        return lambda scale: tuple(layer(scale) if callable(layer) else layer for layer in layers)

@@ -1,7 +1,7 @@
 """Mutations: one parameter of a draw changed."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from space.architecture import Architecture
@@ -10,67 +10,56 @@ from space.sampling.distributions import Distribution
 from space.sampling.domain import Domain, suggest
 from space.sampling.random_trial import Params, RandomTrial
 
-ATTEMPTS = 1_000
-"""Mutations after which a draw is taken to have no other network beside it."""
+MAX_ATTEMPTS = 1_000
+"""Mutations after which no change of a draw is taken to give another network."""
 
 
 def mutate(
     params: Mapping[str, Any], domain: Domain, shape: tuple[int, ...], classes: int, generator: random.Random
 ) -> tuple[Params, Architecture]:
-    """Change one answer of a draw, so that another network comes out.
+    """Change one parameter of a draw, so that another network results.
 
-    A number takes a step, a categorical another choice. Every other answer that is still asked for is kept, what is
-    newly asked for is drawn. Repeated until the digest differs.
+    A number moves a little, a categorical takes another choice. All other parameters that still apply keep their
+    values; those that the change brings with it are drawn. Repeated until the digest differs.
 
     Args:
-        params: answers of a draw from this domain: `params` of a `RandomTrial` or an Optuna trial.
+        params: values of a draw from this domain: `params` of a `RandomTrial` or an Optuna trial.
         domain: what may be drawn.
         shape: input of the networks.
         classes: their outputs.
         generator: chooses the change and draws.
 
     Returns:
-        The answers of the new draw, just those it was asked for, and its architecture.
+        The values of the new draw, of just the parameters that apply to it, and its architecture.
 
     Raises:
         InputError: when `params` are no draw from this domain, or no change gives another network.
+
+    >>> trial = RandomTrial(random.Random(0), {"family": "cnn"})
+    >>> parent = suggest(trial, Domain(), (1, 28, 28), 10)
+    >>> params, child = mutate(trial.params, Domain(), (1, 28, 28), 10, random.Random(1))
+    >>> [(name, trial.params[name], params[name]) for name in params if params[name] != trial.params[name]]
+    [('cnn.stem.halving', 'pool', 'stride')]
     """
     replay = _Replay(generator, params)
-    parent, asked = suggest(replay, domain, shape, classes), replay.asked
-    names = [name for name, question in asked.items() if question.others(params[name])]
-    for _ in range(ATTEMPTS if names else 0):
+    parent, distributions = suggest(replay, domain, shape, classes), replay.distributions
+    names = [name for name, distribution in distributions.items() if not distribution.single()]
+    for _ in range(MAX_ATTEMPTS if names else 0):
         name = generator.choice(names)
-        trial = RandomTrial(generator, {**params, name: asked[name].step(params[name], generator)})
+        trial = RandomTrial(generator, {**params, name: distributions[name].mutate(params[name], generator)})
         child = suggest(trial, domain, shape, classes)
         if child.digest != parent.digest:
             return trial.params, child
-    raise InputError(f"none of {ATTEMPTS} mutations of {parent.digest} gives another network: widen the domain")
-
-
-def neighbours(
-    params: Mapping[str, Any], domain: Domain, shape: tuple[int, ...], classes: int, generator: random.Random
-) -> Iterator[tuple[Params, Architecture]]:
-    """All other networks that are one change of an answer away, each once.
-
-    Changes are every other choice of a categorical, one less and one more of an integer, and a tenth of the range down
-    and up for other numbers. Arguments, what is yielded and errors are those of `mutate`.
-    """
-    replay = _Replay(generator, params)
-    seen = {suggest(replay, domain, shape, classes).digest}
-    for name, question in replay.asked.items():
-        for value in question.others(params[name]):
-            trial = RandomTrial(generator, {**params, name: value})
-            neighbour = suggest(trial, domain, shape, classes)
-            if neighbour.digest not in seen:
-                seen.add(neighbour.digest)
-                yield trial.params, neighbour
+    raise InputError(f"none of {MAX_ATTEMPTS} mutations of {parent.digest} gives another network: widen the domain")
 
 
 class _Replay(RandomTrial):
-    """Takes every answer from those given; raises InputError where there is none or it is not possible."""
+    """Takes every parameter from the fixed ones; raises InputError where one is missing or not possible."""
 
-    def _answer(self, name: str, question: Distribution) -> Any:
-        answer = self.given.get(name)
-        if not question.contains(answer):
-            raise InputError(f"{name} = {answer!r}: must be {question}; give the parameters of a draw from this domain")
-        return super()._answer(name, question)
+    def _suggest(self, name: str, distribution: Distribution) -> Any:
+        value = self.fixed.get(name)
+        if not distribution.contains(value):
+            raise InputError(
+                f"{name} = {value!r}: must be {distribution}; give the parameters of a draw from this domain"
+            )
+        return super()._suggest(name, distribution)

@@ -5,40 +5,41 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from space.sampling.distributions import Categorical, Distribution, Integer, Real
+from space.sampling.distributions import CategoricalDistribution, Distribution, FloatDistribution, IntDistribution
 
 Params = dict[str, Any]
-"""A draw's answers by the parameters' names: the genotype of an architecture."""
+"""Values of a draw by parameter name: what an architecture is drawn again from."""
 
 
 @dataclass(slots=True)
 class RandomTrial:
-    """Draws at random, without a study; answers that are `given` are taken instead of drawn.
+    """Draws parameters at random, without a study, except for those that are `fixed`.
 
-    `params` and `asked` hold what was answered and asked so far.
+    `params` and `distributions` hold the values so far and what they were drawn from, as those of an Optuna trial do.
+    A parameter that is suggested again keeps its value.
     """
 
     generator: random.Random
-    given: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     params: Params = field(default_factory=dict)
-    asked: dict[str, Distribution] = field(default_factory=dict)
+    distributions: dict[str, Distribution] = field(default_factory=dict)
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
         """Draw an integer in low..high."""
-        value: int = self._answer(name, Integer(low, high))
+        value: int = self._suggest(name, IntDistribution(low, high))
         return value
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """Draw a number in low..high, evenly or evenly in its logarithm."""
-        value: float = self._answer(name, Real(low, high, log))
+        """Draw a number in low..high, uniform or log-uniform."""
+        value: float = self._suggest(name, FloatDistribution(low, high, log))
         return value
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Draw one of the choices."""
-        return self._answer(name, Categorical(tuple(choices)))
+        return self._suggest(name, CategoricalDistribution(tuple(choices)))
 
-    def _answer(self, name: str, question: Distribution) -> Any:
+    def _suggest(self, name: str, distribution: Distribution) -> Any:
         if name not in self.params:
-            self.asked[name] = question
-            self.params[name] = self.given[name] if name in self.given else question.draw(self.generator)
+            self.distributions[name] = distribution
+            self.params[name] = self.fixed[name] if name in self.fixed else distribution.sample(self.generator)
         return self.params[name]

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from space.architecture import FAMILIES, Architecture, Family
 from space.budget import Budget
-from space.sampling.domain import Domain, size_range, suggest
+from space.sampling.domain import Domain, parameter_range, suggest
 from space.sampling.random_trial import RandomTrial
 
 DRAWS = 2_000
@@ -37,7 +37,7 @@ def drawn(family: Family, domain: Domain) -> tuple[list[Architecture], float]:
 def main() -> None:
     limits = {name: int(value) for name, value in (argument.split("=") for argument in sys.argv[1:])}
     budget = Budget(**limits)
-    smallest, largest = size_range(budget)
+    smallest, largest = parameter_range(budget)
     domain, columns = Domain(smallest=smallest, largest=largest, budget=budget), []
     for family in FAMILIES:
         architectures, microseconds = drawn(family, domain)

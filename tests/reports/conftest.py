@@ -23,7 +23,7 @@ from studies.store import Store, create, opened
 RUNGS = (1, 3, 9)
 
 
-def draw(seed: int, family: int) -> Architecture:
+def random_architecture(seed: int, family: int) -> Architecture:
     trial = RandomTrial(random.Random(seed), {"family": FAMILIES[family % len(FAMILIES)]})
     return suggest(trial, Domain(largest=9_000), (1, 28, 28), 10)
 
@@ -44,7 +44,7 @@ def learning(seed: int, parameters: int, epochs: int) -> tuple[Epoch, ...]:
     )
 
 
-def tell(store: Store, architecture: Architecture, outcome: Outcome, epochs: int = 0, reason: str = "") -> None:
+def add_trial(store: Store, architecture: Architecture, outcome: Outcome, epochs: int = 0, reason: str = "") -> None:
     """Put one trial on record the way the driver does."""
     trial = store.study.ask()
     trial.set_user_attr("architecture", architecture.to_json())
@@ -97,8 +97,8 @@ def empty(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def started(empty: Store) -> Store:
     """A study with two trials that run, one of them still before its first rung."""
-    tell(empty, draw(0, 0), "unfinished")
-    tell(empty, draw(1, 1), "unfinished", 1)
+    add_trial(empty, random_architecture(0, 0), "unfinished")
+    add_trial(empty, random_architecture(1, 1), "unfinished", 1)
     return empty
 
 
@@ -106,19 +106,19 @@ def started(empty: Store) -> Store:
 def searched(empty: Store) -> Store:
     """A study after its search: every outcome there is."""
     for number in range(4):
-        tell(empty, draw(number, number), "complete", 9)
-    tell(empty, draw(4, 4), "pruned", 1, "3 peers do at least as well")
-    tell(empty, draw(5, 0), "pruned", 3, "3 peers do at least as well")
-    tell(empty, draw(0, 0), "duplicate", reason="the same network as trial 0")
+        add_trial(empty, random_architecture(number, number), "complete", 9)
+    add_trial(empty, random_architecture(4, 4), "pruned", 1, "3 peers do at least as well")
+    add_trial(empty, random_architecture(5, 0), "pruned", 3, "3 peers do at least as well")
+    add_trial(empty, random_architecture(0, 0), "duplicate", reason="the same network as trial 0")
     big = suggest(
         RandomTrial(random.Random(3), {"family": "cnn", "size": 12_000.0}),
         Domain(budget=Budget(parameters=None)),
         (1, 28, 28),
         10,
     )
-    tell(empty, big, "rejected", reason=f"parameters {big.cost().parameters:,} ≥ 10,000")
-    tell(empty, draw(8, 3), "failed", 1, "loss is nan in epoch 2")
-    tell(empty, draw(9, 2), "unfinished", 1)
+    add_trial(empty, big, "rejected", reason=f"parameters {big.cost().parameters:,} ≥ 10,000")
+    add_trial(empty, random_architecture(8, 3), "failed", 1, "loss is nan in epoch 2")
+    add_trial(empty, random_architecture(9, 2), "unfinished", 1)
     return empty
 
 
@@ -147,3 +147,17 @@ def finished(searched: Store) -> Store:
     for point in front(trial_records(searched), 0):
         retrain(searched, point.architecture, (0.991, 0.992, 0.993))
     return searched
+
+
+@pytest.fixture
+def perfect(searched: Store) -> Store:
+    """A study with a retrained student that makes no error on the test set."""
+    retrain(searched, front(trial_records(searched), 0)[0].architecture, (1.0, 1.0))
+    return searched
+
+
+@pytest.fixture
+def stray(empty: Store) -> Store:
+    """A study with a retrained student that none of its trials found."""
+    retrain(empty, random_architecture(2, 1), (0.98,))
+    return empty

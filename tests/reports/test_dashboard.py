@@ -1,28 +1,43 @@
+import contextlib
+import importlib
 import io
 import json
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import optuna_dashboard
+import psutil
 import pytest
 from optuna.artifacts import FileSystemArtifactStore
+from packaging.requirements import Requirement
 
-from reports import dashboard
 from reports.dashboard import publish
+from reports.dashboard_attributes import UPPER_BOUNDS, DashboardAttributes, UnsupportedVersionError
 from studies.records import trial_records
 from studies.store import Store, database_url
 
+ROOT = Path(__file__).parents[2]
+
 
 def get(store: Store, address: str) -> tuple[str, str, bytes]:
-    """Status, content type and body that the real dashboard answers with."""
+    """Status, content type and body of what the real dashboard returns."""
     artifacts = FileSystemArtifactStore(store.directory.artifacts)
     application: Callable[..., Iterable[bytes]] = optuna_dashboard.wsgi(
         database_url(store.directory), artifact_store=artifacts
     )
-    told: list[tuple[str, str]] = []
+    started: list[tuple[str, str]] = []
 
     def start(status: str, headers: list[tuple[str, str]], *_: object) -> None:
-        told.append((status, dict(headers)["Content-Type"]))
+        started.append((status, dict(headers)["Content-Type"]))
 
     errors = io.StringIO()
     request = {
@@ -35,12 +50,12 @@ def get(store: Store, address: str) -> tuple[str, str, bytes]:
         "wsgi.errors": errors,
         "wsgi.url_scheme": "http",
     }
-    answer = application(request, start)
-    body = b"".join(answer)
-    if hasattr(answer, "close"):
-        answer.close()
+    response = application(request, start)
+    body = b"".join(response)
+    if hasattr(response, "close"):
+        response.close()
     assert errors.getvalue() == ""
-    return *told[0], body
+    return *started[0], body
 
 
 def attributes(store: Store) -> dict[str, Any]:
@@ -48,7 +63,7 @@ def attributes(store: Store) -> dict[str, Any]:
 
 
 def test_the_dashboard_shows_notes_figures_and_curves(retrained: Store) -> None:
-    publish(retrained)
+    assert publish(retrained) is None
     status, _, body = get(retrained, f"/api/studies/{retrained.study._study_id}")
     assert status.startswith("200")
     shown = json.loads(body)
@@ -67,7 +82,7 @@ def test_the_dashboard_shows_notes_figures_and_curves(retrained: Store) -> None:
         assert len(trial["artifacts"]) == int(record.trained)
 
 
-def test_a_learning_curve_opens_as_a_picture(searched: Store) -> None:
+def test_a_learning_curve_opens_as_an_image(searched: Store) -> None:
     publish(searched)
     key = next(key for key in attributes(searched) if key.startswith("dashboard:artifacts:"))
     trial, artifact = key.split(":")[2:]
@@ -76,7 +91,7 @@ def test_a_learning_curve_opens_as_a_picture(searched: Store) -> None:
     assert body.startswith(b"<svg")
 
 
-def test_feeding_twice_changes_nothing(retrained: Store) -> None:
+def test_publishing_twice_changes_nothing(retrained: Store) -> None:
     publish(retrained)
     before = attributes(retrained), {p: p.stat().st_mtime_ns for p in retrained.directory.artifacts.iterdir()}
     publish(retrained)
@@ -84,14 +99,90 @@ def test_feeding_twice_changes_nothing(retrained: Store) -> None:
     assert after == before
 
 
-def test_an_empty_study_can_be_fed(empty: Store) -> None:
+def test_an_empty_study_can_be_published(empty: Store) -> None:
     publish(empty)
     assert list(empty.directory.artifacts.iterdir()) == []
 
 
-def test_serves_on_loopback(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    called: dict[str, Any] = {}
-    monkeypatch.setattr(dashboard, "run_server", lambda storage, **given: called.update(given, storage=storage))
-    dashboard.serve(empty, 8123)
-    assert (called["host"], called["port"]) == ("127.0.0.1", 8123)
-    assert called["storage"] == database_url(empty.directory)
+@pytest.mark.parametrize(
+    ("library", "part"),
+    [
+        ("optuna_dashboard._note", "get_note_from_system_attrs"),
+        ("optuna_dashboard._note", "save_note_with_version"),
+        ("optuna_dashboard._custom_plot_data", "get_plotly_graph_objects"),
+    ],
+)
+def test_a_version_without_a_private_part_is_named(
+    retrained: Store, monkeypatch: pytest.MonkeyPatch, library: str, part: str
+) -> None:
+    monkeypatch.delattr(importlib.import_module(library), part)
+    line = publish(retrained)
+    assert line is not None
+    assert line.startswith(f"optuna-dashboard {version('optuna-dashboard')} does not offer ")
+    assert f"{library.partition('.')[2]}.{part}" in line
+    assert line.endswith("; install 'optuna-dashboard<0.22'")
+    assert "\n" not in line
+
+
+def test_a_version_without_a_private_module_is_named(retrained: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna_dashboard._note", None)
+    assert "does not offer _note.get_note_from_system_attrs" in (publish(retrained) or "")
+
+
+def test_a_private_function_with_other_parameters_is_named(retrained: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optuna_dashboard._note.save_note_with_version", lambda study, note: None)
+    assert "does not offer _note.save_note_with_version" in (publish(retrained) or "")
+
+
+def test_a_study_without_private_storage_is_named(tmp_path: Path) -> None:
+    class Study:
+        study_name = "tiny"
+
+    with pytest.raises(UnsupportedVersionError) as caught:
+        DashboardAttributes.of(Study(), tmp_path)  # type: ignore[arg-type]
+    line = str(caught.value)
+    assert line.startswith(f"optuna {version('optuna')} does not offer Study._storage")
+    assert line.endswith("; install 'optuna<6'")
+
+
+def test_upper_bounds_are_those_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    requirements = [Requirement(line) for line in project["dependencies"]]
+    bounds = {r.name: s.version for r in requirements for s in r.specifier if s.operator == "<"}
+    assert UPPER_BOUNDS.items() <= bounds.items()
+
+
+def test_serves_on_loopback_alone(empty: Store) -> None:
+    publish(empty)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    directory = empty.directory
+    code = (
+        "from pathlib import Path\n"
+        "from reports.dashboard import serve\n"
+        "from studies.directory import RunDirectory\n"
+        "from studies.store import opened\n"
+        f"with opened(RunDirectory(root=Path({str(directory.root)!r}), name={directory.name!r})) as store:\n"
+        f"    serve(store, {port})\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    try:
+        shown = json.loads(fetched(process, f"http://127.0.0.1:{port}/api/studies"))
+        assert [study["study_name"] for study in shown["study_summaries"]] == [directory.name]
+        listening = [c for c in psutil.Process(process.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+        assert [(c.laddr.ip, c.laddr.port) for c in listening] == [("127.0.0.1", port)]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def fetched(process: "subprocess.Popen[bytes]", address: str) -> bytes:
+    """Body of the first response of a server that is starting."""
+    for _ in range(600):
+        with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(address, timeout=10) as response:
+            body: bytes = response.read()
+            return body
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.1)
+    raise AssertionError(f"{address} gave no response")

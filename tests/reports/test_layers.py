@@ -17,7 +17,7 @@ from studies.store import Store
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(family: Family) -> list[Architecture]:
+def random_students(family: Family) -> list[Architecture]:
     """Twenty random students of a family."""
     trials = (RandomTrial(random.Random(seed), {"family": family}) for seed in range(20))
     return [suggest(trial, Domain(), (1, 28, 28), 10) for trial in trials]
@@ -25,7 +25,7 @@ def drawn(family: Family) -> list[Architecture]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_layers_add_up_to_the_student(family: Family) -> None:
-    for architecture in drawn(family):
+    for architecture in random_students(family):
         layers = layers_of(architecture)
         total = layers[0].cost
         for layer in layers[1:]:
@@ -51,25 +51,25 @@ def test_shapes_are_written_briefly() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_student_can_be_drawn(family: Family) -> None:
-    for architecture in drawn(family):
-        picture = ElementTree.fromstring(student_svg(architecture, standalone=True))
+def test_every_student_has_a_diagram(family: Family) -> None:
+    for architecture in random_students(family):
+        diagram = ElementTree.fromstring(student_svg(architecture, standalone=True))
         layers = layers_of(architecture)
-        texts = list(picture.iter(f"{SVG}text"))
-        quiet = [element.text for element in texts if "opacity" in element.attrib]
-        assert quiet == ["parameters", *(dimensions(layer.shape) for layer in layers)]
+        texts = list(diagram.iter(f"{SVG}text"))
+        muted = [element.text for element in texts if "opacity" in element.attrib]
+        assert muted == ["parameters", *(dimensions(layer.shape) for layer in layers)]
         parameters = {count(layer.cost.parameters) for layer in layers if layer.cost.parameters}
         assert parameters <= {element.text for element in texts}
-        width, height = float(picture.attrib["width"]), float(picture.attrib["height"])
+        width, height = float(diagram.attrib["width"]), float(diagram.attrib["height"])
         for element in texts:
             assert 0 < float(element.attrib["x"]) < width
             assert 0 < float(element.attrib["y"]) < height
 
 
 def test_tied_weights_are_marked_and_sizes_are_in_proportion() -> None:
-    picture = ElementTree.fromstring(student_svg(find("tied-cnn"), standalone=True))
-    assert [element.text for element in picture.iter(f"{SVG}text")].count("×3") == 2
-    fronts = [e.attrib["d"] for e in picture.iter(f"{SVG}path") if e.attrib.get("fill-opacity") == ".55"]
+    diagram = ElementTree.fromstring(student_svg(find("tied-cnn"), standalone=True))
+    assert [element.text for element in diagram.iter(f"{SVG}text")].count("×3") == 2
+    fronts = [e.attrib["d"] for e in diagram.iter(f"{SVG}path") if e.attrib.get("fill-opacity") == ".55"]
     sizes = [[float(part) for part in front.split("h")[1].split("v")] for front in fronts]
     stem, pooled, widened = sizes[1], sizes[3], sizes[4]
     assert stem[1] == pytest.approx(2 * pooled[1], abs=0.2)
@@ -77,12 +77,12 @@ def test_tied_weights_are_marked_and_sizes_are_in_proportion() -> None:
     assert widened[0] / stem[0] == pytest.approx(20 / 16, rel=0.01)
 
 
-def test_a_drawing_follows_the_readers_colours_and_loads_nothing() -> None:
+def test_a_diagram_follows_the_readers_colours_and_loads_nothing() -> None:
     alone, inside = (student_svg(find("tied-cnn"), standalone=standalone) for standalone in (True, False))
     assert "prefers-color-scheme: dark" in alone
     assert "<style" not in inside  # a style would reach the whole page
-    for picture in (alone, inside):
-        assert "url(" not in picture and "href" not in picture
+    for diagram in (alone, inside):
+        assert "url(" not in diagram and "href" not in diagram
 
 
 def test_the_page_shows_every_retrained_student(retrained: Store) -> None:
@@ -94,5 +94,5 @@ def test_the_page_shows_every_retrained_student(retrained: Store) -> None:
 
 
 @pytest.mark.parametrize("name", names())
-def test_shipped_architectures_can_be_drawn(name: str) -> None:
+def test_shipped_architectures_have_a_diagram(name: str) -> None:
     assert count(find(name).cost().parameters) in student_svg(find(name), standalone=True)

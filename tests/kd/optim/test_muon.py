@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kd.optim.muon import Muon, matrices, orthogonal
+from kd.optim.muon import Muon, optimizer_of, orthogonal
 from kd.teachers.network import Teacher
 from space.architecture import Architecture
 from space.blocks.convolution import Convolution, GlobalAverage, ResidualConvolution
@@ -72,7 +72,7 @@ def test_matrices_are_linear_maps_of_channels_rows_or_columns() -> None:
         LiquidScan(cell="cfc", hidden=4),
     )
     student = build(Architecture(family="hybrid", shape=(1, 28, 28), classes=10, blocks=blocks))
-    shapes = sorted(map(tuple, matrices(student).values()))
+    shapes = sorted(map(tuple, student.matrices().values()))
     convolutions = [(4, 25), (4, 36), (5, 4)]
     mixers = [(3, 49), (49, 3), (6, 5), (5, 6)]
     others = [(2, 5), (5, 2), (5, 12, 7), (5, 7, 8), (12, 40), (12, 4)]
@@ -82,12 +82,12 @@ def test_matrices_are_linear_maps_of_channels_rows_or_columns() -> None:
 def test_synapses_of_ltc_cells_are_no_matrices() -> None:
     blocks = (Convolution(width=4, kernel=5, stride=4), GlobalAverage(), LiquidScan(cell="ltc", hidden=4))
     student = build(Architecture(family="liquid", shape=(1, 28, 28), classes=10, blocks=blocks))
-    assert list(matrices(student).values()) == [(4, 25)]
+    assert list(student.matrices().values()) == [(4, 25)]
 
 
 def test_convolutions_of_a_teacher_are_matrices_and_its_classifier_is_none() -> None:
     teacher = Teacher((1, 28, 28), 10, [0.0], [1.0], widths=(4, 8))
-    assert list(matrices(teacher).values()) == [(4, 9), (8, 36)]
+    assert list(teacher.matrices().values()) == [(4, 9), (8, 36)]
 
 
 @pytest.mark.parametrize("shape", [(8, 6, 1), (8, 2, 3, 1)])
@@ -109,3 +109,19 @@ def test_a_step_moves_every_parameter_with_a_gradient() -> None:
     descend(model, Muon({first: first.shape}, model.parameters(), 0.01, 0), 1)
     for old, new in zip(before, model.parameters(), strict=True):
         assert not torch.equal(old, new)
+
+
+def test_muon_turns_the_matrices_of_the_blocks_and_adamw_all_else() -> None:
+    student = build(
+        Architecture(family="cnn", shape=(1, 8, 8), classes=3, blocks=(Convolution(width=4), GlobalAverage()))
+    )
+    guide = nn.Linear(4, 4)
+    optimizer = optimizer_of(student, "muon", 0.01, 0.1, guide.parameters())
+    turned, rest = optimizer.param_groups
+    (kernel,) = student.matrices()
+    assert turned["params"] == [kernel]
+    everything = {*student.parameters(), *guide.parameters()}
+    assert set(rest["params"]) == everything - {kernel}
+    (group,) = optimizer_of(student, "adamw", 0.01, 0.1, guide.parameters()).param_groups
+    assert set(group["params"]) == everything
+    assert (group["lr"], group["weight_decay"]) == (turned["lr"], turned["weight_decay"]) == (0.01, 0.1)

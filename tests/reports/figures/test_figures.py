@@ -1,17 +1,28 @@
+import ast
 import json
+from pathlib import Path
 
 from reports.figures.curve_svg import curve_svg
 from reports.figures.pareto import front_figure
-from reports.figures.study import figures
-from reports.figures.theme import COLOURS, error, ticks
+from reports.figures.study_figures import CAPTIONS, TITLES, study_figures
+from reports.figures.theme import COLOURS, error_percent, log_ticks
 from reports.report_data import gather
 from space.architecture import FAMILIES
 from studies.records import student_records, trial_records
 from studies.store import Store
 
+REPORTS = Path(__file__).parents[3] / "reports"
+
+
+def imported(module: str) -> set[str]:
+    """Modules of `reports` that a module of it imports, by their names below the folder."""
+    tree = ast.parse((REPORTS / f"{module.replace('.', '/')}.py").read_text())
+    names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {name.removeprefix("reports.") for name in names if name.startswith("reports.")}
+
 
 def points(figure: dict[str, object], symbol: str) -> set[tuple[float, float]]:
-    """Where a drawn figure has points of a symbol, legend entries aside."""
+    """Where a figure has points of a symbol, legend entries aside."""
     traces = figure["data"]
     assert isinstance(traces, list)
     return {
@@ -24,27 +35,43 @@ def points(figure: dict[str, object], symbol: str) -> set[tuple[float, float]]:
 
 
 def test_the_front_shows_every_trained_trial_and_student(retrained: Store) -> None:
-    drawn = json.loads(front_figure(gather(retrained)).to_json())
+    figure = json.loads(front_figure(gather(retrained)).to_json())
     trials, students = trial_records(retrained), student_records(retrained)
     for symbol, outcome in (("circle", "complete"), ("circle-open", "pruned"), ("diamond-open", "unfinished")):
-        expected = {(t.cost.parameters, error(t.accuracy or 0)) for t in trials if t.outcome == outcome}
-        assert points(drawn, symbol) == expected
-    assert points(drawn, "diamond") == {(s.cost.parameters, error(s.test)) for s in students}
-    spreads = [trace["error_y"]["array"][0] for trace in drawn["data"] if "error_y" in trace]
+        expected = {(t.cost.parameters, error_percent(t.accuracy or 0)) for t in trials if t.outcome == outcome}
+        assert points(figure, symbol) == expected
+    assert points(figure, "diamond") == {(s.cost.parameters, error_percent(s.test)) for s in students}
+    spreads = [trace["error_y"]["array"][0] for trace in figure["data"] if "error_y" in trace]
     assert spreads == [0.0, 100 * students[1].test_deviation]
 
 
+def test_every_figure_has_a_title_and_a_caption(retrained: Store) -> None:
+    assert set(study_figures(gather(retrained))) == set(TITLES) == set(CAPTIONS)
+
+
 def test_figures_appear_when_there_is_something_to_show(empty: Store) -> None:
-    assert figures(gather(empty)) == {}
+    assert study_figures(gather(empty)) == {}
 
 
 def test_a_study_without_students_has_no_retrained_curves(searched: Store) -> None:
-    assert set(figures(gather(searched))) == {"front", "learning-curves", "outcomes"}
+    assert set(study_figures(gather(searched))) == {"front", "learning-curves", "outcomes"}
 
 
 def test_bars_add_up_to_all_trials(searched: Store) -> None:
-    bars = json.loads(figures(gather(searched))["outcomes"].to_json())["data"]
+    bars = json.loads(study_figures(gather(searched))["outcomes"].to_json())["data"]
     assert sum(sum(bar["x"]) for bar in bars) == len(trial_records(searched))
+
+
+def test_nothing_that_figures_import_imports_figures() -> None:
+    todo, seen = {f"figures.{path.stem}" for path in (REPORTS / "figures").glob("*.py")}, set[str]()
+    while todo:
+        module = todo.pop()
+        seen.add(module)
+        below = imported(module)
+        if not module.startswith("figures."):
+            assert not {name for name in below if name.startswith("figures")}, module
+        todo |= below - seen
+    assert "report_data" in seen
 
 
 def test_every_family_has_its_own_colour() -> None:
@@ -52,20 +79,24 @@ def test_every_family_has_its_own_colour() -> None:
     assert len(set(COLOURS.values())) == len(FAMILIES)
 
 
-def test_an_axis_has_three_to_ten_marks() -> None:
+def test_an_axis_has_three_to_ten_ticks() -> None:
     for low, high in ((0.3, 0.7), (0.3, 3.0), (0.35, 90.0), (250, 12_000), (0.005, 99)):
-        marks = ticks(low, high)
-        assert 3 <= len(marks) <= 10
-        assert marks == sorted(set(marks)) and low <= marks[0] and marks[-1] <= high
+        ticks = log_ticks(low, high)
+        assert 3 <= len(ticks) <= 10
+        assert ticks == sorted(set(ticks)) and low <= ticks[0] and ticks[-1] <= high
 
 
-def test_a_perfect_student_can_be_drawn() -> None:
-    assert error(1.0) > 0
+def test_a_perfect_student_has_a_place_on_the_axis(perfect: Store) -> None:
+    figure = front_figure(gather(perfect))
+    ((_, error),) = points(json.loads(figure.to_json()), "diamond")
+    bottom, top = (10**edge for edge in figure.layout.yaxis.range)
+    assert top < error < bottom
 
 
-def test_pictures_show_the_curve(searched: Store) -> None:
+def test_an_svg_curve_has_a_point_an_epoch(searched: Store) -> None:
     trained = [trial for trial in trial_records(searched) if trial.trained]
+    assert trained
     for trial in trained:
-        picture = curve_svg(trial)
-        assert picture.count("<circle") == len(trial.curve)
-        assert f"{100 * (trial.accuracy or 0):.2f} % validation" in picture
+        svg = curve_svg(trial)
+        assert svg.count("<circle") == len(trial.curve)
+        assert f"{100 * (trial.accuracy or 0):.2f} % validation" in svg

@@ -82,8 +82,8 @@ def test_ltc_cost_by_hand() -> None:
     block, shape = LiquidScan(cell="ltc", hidden=3, unfolds=2), (2, 4, 5)
     # rows: 4 steps of 2·5 features; 10·3 sensory and 3·3 recurrent synapses of 4 numbers, 3 a state, 2 an input
     assert block.cost(shape).parameters == 4 * (30 + 9) + 3 * 3 + 2 * 10
-    # two MACs a synapse; sensory once a step, recurrent once an unfold
-    assert block.cost(shape).macs == 4 * 2 * (30 + 2 * 9)
+    # three multiplications a synapse; sensory once a step, recurrent once an unfold
+    assert block.cost(shape).macs == 4 * 3 * (30 + 2 * 9)
     both = LiquidScan(cell="ltc", hidden=3, unfolds=2, both_directions=True)
     assert both.cost(shape).parameters == 2 * block.cost(shape).parameters
     assert both.cost(shape).macs == 2 * block.cost(shape).macs

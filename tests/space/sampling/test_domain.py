@@ -1,151 +1,121 @@
+import math
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from space.architecture import FAMILIES, Family
+from space.architecture import FAMILIES, Architecture, Family
+from space.blocks.mlp import Dense
+from space.budget import Budget
 from space.errors import InputError
-from space.sampling.distributions import STEP, Categorical, Distribution, Integer, Real
-from space.sampling.domain import Domain, suggest
-from space.sampling.mutation import mutate, neighbours
-from space.sampling.random_trial import Params, RandomTrial
-
-SHAPES = ((1, 28, 28), (3, 32, 32), (2, 9, 20), (40, 3))
-DOMAIN = Domain()
-
-seeds = st.integers(0, 2**32 - 1)
-shapes = st.sampled_from(SHAPES)
-families = st.sampled_from(FAMILIES)
-reals = st.builds(Real, st.floats(1, 10), st.floats(10, 12_000), st.booleans())
-questions = st.one_of(
-    st.builds(Categorical, st.sampled_from([("a",), ("a", "b"), (1, 3, 5), (False, True)])),
-    st.builds(Integer, st.integers(0, 2), st.integers(2, 6)),
-    reals,
+from space.sampling.domain import (
+    MAX_SCALE,
+    SCALE_TOLERANCE,
+    Domain,
+    check_feasible,
+    parameter_range,
+    suggest,
+    widest,
 )
+from space.sampling.families import suggest_blocks
+from space.sampling.random_trial import RandomTrial
 
 
-def draw(family: Family, seed: int, shape: tuple[int, ...]) -> RandomTrial:
-    trial = RandomTrial(random.Random(seed), {"family": family})
-    suggest(trial, DOMAIN, shape, 10)
-    return trial
+def within(budget: Budget, *families: Family) -> Domain:
+    smallest, largest = parameter_range(budget)
+    return Domain(families=families, smallest=smallest, largest=largest, budget=budget)
 
 
-def changes(before: Params, after: Params) -> set[str]:
-    """Names that both were asked and answered differently."""
-    return {name for name in before.keys() & after.keys() if before[name] != after[name]}
+def test_an_impossible_budget_is_refused_with_the_nearest_miss() -> None:
+    with pytest.raises(InputError, match=r"no architecture of cnn, mlp meets .* parameters .* ≥ 20") as caught:
+        check_feasible(within(Budget(parameters=20), "cnn", "mlp"), (1, 28, 28), 10, draws=200)
+    assert "\n" not in str(caught.value)
 
 
-def replay(params: Params, shape: tuple[int, ...]) -> str:
-    """Digest of a draw with these answers alone, after a look at whether the domain allows them."""
-    trial = RandomTrial(random.Random(1), params)
-    digest = suggest(trial, DOMAIN, shape, 10).digest
-    assert trial.params == params
-    assert all(question.contains(params[name]) for name, question in trial.asked.items())
-    return digest
+TIGHT = [Budget(parameters=400), Budget(macs=50_000), Budget(memory_bytes=1_500), Budget(int8_bytes=2_000)]
 
 
-@given(questions, seeds)
-def test_a_question_allows_what_it_draws_and_every_change_of_it(question: Distribution, seed: int) -> None:
-    generator = random.Random(seed)
-    answer = question.draw(generator)
-    others = question.others(answer)
-    assert question.contains(answer)
-    assert all(question.contains(other) and other != answer for other in others)
-    if others:
-        assert question.contains(question.step(answer, generator))
+@pytest.mark.parametrize("budget", TIGHT, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tight_budget_wastes_few_draws_of_any_family(family: Family, budget: Budget) -> None:
+    domain, generator = within(budget, family), random.Random(0)
+    assert check_feasible(domain, (1, 28, 28), 10) == []
+    draws = [suggest(RandomTrial(generator), domain, (1, 28, 28), 10) for _ in range(400)]
+    assert sum(budget.rejection_reason(architecture) is None for architecture in draws) >= 0.1 * len(draws)
 
 
-@given(reals, seeds)
-def test_a_real_takes_equal_steps_on_its_own_scale(question: Real, seed: int) -> None:
-    answer = question.draw(random.Random(seed))
-    for other in question.others(answer):
-        if question.low < other < question.high:
-            share = (other - answer) / (question.high - question.low)
-            if question.log:
-                assert other / answer == pytest.approx((question.high / question.low) ** (STEP if share > 0 else -STEP))
-            else:
-                assert abs(share) == pytest.approx(STEP)
+def test_a_family_that_cannot_meet_the_budget_is_named_in_one_line() -> None:
+    # 28 · 28 pixels and the same halved before the stem are 980 bytes
+    budget = Budget(memory_bytes=900)
+    (line,) = check_feasible(within(budget, "cnn", "mlp"), (1, 28, 28), 10)
+    assert line.startswith("no cnn meets the budget, the nearest has memory_bytes 980 ≥ 900: leave it out of")
+    assert "\n" not in line
 
 
 @pytest.mark.parametrize(
-    ("question", "answer", "others"),
+    ("budget", "smallest", "largest"),
     [
-        (Categorical(("a", "b", "c")), "b", ["a", "c"]),
-        (Integer(1, 3), 2, [1, 3]),
-        (Integer(1, 3), 3, [2]),
-        (Integer(1, 1), 1, []),
-        (Real(0.0, 2.0), 1.0, [0.8, 1.2]),
-        (Real(0.0, 2.0), 0.1, [0.0, 0.3]),
-        (Real(2.0, 2.0), 2.0, []),
+        (Budget(), Domain().smallest, Domain().largest),
+        (Budget(parameters=5_000), 250, 4_999),
+        (Budget(parameters=300), 149, 299),
+        (Budget(parameters=1), 1, 2),
+        (Budget(parameters=20_000), 250, 19_999),
+        (Budget(parameters=20_000, int8_bytes=2_000), 250, 1_999),
+        (Budget(parameters=None), Domain().smallest, Domain().largest),
+        (Budget(macs=50_000, memory_bytes=1_500), Domain().smallest, Domain().largest),
     ],
     ids=str,
 )
-def test_the_changes_of_an_answer(question: Distribution, answer: object, others: list[object]) -> None:
-    assert question.others(answer) == pytest.approx(others)
+def test_sizes_follow_from_the_budget(budget: Budget, smallest: int, largest: int) -> None:
+    assert parameter_range(budget) == (smallest, largest)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_draw_is_wasted_on_too_many_parameters(family: Family) -> None:
+    for budget in (Budget(), Budget(parameters=2_000)):
+        domain, generator = within(budget, family), random.Random(0)
+        draws = [suggest(RandomTrial(generator), domain, (1, 28, 28), 10) for _ in range(400)]
+        assert sum(budget.rejection_reason(architecture) is None for architecture in draws) >= 0.98 * len(draws)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(FAMILIES), st.floats(800, 12_000))
+def test_a_draw_is_as_wide_as_its_size_allows(seed: int, family: Family, size: float) -> None:
+    architecture = suggest(
+        RandomTrial(random.Random(seed), {"family": family, "size": size}), Domain(), (1, 28, 28), 10
+    )
+    narrowest = suggest(RandomTrial(random.Random(seed), {"family": family, "size": 1.0}), Domain(), (1, 28, 28), 10)
+    assert architecture.cost().parameters <= max(size, narrowest.cost().parameters)
 
 
 @settings(max_examples=200)
-@given(families, seeds, shapes)
-def test_mutate_changes_one_answer_and_stays_in_the_domain(family: Family, seed: int, shape: tuple[int, ...]) -> None:
-    parent = draw(family, seed, shape)
-    params, child = mutate(parent.params, DOMAIN, shape, 10, random.Random(seed))
-    assert replay(params, shape) == child.digest != replay(parent.params, shape)
-    (name,) = changes(parent.params, params)
-    if not isinstance(parent.asked[name], Real):
-        assert params[name] in parent.asked[name].others(parent.params[name])
-    assert changes(params, parent.params) == {name}
+@given(st.integers(0, 2**32 - 1), st.sampled_from(FAMILIES), st.floats(100, 12_000))
+def test_the_widest_student_is_found_to_the_tolerance(seed: int, family: Family, size: float) -> None:
+    blocks = suggest_blocks(RandomTrial(random.Random(seed)), family, (1, 28, 28))
+
+    def make(scale: float) -> Architecture:
+        return Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=blocks(scale))
+
+    def fits(scale: float) -> bool:
+        return make(scale).cost().parameters <= size
+
+    found = widest(make, {"parameters": size})
+    if not fits(1.0):
+        assert found == make(1.0)
+        return
+    low, high = 1.0, MAX_SCALE
+    while high / low > 1 + 1e-9:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    least = make(max(1.0, low / math.exp(SCALE_TOLERANCE))).cost().parameters
+    assert least <= found.cost().parameters <= make(low).cost().parameters <= size
 
 
-@settings(max_examples=25)
-@given(families, seeds, shapes)
-def test_neighbours_are_all_networks_one_change_away(family: Family, seed: int, shape: tuple[int, ...]) -> None:
-    parent = draw(family, seed, shape)
-    found = list(neighbours(parent.params, DOMAIN, shape, 10, random.Random(seed)))
-    digests = [architecture.digest for _, architecture in found]
-    assert len({*digests, replay(parent.params, shape)}) == len(found) + 1
-    for params, architecture in found:
-        assert replay(params, shape) == architecture.digest
-        assert len(changes(parent.params, params)) == 1
-    for name, question in parent.asked.items():
-        for other in question.others(parent.params[name]):
-            trial = RandomTrial(random.Random(0), {**parent.params, name: other})
-            digest = suggest(trial, DOMAIN, shape, 10).digest
-            if trial.params.keys() <= parent.params.keys():  # nothing newly asked, so nothing drawn
-                assert digest in {*digests, replay(parent.params, shape)}
+def test_the_widest_student_by_hand() -> None:
+    def dense(scale: float) -> Architecture:
+        return Architecture(family="mlp", shape=(1, 10, 10), classes=10, blocks=(Dense(width=round(scale)),))
 
-
-def test_mutations_reach_every_answer() -> None:
-    parent = RandomTrial(random.Random(3), {"family": "hybrid", "size": 8_000.0})
-    suggest(parent, DOMAIN, SHAPES[0], 10)
-    reached: set[str] = set()
-    for seed in range(400):
-        reached |= changes(parent.params, mutate(parent.params, DOMAIN, SHAPES[0], 10, random.Random(seed))[0])
-    assert reached == {name for name, question in parent.asked.items() if question.others(parent.params[name])}
-
-
-def test_a_mutation_depends_on_its_generator_alone() -> None:
-    params = draw("depthwise", 0, SHAPES[0]).params
-    first, again = (mutate(params, DOMAIN, SHAPES[0], 10, random.Random(5)) for _ in range(2))
-    assert first == again
-    assert first != mutate(params, DOMAIN, SHAPES[0], 10, random.Random(6))
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        ({"family": "rnn"}, "family = 'rnn': must be one of cnn"),
-        ({"family": "liquid"}, r"liquid\.\w+ = None: must be one of"),
-        ({"size": 1.0}, r"size = 1\.0: must be a number in 250\.\."),
-        ({"cnn.stages": 9}, r"cnn\.stages = 9: must be a whole number in "),
-        ({"cnn.stem.kernel": 9}, r"cnn\.stem\.kernel = 9: must be one of 3, 5, 7"),
-    ],
-    ids=str,
-)
-def test_answers_that_are_not_of_the_domain_are_refused_in_one_line(change: Params, match: str) -> None:
-    params = draw("cnn", 0, SHAPES[0]).params | change
-    with pytest.raises(InputError, match=match) as caught:
-        mutate(params, DOMAIN, SHAPES[0], 10, random.Random(0))
-    assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match=match):
-        next(neighbours(params, DOMAIN, SHAPES[0], 10, random.Random(0)))
+    # 100 w + 2 w + 10 w + 10 parameters
+    assert widest(dense, {"parameters": 1_130}).blocks == (Dense(width=10),)
+    assert widest(dense, {"parameters": 1_129}).blocks == (Dense(width=9),)
+    assert widest(dense, {"parameters": 5}).blocks == (Dense(width=1),)

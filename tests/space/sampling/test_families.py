@@ -18,12 +18,12 @@ STEM: dict[str, Any] = {"activation": "relu", "stem.kernel": 5, "stem.halving": 
 WHOLE: dict[str, Any] = {"activation": "silu", "stem.kernel": 5, "stem.halving": "none", "stages": 3}
 
 
-def stage(number: int, body: str, **answers: Any) -> dict[str, Any]:
-    """Answers to what a stage asks; its entry is a maximum over 2×2 and a 3×3 layer unless another is given."""
-    answers = {"body": body, "kernel": 3} | ({"entry": "pool 3x3"} if number > 1 else {}) | answers
-    if str(answers.get("entry")).startswith("pool"):
-        answers = {"pool": "max"} | answers
-    return {f"{number}.{name}": answer for name, answer in answers.items()}
+def stage(number: int, body: str, **params: Any) -> dict[str, Any]:
+    """Parameters of a stage; its entry is a maximum over 2×2 and a 3×3 layer unless another is given."""
+    params = {"body": body, "kernel": 3} | ({"entry": "pool 3x3"} if number > 1 else {}) | params
+    if str(params.get("entry")).startswith("pool"):
+        params = {"pool": "max"} | params
+    return {f"{number}.{name}": value for name, value in params.items()}
 
 
 SHIPPED: dict[str, dict[str, Any]] = {
@@ -195,11 +195,11 @@ DESIGNS: dict[str, tuple[Family, tuple[AnyBlock, ...], dict[str, Any]]] = {
 }
 
 
-class Answers:
-    """A trial that has an answer to everything and is asked for all of them."""
+class StrictTrial:
+    """A trial of fixed parameters, each of which must be suggested within its distribution, and once."""
 
-    def __init__(self, answers: dict[str, Any]) -> None:
-        self.left = dict(answers)
+    def __init__(self, params: dict[str, Any]) -> None:
+        self.left = dict(params)
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
         assert low <= self.left[name] <= high, name
@@ -214,10 +214,10 @@ class Answers:
         return self.left.pop(name)
 
 
-def check(design: Architecture, answers: dict[str, Any]) -> None:
+def check(design: Architecture, structure: dict[str, Any]) -> None:
     params = {"family": design.family, "size": float(design.cost().parameters)}
-    params |= {f"{design.family}.{what}": answer for what, answer in answers.items()}
-    trial = Answers(params)
+    params |= {f"{design.family}.{name}": value for name, value in structure.items()}
+    trial = StrictTrial(params)
     assert suggest(trial, Domain(), design.shape, design.classes) == design
     assert trial.left == {}
     assert suggest(RandomTrial(random.Random(0), params), Domain(), design.shape, design.classes) == design
@@ -230,5 +230,5 @@ def test_a_shipped_student_can_be_drawn(name: str) -> None:
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_a_design_made_by_hand_can_be_drawn(name: str) -> None:
-    family, blocks, answers = DESIGNS[name]
-    check(Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=blocks), answers)
+    family, blocks, structure = DESIGNS[name]
+    check(Architecture(family=family, shape=(1, 28, 28), classes=10, blocks=blocks), structure)

@@ -1,0 +1,63 @@
+"""A study for Python users: its trials and students as pandas frames, its front, its figures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from reports.figures.study_figures import study_figures
+from reports.report_data import ReportData, gather
+from reports.tables import student_frame
+from studies.directory import RunDirectory
+from studies.records import StudentRecord, TrialRecord, frame
+from studies.store import opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """What a study has found at the moment it was read; nothing in it can be changed by reading it."""
+
+    path: Path
+    """The run directory."""
+    report: ReportData
+    """Everything that the study's report tells, as typed records."""
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial: outcome, family, digest, costs, epochs, validation accuracy (share), seconds."""
+        return frame(self.report.trials)
+
+    @property
+    def students(self) -> pd.DataFrame:
+        """One row a retrained student, smallest first; accuracies are means over seeds (shares)."""
+        return student_frame(self.report)
+
+    @property
+    def front(self) -> tuple[TrialRecord, ...]:
+        """Complete trials that no other beats in both validation accuracy and parameters, smallest first."""
+        return self.report.front
+
+    @property
+    def best(self) -> StudentRecord | None:
+        """The retrained student that is best on validation samples; None if there is none yet."""
+        return self.report.best
+
+    @property
+    def figures(self) -> dict[str, go.Figure]:
+        """The report's figures by name: "front", "learning-curves", "retrained-curves", "outcomes"."""
+        return study_figures(self.report)
+
+
+def open_study(path: str | Path) -> Study:
+    """Read a study, finished or still running.
+
+    Args:
+        path: its run directory, `runs/NAME`.
+
+    Raises:
+        InputError: when there is no study, or it cannot be read.
+    """
+    directory = RunDirectory(root=Path(path).parent, name=Path(path).name)
+    with opened(directory) as store:
+        return Study(path=directory.path, report=gather(store))
