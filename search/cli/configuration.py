@@ -79,12 +79,12 @@ def page() -> str:
 
 
 def toml(value: object) -> str:
-    """A value as TOML has it; "not set" for None, which TOML has not."""
+    """A value as TOML has it, numbers to six digits; "not set" for None, which TOML has not."""
     if value is None:
         return "not set"
     if isinstance(value, tuple):
         return f"[{', '.join(toml(item) for item in value)}]"
-    return json.dumps(value)
+    return json.dumps(float(f"{value:.6g}") if isinstance(value, float) else value)
 
 
 def _config(target: str, runs: Path) -> "Config":

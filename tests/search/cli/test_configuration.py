@@ -67,9 +67,9 @@ def test_values_of_a_study_and_of_a_file_are_shown(tmp_path: Path) -> None:
     create(RunDirectory(root=tmp_path, name="mnist"), read("mnist", ["search.peers=7"]))
     assert "search.peers = 7  (default: 3)" in config("mnist", "--runs", str(tmp_path))  # goes over the preset
     path = tmp_path / "mine.toml"
-    path.write_text("[search]\nrungs = [2, 5]\n")
+    path.write_text("[search]\nfloor = 0.75\n")
     text = config(str(path))
-    assert "search.rungs = [2.0, 5.0]  (default: [1, 3, 9])" in text
+    assert "search.floor = 0.75  (default: 0.9)" in text
     assert text.count("(default: ") == 1
 
 
@@ -82,6 +82,11 @@ def test_nothing_of_that_name_is_refused(tmp_path: Path) -> None:
 def test_values_are_written_as_toml(value: object) -> None:
     (read_back,) = tomllib.loads(f"value = {toml(value)}").values()
     assert read_back == json.loads(json.dumps(value))
+
+
+def test_numbers_are_shown_to_six_digits() -> None:
+    assert toml(1 / 3) == "0.333333"
+    assert toml((2 / 28, 2_147_483_647)) == "[0.0714286, 2147483647]"
 
 
 def test_what_is_not_set_has_no_value() -> None:
