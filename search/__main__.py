@@ -1,4 +1,4 @@
-"""The command line, `wunderkind` and `python -m search`; it can be stopped cleanly while it still imports."""
+"""The command line, `wunderkind` and `python -m search`; it can be stopped cleanly while modules are imported."""
 
 import sys
 
@@ -9,7 +9,7 @@ def main() -> None:
     """Run the command that was typed."""
     listen()
     try:
-        from search.cli import app  # takes seconds
+        from search.cli import app  # a signal may come while it is imported
 
         app.main()
     except Stopped:

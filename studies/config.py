@@ -19,28 +19,28 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How candidates are found and compared.
-
-    `trials` students are trained in total; suggestions over budget or seen before are free and come on top. `hours`
-    limits the wall clock of one run: the search ends in time for retraining, yet has at least half of them. A candidate
-    stops at each of `rungs` (epochs, fractions allowed); it is weak there when at least `peers` others with at most
-    `slack` times its parameters did at least as well, by validation accuracy, at a tie by validation loss. A student
-    whose validation accuracy (share) ends below `floor` is no use: the sampler takes it for infeasible and the front
-    leaves it out. The first `startup` suggestions are random, the families taking turns; `sampler` makes the others.
-    `recipe` is drawn with every architecture and also used to retrain it; an architecture is tried with one recipe
-    only.
-    """
+    """How candidates are found and compared."""
 
     trials: Natural = 40
+    """Students to train in total, over all runs; suggestions over budget or seen before come on top [students]."""
     hours: Annotated[float, Field(gt=0)] | None = None
+    """Wall-clock limit of one run: the search ends in time for retraining, but has at least half of it [hours]."""
     rungs: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (1, 3, 9)
+    """Training lengths at which candidates are compared, rising; fractions are allowed [epochs]."""
     startup: Annotated[int, Field(ge=0)] = 15
+    """First suggestions that are random, the families taking turns, before the sampler chooses [suggestions]."""
     peers: Natural = 3
+    """A candidate is pruned at a rung when this many peers, one no larger, did at least as well [candidates]."""
     slack: Annotated[float, Field(ge=1)] = 1.1
+    """How many times a candidate's parameters one that counts as its peer may have [ratio]."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Validation accuracy below which a student is no use: the sampler avoids it, the front leaves it out [share]."""
     seed: Seed = 0
+    """Seed of the sampler and of every candidate's training."""
     recipe: RecipeDomain = RecipeDomain()
+    """What of a recipe is drawn with every architecture, and kept when it is retrained."""
     sampler: Literal["tpe", "evolution", "random"] = "tpe"
+    """Who suggests after the random start: Optuna's TPE, mutation of the front, or chance."""
 
     @property
     def epochs(self) -> float:
@@ -51,40 +51,44 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """What may be drawn: `families`, and sizes (parameters) from `smallest` to `largest`; None: by the budget."""
+    """Which students may be drawn."""
 
     families: Annotated[tuple[Family, ...], Field(min_length=1)] = FAMILIES
+    """Families to draw from."""
     smallest: Natural | None = None
+    """Size that the smallest students are drawn for; left out, it follows from the budget [parameters]."""
     largest: Natural | None = None
+    """Size that the largest students are drawn for; left out, it follows from the budget [parameters]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrain:
-    """How the front is retrained: `points` students spread over size (0: all), `seeds` times each.
-
-    `with_validation` retrains on training and validation samples together. No figure but the test accuracy is then told
-    of a retrained student, and choices between students go by the search.
-    """
+    """How the search front is retrained to full accuracy."""
 
     points: Annotated[int, Field(ge=0)] = 5
+    """Students of the front to retrain, its ends and others spread evenly over size between; 0: all [students]."""
     seeds: Natural = 3
+    """Times that each of them is trained, from another start each time [seeds]."""
     with_validation: bool = False
+    """Train on validation samples too; reports then give the test accuracy alone, and choices go by the search."""
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=0.05)
+    """How a student is retrained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assistants:
-    """Networks between teacher and students: shipped `architectures` by name or `.json` files, the largest first.
-
-    Each is taught by the one before, by `recipe` and once, with `seed`; no budget holds them.
-    """
+    """Networks between teacher and students, each distilled from the one before; no budget holds them."""
 
     architectures: tuple[str, ...] = ()
+    """Shipped architectures by name, or .json files, the largest first."""
     recipe: Recipe = Retrain().recipe
+    """How an assistant is trained."""
     seed: Seed = 0
+    """Seed of every assistant's training."""
 
 
-def _named(teacher: Any) -> Any:
+def teacher_settings(teacher: Any) -> Any:
+    """The settings of a teacher that may be written as the name of its one model."""
     if isinstance(teacher, str):
         return {"models": (teacher,)}
     # behind a function pydantic takes values for Python's, not JSON's, where an array may be a tuple
@@ -97,7 +101,7 @@ def _named(teacher: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything asked of a study. `teacher` may be written as the name of one model.
+    """Everything asked of a study.
 
     A file that names no teacher means the shipped one of its data set, if there is one. What it leaves out of a recipe
     is that of `Config`, `Retrain` or `Assistants`; what it leaves out of `recipe.augmentation` is the default policy of
@@ -105,16 +109,24 @@ class Config:
     `recipe.epochs`, left out or on a constant schedule, is the last of `search.rungs`.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     data: DataSource = DataSource()
-    teacher: Annotated[TeacherSource, BeforeValidator(_named)] = TeacherSource()
-    assistants: Assistants = Assistants()
+    """Which data, and how they are split."""
+    teacher: Annotated[TeacherSource, BeforeValidator(teacher_settings)] = TeacherSource()
+    """Who teaches; may be written as the name of one model. Left out, it is the shipped teacher of the data set."""
     space: Space = Space()
+    """Which students may be drawn."""
     budget: Budget = Budget()
+    """Limits that every student must stay under; one over any of them is rejected before it is trained."""
     search: Search = Search()
+    """How candidates are found and compared."""
     recipe: Recipe = Recipe()
+    """How the search trains. What is left out of its augmentation is the default of the data set."""
     retrain: Retrain = Retrain()
+    """How the search front is retrained to full accuracy."""
+    assistants: Assistants = Assistants()
+    """Networks between teacher and students, each distilled from the one before; no budget holds them."""
 
     def __post_init__(self) -> None:
         """A constant schedule lasts as long as the search trains, so that its shares are of a true length."""

@@ -1,10 +1,10 @@
 """Configurations as files: presets and TOML, read strictly, with `--set` changes on top."""
 
 import json
-import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,11 @@ from kd.data.dataset import KNOWN
 from kd.optim.recipe import Recipe
 from kd.teachers.network import shipped
 from kd.teachers.source import TeacherSource
-from space.errors import InputError
-from space.sampling.domain import parameter_range
-from studies.config import Assistants, Config, Retrain, _named
+from space.errors import InputError, did_you_mean
+from studies.config import Assistants, Config, Retrain, teacher_settings
+from studies.config_checks import check_numbers, check_search, check_teacher
 
 PRESETS = Path(__file__).parent / "presets"
-
 
 _ADAPTER = TypeAdapter(Config)
 
@@ -34,7 +33,9 @@ def read(preset: str, changes: Iterable[str] = ()) -> Config:
     """Read a preset by name, or a TOML file by path, and apply `key=value` changes; raises InputError."""
     path = PRESETS / f"{preset}.toml" if preset in presets() else Path(preset)
     if path.suffix != ".toml" or not path.is_file():
-        raise InputError(f"unknown preset '{preset}': use one of {', '.join(presets())} or the path of a .toml file")
+        alike = did_you_mean(get_close_matches(preset, presets()))
+        known = ", ".join(presets())
+        raise InputError(f"unknown preset '{preset}': {alike}use one of {known} or the path of a .toml file")
     try:
         settings = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -52,40 +53,41 @@ def parse(settings: Mapping[str, Any]) -> Config:
     try:
         config = _ADAPTER.validate_json(json.dumps(settings, default=str))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "unexpected_keyword_argument":
-            raise InputError(f"unknown key {place}: see the presets for the keys there are") from error
-        raise InputError(f"{place} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
-    for key, value in _flat(asdict(config)).items():
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, float) and not math.isfinite(number):
-                raise InputError(f"{key} = {number}: must be a finite number")
+        raise InputError(_first_error(error)) from error
+    check_numbers(flatten(asdict(config)))
     config = _completed(config, settings)
-    rungs = config.search.rungs
-    if list(rungs) != sorted(set(rungs)):
-        raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
-    domain = config.domain
-    if domain.smallest >= domain.largest:
-        least = max(1, min(parameter_range(config.budget)[0], domain.largest - 1))
-        raise InputError(
-            f"space.smallest = {domain.smallest}: must be below space.largest = {domain.largest} (if not set, from the "
-            f"budget): --set space.smallest={least}"
-        )
+    check_search(config)
     asked = settings.get("recipe", {}).get("epochs", config.recipe.epochs)
     if asked != config.recipe.epochs:
         raise InputError(
             f"recipe.epochs = {asked:g}: on a constant schedule the search trains to the last of "
-            f"search.rungs = {rungs[-1]:g}: leave it away, or set recipe.schedule=cosine"
-        )
-    if config.recipe.schedule == "cosine" and config.recipe.epochs < rungs[-1]:
-        raise InputError(
-            f"search.rungs = [..., {rungs[-1]:g}]: the cosine schedule of recipe.epochs = {config.recipe.epochs:g} "
-            "ends before: set recipe.epochs as high, or recipe.schedule=constant"
+            f"search.rungs = {config.search.epochs:g}: leave it away, or set recipe.schedule=cosine"
         )
     _check_recipes(config)
-    _check_teacher(config)
+    check_teacher(config)
     return config
+
+
+def _first_error(error: ValidationError) -> str:
+    """The first thing that is wrong with settings."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "unexpected_keyword_argument":
+        return f"unknown key {place}: {_similar_keys(place)}wunderkind config explains all keys"
+    return f"{place} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _similar_keys(place: str) -> str:
+    """A question for the keys and sections most like an unknown one: its last part counts most."""
+    keys = dict.fromkeys(flatten(asdict(Config())))
+    sections = {key.rpartition(".")[0] for key in keys} - {""}
+    by_name: dict[str, list[str]] = {}
+    for known in (*keys, *sorted(sections)):
+        by_name.setdefault(known.rpartition(".")[2], []).append(known)
+    section, _, name = place.rpartition(".")
+    near = [known for alike in get_close_matches(name, by_name) for known in by_name[alike]]
+    near.sort(key=lambda known: -SequenceMatcher(None, section, known.rpartition(".")[0]).ratio())
+    return did_you_mean(near[:3])
 
 
 def _check_recipes(config: Config) -> None:
@@ -125,20 +127,9 @@ def _check_recipes(config: Config) -> None:
                 raise InputError(f"{asked}: there is no augmentation to weaken: {way_out}, or ask for some")
 
 
-def _check_teacher(config: Config) -> None:
-    """Raise InputError where a shipped teacher is to answer for a data set of another name."""
-    name = config.data.name
-    for model in config.teacher.models:
-        if name in KNOWN and shipped(model).is_file() and name not in (model, model.rpartition("-")[0]):
-            raise InputError(
-                f"teacher.models = {model}: knows nothing of {name}: train a teacher with wunderkind teach {name}, "
-                "then name its file with --teacher"
-            )
-
-
 def differences(stored: Config, asked: Config) -> list[str]:
     """Settings that differ, as "key is A, not B"; how long to search may always change."""
-    old, new = _flat(asdict(stored)), _flat(asdict(asked))
+    old, new = flatten(asdict(stored)), flatten(asdict(asked))
     free = {"search.trials", "search.hours"}
     return [f"{key} is {old[key]}, not {new[key]}" for key in old if key not in free and old[key] != new[key]]
 
@@ -196,7 +187,7 @@ def _apply(settings: dict[str, Any], change: str) -> None:
         value = text.strip()
     *parents, last = key.strip().split(".")
     if parents and "teacher" in settings:
-        settings["teacher"] = _named(settings["teacher"])
+        settings["teacher"] = teacher_settings(settings["teacher"])
     for parent in parents:
         settings = settings.setdefault(parent, {})
         if not isinstance(settings, dict):
@@ -204,8 +195,9 @@ def _apply(settings: dict[str, Any], change: str) -> None:
     settings[last] = value
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

@@ -3,16 +3,18 @@
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from space.errors import InputError, did_you_mean
 
-from space.errors import InputError
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a study may be called."""
 
 ROOT = Path("runs")
-"""Where run directories lie unless told otherwise."""
+"""Where run directories lie unless `--runs` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,7 @@ class RunDirectory:
 
     def __post_init__(self) -> None:
         """Refuse names that are not plain file names."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+        if not NAME.fullmatch(self.name):
             raise InputError(
                 f"study name '{self.name}': use letters, digits, '.', '_' and '-', starting with a letter or digit"
             )
@@ -92,21 +94,46 @@ class RunDirectory:
         """Trained assistants, shared by all studies under the same root."""
         return self.root / ".assistants"
 
+    @property
+    def _lock(self) -> Path:
+        return self.path / "driver.lock"
+
     def require(self) -> None:
         """Raise InputError when there is no study of this name."""
         if not self.config.is_file():
-            known = sorted(path.parent.name for path in self.root.glob("*/config.json"))
+            known = study_names(self.root)
             hint = f"studies here: {', '.join(known)}" if known else "start one with wunderkind run"
-            raise InputError(f"no study '{self.name}' under {self.root}: {hint}")
+            alike = did_you_mean(get_close_matches(self.name, known))
+            raise InputError(f"no study '{self.name}' under {self.root}: {alike}{hint}")
+
+    def in_use(self) -> bool:
+        """Whether a process holds the study."""
+        from filelock import FileLock, Timeout  # imports asyncio, which --help must not wait for
+
+        try:
+            with FileLock(self._lock, timeout=0) if self._lock.is_file() else nullcontext():
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a copy that nobody may write
+            return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the study; raises InputError when another process does. The lock ends with the process."""
+        from filelock import FileLock, Timeout  # as in `in_use`
+
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.path / "driver.lock", timeout=0):
+            with FileLock(self._lock, timeout=0.2):  # longer than `in_use` holds it
                 yield
         except Timeout:
             raise InputError(
                 f"another process is working on study '{self.name}': wait for it, or use another --name"
             ) from None
+
+
+def study_names(root: Path) -> list[str]:
+    """Names of the studies under a root, in alphabetical order."""
+    names = (path.parent.name for path in root.glob("*/config.json"))
+    return sorted(name for name in names if NAME.fullmatch(name))

@@ -1,9 +1,10 @@
 """The shipped architectures, by name: students known to be good, and an assistant to teach them."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from space.architecture import Architecture, read
-from space.errors import InputError
+from space.errors import InputError, did_you_mean
 
 ARCHITECTURES = Path(__file__).parent / "architectures"
 
@@ -18,5 +19,7 @@ def find(text: str) -> Architecture:
     if text in names():
         return read(ARCHITECTURES / f"{text}.json")
     if not text.endswith(".json"):
-        raise InputError(f"unknown architecture '{text}': use one of {', '.join(names())} or the path of a .json file")
+        alike = did_you_mean(get_close_matches(text, names()))
+        known = ", ".join(names())
+        raise InputError(f"unknown architecture '{text}': {alike}use one of {known} or the path of a .json file")
     return read(Path(text))

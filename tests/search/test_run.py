@@ -17,6 +17,10 @@ import pytest
 from distributed import LocalCluster
 
 from kd.device import cores
+from studies.directory import RunDirectory
+from studies.front import front, student_front
+from studies.records import student_records, trial_records
+from studies.store import opened
 
 
 def wunderkind(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -278,6 +282,16 @@ def test_retrain_adds_seeds_and_keeps_those_there(undisturbed: Path) -> None:
 def test_status_and_report_read_a_study(undisturbed: Path) -> None:
     assert "parameters" in wunderkind("status", "calm", folder=undisturbed).stdout
     assert "index.html" in wunderkind("report", "calm", folder=undisturbed).stdout
+
+
+def test_list_says_what_status_says(undisturbed: Path) -> None:
+    lines = wunderkind("list", folder=undisturbed).stdout.splitlines()
+    (calm,) = (line.split() for line in lines if line.startswith("calm "))
+    with opened(RunDirectory(root=undisturbed, name="calm")) as store:
+        points, students = front(trial_records(store), store.config.search.floor), student_records(store)
+    best = student_front(students)[-1]
+    expected = ["calm", "finished", "6", "of", "6", str(len(points)), f"{best.cost.parameters:,}", "at"]
+    assert calm[:9] == [*expected, f"{100 * best.test:.2f}"]
 
 
 def assert_refused(result: subprocess.CompletedProcess[str], words: str) -> None:

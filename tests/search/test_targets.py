@@ -69,6 +69,10 @@ def retrain(runs: Path, *arguments: str, study: str = "small") -> str:
     return wunderkind("retrain", study, *arguments, "--workers", "1", "--device", "cpu", runs=runs)
 
 
+def distil(runs: Path, *arguments: str, preset: str = "small") -> str:
+    return wunderkind("distil", preset, *arguments, "--workers", "1", "--device", "cpu", runs=runs)
+
+
 @pytest.fixture(autouse=True)
 def preset(tmp_path: Path, small_source: DataSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """One preset, `small`, on a slice of MNIST."""
@@ -78,11 +82,11 @@ def preset(tmp_path: Path, small_source: DataSource, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(config_file, "PRESETS", folder)
 
 
-def test_a_preset_retrains_students_that_no_trial_found(tmp_path: Path) -> None:
+def test_architectures_that_no_search_found_are_distilled_by_a_preset(tmp_path: Path) -> None:
     runs, file = tmp_path / "runs", tmp_path / "cnn.json"
     file.write_text(CNN.to_json())
     named = find("row-column")
-    said = retrain(runs, "--student", "row-column", "--student", str(file), "--student", "row-column")
+    said = distil(runs, "row-column", str(file), "row-column")
     assert "retraining 2 students, 1 seed each" in said
     assert f"Next: wunderkind verify small --runs {runs}   counts" in said
     assert f"Next: wunderkind run --name small --runs {runs}   searches for others" in said
@@ -111,19 +115,19 @@ def test_a_preset_retrains_students_that_no_trial_found(tmp_path: Path) -> None:
     assert "FAILED" not in wunderkind("verify", "small", runs=runs)
 
 
-def test_a_preset_retrains_with_changes_under_another_name(tmp_path: Path) -> None:
+def test_a_preset_is_distilled_by_with_changes_under_another_name(tmp_path: Path) -> None:
     runs, changes = tmp_path / "runs", ("--name", "long", "--teacher", "mnist-1", "--set", "retrain.recipe.epochs=2")
-    retrain(runs, "--student", "row-column", *changes)
+    distil(runs, "row-column", *changes)
     assert not (runs / "small").exists()
     directory = RunDirectory(root=runs, name="long")
     with opened(directory) as store:
         assert student_records(store)[0].seeds[0].curve[-1].epoch == 2
     before = stored_config(directory)
     assert before.teacher.models == ("mnist-1",)
-    assert "retraining 1 student, 1 seed each" in retrain(runs, "--student", "row-column", *changes)
+    assert "retraining 1 student, 1 seed each" in distil(runs, "row-column", *changes)
     retrain(runs, "--student", "row-column", study="long")
     with pytest.raises(InputError, match=r"retrain\.recipe\.epochs is 2, not 3"):
-        retrain(runs, "--student", "row-column", *changes[:-1], "retrain.recipe.epochs=3")
+        distil(runs, "row-column", *changes[:-1], "retrain.recipe.epochs=3")
     assert stored_config(directory) == before
 
 
@@ -132,7 +136,7 @@ def test_all_that_is_labelled_is_trained_on_if_asked(tmp_path: Path, small_sourc
     settings = PRESET.replace("seeds = 1", merged).replace("epochs = 1", "epochs = 2\nweak_augmentation = 0.5")
     (config_file.PRESETS / "merged.toml").write_text(settings.format(data=small_source.name))
     runs = tmp_path / "runs"
-    said = retrain(runs, "--student", "row-column", study="merged")
+    said = distil(runs, "row-column", preset="merged")
     directory = RunDirectory(root=runs, name="merged")
     with opened(directory) as store:
         (record,) = student_records(store)
@@ -158,32 +162,27 @@ def test_all_that_is_labelled_is_trained_on_if_asked(tmp_path: Path, small_sourc
         (student(width=60), "breaks the study's budget .parameters 12,490 ≥ 10,000"),
     ],
 )
-def test_a_student_that_cannot_be_retrained_is_refused(architecture: Architecture, words: str, tmp_path: Path) -> None:
+def test_a_student_that_cannot_be_distilled_is_refused(architecture: Architecture, words: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text(architecture.to_json())
     with pytest.raises(InputError, match=words):
-        retrain(tmp_path / "runs", "--student", str(file))
+        distil(tmp_path / "runs", str(file))
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
-    ("study", "arguments", "words"),
+    ("verb", "arguments", "words"),
     [
-        ("small", ("--student", "nothing"), "unknown architecture 'nothing'"),
-        ("other", ("--student", "row-column"), "no study 'other'"),
-        ("small", ("--student", "row-column", "--trial", "0"), "no study 'small'"),
-        ("small", (), "no study 'small'"),
-        ("small", ("--name", "mine"), "--name, --teacher and --set make a study from a preset"),
-        (
-            "other",
-            ("--student", "row-column", "--set", "retrain.seeds=2"),
-            "--name, --teacher and --set make a study from a preset",
-        ),
+        ("distil", ("small", "row-colum"), "unknown architecture 'row-colum': did you mean row-column"),
+        ("distil", ("smal", "row-column"), "unknown preset 'smal': did you mean small"),
+        ("retrain", ("other", "--student", "row-column"), "no study 'other'"),
+        ("retrain", ("small", "--student", "row-column"), "but a preset: .* wunderkind distil small STUDENT"),
+        ("retrain", ("small",), "but a preset: .* wunderkind run small"),
     ],
 )
-def test_a_study_that_is_not_there_is_refused(study: str, arguments: tuple[str], words: str, tmp_path: Path) -> None:
+def test_what_is_not_there_is_refused(verb: str, arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=words):
-        retrain(tmp_path / "runs", *arguments, study=study)
+        wunderkind(verb, *arguments, "--workers", "1", runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 

@@ -239,6 +239,32 @@ def test_wrong_changes_are_refused_in_one_line(change: str, match: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "question"),
+    [
+        ("search.trails=3", "search.trials or retrain"),
+        ("serch.trials=3", "search"),
+        ("epochs=3", "recipe.epochs, retrain.recipe.epochs or assistants.recipe.epochs"),
+        ("retrain.epochs=3", "retrain.recipe.epochs, "),
+        ("retrain.recipe.temprature=3", "retrain.recipe.temperature, "),
+        ("budget.params=3", "budget.parameters"),
+        ("teacher.model=a.onnx", "teacher.models"),
+        ("recipe.augmentation.flipp=1", "recipe.augmentation.flip, retrain.recipe.augmentation.flip or "),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_wherever_they_are(change: str, question: str) -> None:
+    key = change.partition("=")[0]
+    with pytest.raises(InputError, match=f"unknown key .*: did you mean {question}") as caught:
+        read("mnist-quick", [change])
+    assert str(caught.value).removeprefix("unknown key ").startswith(key.partition(".")[0])
+    assert str(caught.value).endswith("? wunderkind config explains all keys")
+
+
+def test_an_unknown_key_like_no_other_says_where_all_are_explained() -> None:
+    with pytest.raises(InputError, match=r"unknown key zzzz: wunderkind config explains all keys$"):
+        read("mnist-quick", ["zzzz=3"])
+
+
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("[search]\ntrials = 7\n")
@@ -254,6 +280,11 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 def test_dates_are_refused_like_any_wrong_type() -> None:
     with pytest.raises(InputError, match=r"search\.trials"):
         read("mnist-quick", ["search.trials=2026-01-01"])
+
+
+def test_an_unknown_preset_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="unknown preset 'mnist-quik': did you mean mnist-quick"):
+        read("mnist-quik")
 
 
 @pytest.mark.parametrize("name", ["mnist-quik", "none.toml", "", "."])

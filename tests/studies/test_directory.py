@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from studies.store import create, opened, stored_config
 
 HOLD = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from studies.directory import RunDirectory
 with RunDirectory(root=Path(sys.argv[1]), name="mine").locked():
@@ -44,6 +46,28 @@ def test_a_missing_study_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     create(RunDirectory(root=tmp_path, name="other"), Config())
     with pytest.raises(InputError, match="studies here: other"):
         stored_config(RunDirectory(root=tmp_path, name="mine"))
+
+
+def test_a_missing_study_names_the_nearest(tmp_path: Path) -> None:
+    for name in ("mnist-long", "cifar"):
+        create(RunDirectory(root=tmp_path, name=name), Config())
+    with pytest.raises(InputError, match=r"did you mean mnist-long\? studies here: cifar, mnist-long"):
+        RunDirectory(root=tmp_path, name="mnist-lang").require()
+
+
+def test_whether_a_study_is_in_use_can_be_asked_while_another_process_waits_for_it(tmp_path: Path) -> None:
+    run = RunDirectory(root=tmp_path, name="mine")
+    assert not run.in_use()
+    assert not run.path.exists()  # asking leaves nothing behind
+    with run.locked():
+        assert run.in_use()
+    assert not run.in_use()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(lambda: [run.in_use() for _ in range(2_000)])
+        while not asking.done():
+            with run.locked():  # is never refused because somebody asked
+                pass
+        assert len(asking.result()) == 2_000
 
 
 def test_a_second_process_is_kept_out_until_the_first_ends(tmp_path: Path) -> None:

@@ -1,0 +1,142 @@
+"""Commands that train students: run, retrain, distil."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import ChangeOptions, MachineOptions, Runs, Seeds, with_options
+from space.errors import InputError
+from studies.directory import ROOT, RunDirectory
+
+Preset = Annotated[
+    str,
+    typer.Argument(
+        metavar="PRESET",
+        help="A preset's name or the path of a .toml file; see wunderkind config.",
+        show_default=False,
+    ),
+]
+
+
+@with_options
+def run(
+    preset: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PRESET",
+            help="A preset's name or the path of a .toml file; left out: go on with the study --name.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the study; default: the preset's.")] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Students to train in total, over all runs; those over budget or seen before are free."
+        ),
+    ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HOURS",
+            help="Wall-clock limit: the search ends early enough to retrain, but has at least half of it.",
+        ),
+    ] = None,
+    *,
+    changes: ChangeOptions,
+    machine: MachineOptions,
+    runs: Runs = ROOT,
+) -> None:
+    """Run a study to its report, or go on with a stopped one."""
+    from rich.console import Console
+
+    from search.cli.opening import quiet_optuna
+    from search.run import run_study
+    from studies import config_file
+    from studies.store import stored_config
+
+    quiet_optuna()
+    settings = changes.settings({"search.trials": trials, "search.hours": hours})
+    if preset is not None:
+        directory = RunDirectory(root=runs, name=name or Path(preset).stem)
+        config = config_file.read(preset, settings)
+    elif name is not None:
+        directory = RunDirectory(root=runs, name=name)
+        config = config_file.changed(stored_config(directory), settings)
+    else:
+        presets = ", ".join(config_file.presets())
+        raise InputError(f"nothing to run: name a preset ({presets}), or a study with --name")
+    run_study(directory, config, machine.machine(), Console())
+
+
+@with_options
+def retrain(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.", show_default=False)],
+    trial: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", help="Number of a trial to retrain; default: the whole front. Repeatable."),
+    ] = None,
+    student: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STUDENT",
+            help="Another student: the digest of one retrained before, a shipped architecture's name or a .json file. "
+            "Repeatable.",
+        ),
+    ] = None,
+    seeds: Seeds = None,
+    *,
+    machine: MachineOptions,
+    runs: Runs = ROOT,
+) -> None:
+    """Retrain students of a study. The recipe is its retrain.recipe; the test split is read once a seed."""
+    from rich.console import Console
+
+    from search.cli.opening import quiet_optuna
+    from search.run import retrain_study
+    from search.targets import resolve_student
+    from studies.config_file import presets
+
+    quiet_optuna()
+    directory = RunDirectory(root=runs, name=study)
+    if study in presets() and not directory.config.is_file():
+        raise InputError(
+            f"no study '{study}' under {runs}, but a preset: start the study with wunderkind run {study}, or train an "
+            f"architecture by it with wunderkind distil {study} STUDENT"
+        )
+    directory.require()
+    others = [resolve_student(directory, text) for text in student or ()]
+    retrain_study(directory, None, trial or (), others, seeds, machine.machine(), Console())
+
+
+@with_options
+def distil(
+    preset: Preset,
+    student: Annotated[
+        list[str],
+        typer.Argument(metavar="STUDENT", help="Shipped architectures' names or .json files.", show_default=False),
+    ],
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the study; default: the preset's.")] = None,
+    seeds: Seeds = None,
+    *,
+    changes: ChangeOptions,
+    machine: MachineOptions,
+    runs: Runs = ROOT,
+) -> None:
+    """Train architectures that no search found.
+
+    They are distilled by the retrain.recipe of a preset, in a study made for them; the test split is read once a seed.
+    """
+    from rich.console import Console
+
+    from search.cli.opening import quiet_optuna
+    from search.run import retrain_study
+    from studies import config_file
+    from studies.shipped import find
+
+    quiet_optuna()
+    directory = RunDirectory(root=runs, name=name or Path(preset).stem)
+    config = config_file.read(preset, changes.settings())
+    architectures = [find(text) for text in student]
+    retrain_study(directory, config, (), architectures, seeds, machine.machine(), Console())

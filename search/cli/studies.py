@@ -1,0 +1,156 @@
+"""Commands that read studies: status, report, show, verify, dashboard, list."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.opening import open_study, quiet_optuna
+from search.cli.options import Name, Runs
+from space.errors import InputError
+from studies.directory import ROOT
+
+
+def status(name: Name, runs: Runs = ROOT) -> None:
+    """Show what a study has found so far; also while it runs."""
+    with open_study(name, runs) as store:
+        from rich.console import Console
+
+        from reports.summary import status as summary
+
+        Console().print(summary(store))
+
+
+def report(name: Name, runs: Runs = ROOT) -> None:
+    """Write a study's report: HTML, Markdown, CSV and JSON."""
+    with open_study(name, runs) as store:
+        from rich.console import Console
+
+        from reports.page import write_report
+
+        Console().print(f"report: {write_report(store)}", soft_wrap=True)
+
+
+def show(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TARGET",
+            help="A shipped architecture's name, the path of an architecture's .json file, or with --trial or "
+            "--student a study's name; left out: list the shipped architectures.",
+            show_default=False,
+        ),
+    ] = None,
+    trial: Annotated[int | None, typer.Option(metavar="N", help="Number of a trial of the study.")] = None,
+    student: Annotated[
+        str | None, typer.Option(metavar="DIGEST", help="Digest of a retrained student of the study.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="File to draw the student to, as SVG.")] = None,
+    runs: Runs = ROOT,
+) -> None:
+    """Show a student layer by layer, or the shipped ones."""
+    from rich.console import Console
+
+    from kd.files import write_whole
+    from reports.figures.student_svg import student_svg
+    from reports.layers import layer_table, shipped_table
+    from search.targets import resolve_target
+
+    if target is None:
+        if trial is not None or student is not None or svg is not None:
+            raise InputError("--trial, --student and --svg need a target: name a study or an architecture")
+        Console().print(shipped_table())
+        return
+    quiet_optuna()
+    architecture = resolve_target(runs, target, trial, student)
+    Console().print(layer_table(architecture))
+    if svg is not None:
+        try:
+            write_whole(svg, student_svg(architecture, standalone=True))
+        except OSError as error:
+            raise InputError(f"--svg {svg}: cannot be written ({error.strerror}): choose another file") from error
+
+
+def verify(name: Name, runs: Runs = ROOT) -> None:
+    """Check a study's students from their files.
+
+    Parameters are counted three ways; budget, accuracies and the ONNX export are checked. Exit code 1 if any fails.
+    """
+    with open_study(name, runs) as store:
+        from rich.console import Console
+
+        from kd.students.verify import verify_student
+        from studies.records import student_records
+
+        console = Console()
+        directory = store.directory
+        students = student_records(store)
+        if not students:
+            raise InputError(f"study '{name}' has no retrained student yet: wunderkind retrain {directory.target}")
+        failed = checked = 0
+        for student in students:
+            folder = directory.student(student.architecture.digest)
+            for check in verify_student(folder, store.data, store.config.budget):
+                checked += 1
+                failed += not check.ok
+                mark = "[green]ok[/]    " if check.ok else "[red]FAILED[/]"
+                console.print(f"{mark} {folder.name}  {check.name}: {check.detail}", soft_wrap=True, highlight=False)
+    console.print(f"{checked - failed} of {checked} checks passed")
+    if failed:
+        raise typer.Exit(1)
+
+
+def dashboard(
+    name: Name,
+    port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="Port on loopback to serve at.")] = 8080,
+    runs: Runs = ROOT,
+) -> None:
+    """Serve optuna-dashboard for a study on loopback."""
+    with open_study(name, runs) as store:
+        from rich.console import Console
+
+        from reports.dashboard import publish, serve
+
+        _check_port(port)
+        console = Console()
+        if missing := publish(store):
+            console.print(missing, soft_wrap=True)
+        console.print(f"http://127.0.0.1:{port}  (Ctrl-C stops)")
+        serve(store, port)
+
+
+def list_studies(runs: Runs = ROOT) -> None:
+    """List the studies: state, trials, front, best student.
+
+    The best student is the retrained one with the highest validation accuracy; shown are its parameters and the mean of
+    its test accuracies.
+    """
+    from studies.overview import StudySummary, summaries
+
+    found = summaries(runs)
+    if not found:
+        raise InputError(f"no study under {runs}: start one with wunderkind run, or name another folder with --runs")
+    rows = [("study", "state", "trials", "front", "best student", "last change")]
+    for study in found:
+        if isinstance(study, StudySummary):
+            best = f"{study.best.parameters:,} at {100 * study.best.test:.2f} %" if study.best else "–"
+            trials, changed = f"{study.trials} of {study.asked}", f"{study.changed:%Y-%m-%d %H:%M}"
+            rows.append((study.name, study.state, trials, str(study.front), best, changed))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for study in found:
+        if not isinstance(study, StudySummary):
+            typer.echo(f"{study.name} cannot be read: {study.reason}")
+
+
+def _check_port(port: int) -> None:
+    """Raise InputError where the dashboard could not listen."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError(f"port {port}: {(error.strerror or str(error)).lower()}: choose another --port") from error

@@ -1,0 +1,48 @@
+"""What the values of a configuration must be to each other, beyond what each must be by itself."""
+
+import math
+from collections.abc import Mapping
+
+from kd.data.dataset import KNOWN
+from kd.teachers.network import shipped
+from space.errors import InputError
+from space.sampling.domain import parameter_range
+from studies.config import Config
+
+
+def check_numbers(settings: Mapping[str, object]) -> None:
+    """Raise InputError where a number of the settings, given by their dotted keys, is not finite."""
+    for key, value in settings.items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise InputError(f"{key} = {number}: must be a finite number")
+
+
+def check_search(config: Config) -> None:
+    """Raise InputError for rungs that do not rise or do not fit the schedule, and for a domain without sizes."""
+    rungs = config.search.rungs
+    if list(rungs) != sorted(set(rungs)):
+        raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
+    domain = config.domain
+    if domain.smallest >= domain.largest:
+        least = max(1, min(parameter_range(config.budget)[0], domain.largest - 1))
+        raise InputError(
+            f"space.smallest = {domain.smallest}: must be below space.largest = {domain.largest} (if not set, from the "
+            f"budget): --set space.smallest={least}"
+        )
+    if config.recipe.schedule == "cosine" and config.recipe.epochs < rungs[-1]:
+        raise InputError(
+            f"search.rungs = [..., {rungs[-1]:g}]: the cosine schedule of recipe.epochs = {config.recipe.epochs} ends "
+            "before: set recipe.epochs as high, or recipe.schedule=constant"
+        )
+
+
+def check_teacher(config: Config) -> None:
+    """Raise InputError where a shipped teacher is to teach on a data set of another name."""
+    name = config.data.name
+    for model in config.teacher.models:
+        if name in KNOWN and shipped(model).is_file() and name not in (model, model.rpartition("-")[0]):
+            raise InputError(
+                f"teacher.models = {model}: knows nothing of {name}: train a teacher with wunderkind teach {name}, "
+                "then name its file with --teacher"
+            )
