@@ -5,15 +5,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from kd.data.dataset import DataSet, load
+from kd.device import pick
 from kd.teachers.loading import open_teacher
 from reports.dashboard import publish
 from reports.formats import counted
 from reports.page import write_report
+from reports.study import Study, open_study
 from reports.summary import status
 from search.driver import search
 from search.engine.dask import DaskEngine
@@ -28,7 +31,8 @@ from space.architecture import Architecture
 from space.errors import InputError
 from space.sampling.domain import check_feasible
 from studies.config import Config
-from studies.directory import RunDirectory
+from studies.config_file import read
+from studies.directory import ROOT, RunDirectory
 from studies.front import chosen, is_done, is_searched
 from studies.jobs import assistant_chain
 from studies.records import TrialRecord, student_records, trial_records
@@ -47,6 +51,39 @@ class Machine:
     def start(self) -> DaskEngine:
         """Start local workers or join the cluster."""
         return DaskEngine(self.scheduler, self.workers, self.resources)
+
+
+def run(
+    config: Config | str,
+    *,
+    name: str | None = None,
+    runs: Path | str = ROOT,
+    workers: int | None = None,
+    device: str = "auto",
+    quiet: bool = False,
+) -> Study:
+    """Run a study from Python, or go on with a stopped one, as `wunderkind run` does.
+
+    Workers are processes that import the main module, so a script needs `if __name__ == "__main__":` around its call.
+
+    Args:
+        config: what is asked; or a preset's name, or the path of a TOML file.
+        name: of the study; None for the preset's or the file's name.
+        runs: folder that holds the run directories.
+        workers: worker processes; None for one a core.
+        device: auto, cpu or cuda.
+        quiet: whether nothing is printed.
+
+    Raises:
+        InputError: for what was asked, with nothing lost or half-written.
+    """
+    if isinstance(config, str):
+        name, config = name or Path(config).stem, read(config)
+    if name is None:
+        raise InputError("name: a study that comes from a Config needs one")
+    directory = RunDirectory(root=Path(runs), name=name)
+    run_study(directory, config, Machine(workers=workers, device=pick(device)), Console(quiet=quiet))
+    return open_study(directory.path)
 
 
 def run_study(directory: RunDirectory, config: Config, machine: Machine, console: Console) -> None:

@@ -15,6 +15,41 @@ from kd.teachers.source import TeacherSource
 hypothesis.settings.register_profile("wunderkind", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("wunderkind")
 
+STUDY = """
+teacher = "mnist"
+
+[data]
+name = "{data}"
+validation = 200
+
+[space]
+largest = 4000
+
+[search]
+trials = 6
+rungs = [0.5, 1, 2]
+startup = 3
+peers = 1
+
+[search.recipe]
+loss = ["kl", "mse"]
+temperature = [1, 8]
+
+[recipe]
+batch = 64
+views = 1
+
+[retrain]
+points = 2
+seeds = 2
+
+[retrain.recipe]
+schedule = "cosine"
+epochs = 6
+batch = 64
+views = 1
+"""
+
 TRAIN, TEST, VALIDATION, VIEWS = 1_200, 300, 200, 2
 
 
@@ -84,3 +119,11 @@ def colours(tmp_path_factory: pytest.TempPathFactory, small_data: DataSet) -> Da
         arrays |= {f"x_{name}": np.stack([grey, grey // 4, 255 - grey // 2], axis=3), f"y_{name}": split.labels.numpy()}
     np.savez(path, **arrays)  # type: ignore[arg-type]
     return load(DataSource(name=str(path)))
+
+
+@pytest.fixture(scope="session")
+def study_file(tmp_path_factory: pytest.TempPathFactory, small_source: DataSource) -> Path:
+    """A whole study of the small data, six students."""
+    path = tmp_path_factory.mktemp("config") / "small.toml"
+    path.write_text(STUDY.format(data=small_source.name))
+    return path

@@ -128,8 +128,10 @@ class DataSet:
         return per_channel(self.mean, self.shape, device), per_channel(self.std, self.shape, device)
 
 
-def load(source: DataSource) -> DataSet:
-    """Load and check a data set; raises InputError for a missing, damaged or ill-shaped one."""
+def load(source: DataSource | str) -> DataSet:
+    """Load and check a data set, by its source or its name alone; raises InputError for a damaged or ill-shaped one."""
+    if isinstance(source, str):
+        source = DataSource(name=source)
     raw = _read(source)
     for expected in (SHIPPED.get(source.name), source.sha256):
         if expected is not None and raw.checksum != expected:
