@@ -14,8 +14,8 @@ def main(preset: str, *changes: str, name: str = "example", runs: str = "runs") 
     config = wk.read_config(preset, changes)
     study = wk.run(config, name=name, runs=runs)  # goes on where it stopped, if it was stopped
 
-    print(study.trials[["family", "parameters", "outcome", "epochs", "validation_accuracy"]])
-    print(study.students[["family", "parameters", "validation_accuracy", "test_accuracy", "test_deviation", "seeds"]])
+    print(study.trials[["family", "parameters", "outcome", "epochs", "validation_accuracy"]].to_string())
+    print(study.students[["family", "parameters", "seeds", "validation_accuracy", "test_accuracy"]].to_string())
     for trial in study.front:
         print(f"{trial.cost.parameters:6,} parameters  {trial.accuracy:.2%}  {wk.describe(trial.architecture)}")
     study.figures["front"].write_html(study.path / "front.html", include_plotlyjs=True)
