@@ -1,5 +1,7 @@
 """Where to compute."""
 
+import os
+
 import torch
 
 from space.errors import InputError, first_line
@@ -14,3 +16,8 @@ def pick(name: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device '{name}' cannot be used ({first_line(error)}): use auto, cpu or cuda") from error
     return name
+
+
+def cores() -> int:
+    """CPU cores that this process may use; all of the machine where the system does not tell (macOS, Windows)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Candidates: asked of the study, checked against the budget, told how they ended."""
+"""Candidates: suggested by the study's sampler, checked against the budget, concluded with an outcome."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -63,7 +63,7 @@ def interrupted(store: Store, note: Note) -> Iterator[Candidate]:
     for frozen in store.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         trial = Trial(store.study, frozen._trial_id)
         if "outcome" in frozen.user_attrs:
-            _tell(store, trial)
+            _tell_study(store, trial)
         elif "architecture" not in frozen.user_attrs:
             candidate = _suggest(store, trial, note)
             if candidate is not None:
@@ -76,15 +76,15 @@ def interrupted(store: Store, note: Note) -> Iterator[Candidate]:
 
 
 def conclude(store: Store, candidate: Candidate, outcome: Outcome, reason: str, epochs: float = 0) -> None:
-    """Tell the study how a trial ended."""
+    """Record how a trial ended, and up to how many epochs of its training count as its own."""
     trial = candidate.trial
     trial.set_user_attr("reason", reason)
     trial.set_user_attr("epochs", epochs)
     trial.set_user_attr("outcome", outcome)
-    _tell(store, trial)
+    _tell_study(store, trial)
 
 
-def _tell(store: Store, trial: Trial) -> None:
+def _tell_study(store: Store, trial: Trial) -> None:
     match trial.user_attrs["outcome"]:
         case "complete":
             store.study.tell(trial, [trial.user_attrs["validation_accuracy"], trial.user_attrs["parameters"]])
@@ -99,7 +99,7 @@ def _candidate(trial: Trial, architecture: Architecture) -> Candidate:
 
 
 def _suggest(store: Store, trial: Trial, note: Note) -> Candidate | None:
-    """Complete a trial's suggestion; None when it is over budget or known, which the study is then told."""
+    """Complete a trial's suggestion; None when it is over budget or known, and with that concluded."""
     budget = store.config.budget
     architecture = suggest(trial, store.config.domain, store.data.shape, store.data.classes)
     store.config.search.recipe.draw(trial)
@@ -111,9 +111,9 @@ def _suggest(store: Store, trial: Trial, note: Note) -> Candidate | None:
         trial.set_user_attr(name, value)
     trial.set_user_attr("architecture", architecture.to_json())
     candidate = _candidate(trial, architecture)
-    if objection := budget.rejection_reason(architecture):
-        conclude(store, candidate, "rejected", objection)
-        note(f"trial {trial.number} {architecture.family} rejected: {objection}")
+    if reason := budget.rejection_reason(architecture):
+        conclude(store, candidate, "rejected", reason)
+        note(f"trial {trial.number} {architecture.family} rejected: {reason}")
         return None
     earlier = store.study.get_trials(deepcopy=False)[: trial.number]
     twin = next((t.number for t in earlier if t.user_attrs.get("digest") == architecture.digest), None)

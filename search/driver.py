@@ -1,24 +1,25 @@
-"""The driver: trains candidates rung by rung, prunes the weak, tells the study.
+"""The driver: trains candidates rung by rung, prunes the weak ones, concludes trials.
 
-The random candidates at the start all finish the first rung before any goes on: compared with all of them, fewer do.
+The random candidates at the start all finish the first rung before any goes on, so that the weak ones among them are
+found by a comparison with all.
 
 Only the driver writes to Optuna and the ledger. All its state can be read back from there, so a killed study goes on
 where it was: finished rungs are found in the ledger, trials still RUNNING are picked up first.
 """
 
-import time
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from kd.distil.train import RungResult, RungTask, train_rung
 from kd.students.curve import Epoch
 from reports.formats import counted
-from search.candidates import Candidate, Note, conclude, interrupted, is_starting, next_candidate, training_of
-from search.engine.dask import Engine
+from search.candidates import Candidate, conclude, interrupted, is_starting, next_candidate, training_of
+from search.estimate import seconds_to_deadline
 from search.pareto_pruner import Standing, is_weak
-from search.rungs import finished_rung, record_rung, state_before
+from search.rungs import known_rung, next_stretch, record_rung
+from search.session import Session
 from space.errors import InputError, first_line
-from studies.front import chosen
+from studies.front import is_searched
 from studies.ledger import Rung
 from studies.records import trial_records
 from studies.store import Store
@@ -30,116 +31,143 @@ Standings = dict[float, dict[int, Standing]]
 """Standings of all trained trials by rung (epochs) and trial number."""
 
 
-def search(store: Store, engine: Engine, started: float, device: str, note: Note, tick: Callable[[], None]) -> None:
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Search:
+    """A search under way: candidates that wait for a rung, how all stand at every rung, failures in a row."""
+
+    session: Session
+    waiting: list[Candidate]
+    standings: Standings
+    failures: int = 0
+
+
+def search(session: Session) -> None:
     """Train candidates until the study has its number of trials or its hours are over.
 
-    Args:
-        store: the study; its sampler must be set.
-        engine: runs the rungs.
-        started: when the run began, by the monotonic clock.
-        device: where students are trained.
-        note: told of every event, in one line.
-        tick: called about once a second.
+    When the hours are over, rungs in flight are finished and nothing else is begun: candidates that wait for their next
+    rung are left as they are, unfinished, and the next run of the study goes on with them.
 
     Raises:
         InputError: after `FAILURES` failed trials in a row.
     """
-    rungs = store.config.search.rungs
-    waiting = list(interrupted(store, note))
-    standings = _standings(store)
-    failures = 0
+    store, engine, progress = session.store, session.engine, session.progress
+    waiting = list(interrupted(store, progress.note))
+    state = _Search(session=session, waiting=waiting, standings=_standings(store))
     while True:
-        while engine.free > 0:
-            fresh = not _out_of_time(store, engine, started)
-            candidate = next_candidate(store, note) if fresh and is_starting(store) else None
-            candidate = candidate or _promoted(store, waiting, standings, note)
-            if candidate is None and fresh:
-                candidate = next_candidate(store, note)
-            if candidate is None:
-                break
-            known = finished_rung(store, training_of(store, candidate), rungs[candidate.rung])
+        while engine.free > 0 and (candidate := _next(state)) is not None:
+            known = known_rung(store, training_of(store, candidate), store.config.search.rungs[candidate.rung])
             if known is None:
-                _submit(store, engine, candidate, device)
+                _submit(session, candidate)
             else:
-                _decide(store, candidate, known, standings, waiting, note)
+                _decide(state, candidate, known)
         if not engine.tickets:
-            return
-        tick()
+            break
+        progress.tick()
         for ticket, result in engine.finished(seconds=1.0):
             assert isinstance(ticket, Candidate)
-            if isinstance(result, RungResult) and result.failure is None:
-                failures = 0
-                rung = record_rung(store, training_of(store, ticket), rungs[ticket.rung], result)
-                _decide(store, ticket, rung, standings, waiting, note)
-                continue
-            failures += 1
-            said = result.failure if isinstance(result, RungResult) else f"{type(result).__name__}: {result}"
-            reason = first_line(said)
-            conclude(store, ticket, "failed", reason)
-            note(f"trial {ticket.trial.number} failed: {reason}")
-            if failures >= FAILURES:
-                raise InputError(f"{failures} trials in a row failed, the last with {reason}: mend it and run again")
+            _receive(state, ticket, result)
+    trials = trial_records(store)
+    if _out_of_time(session) and not is_searched(trials, store.config):
+        unfinished = counted(sum(trial.outcome == "unfinished" for trial in trials), "candidate")
+        progress.note(f"the hours are over, {unfinished} unfinished: the same command goes on, for as many hours")
 
 
-def retraining_seconds(store: Store, slots: int) -> float:
-    """Estimate of what retraining the present front takes, from the seconds its students took an epoch."""
-    settings = store.config.retrain
-    points = chosen(trial_records(store), store.config)
-    epochs = settings.seeds * settings.recipe.epochs
-    return sum(point.seconds / point.epochs * epochs for point in points if point.epochs) / slots
+def _next(state: _Search) -> Candidate | None:
+    """The candidate to train next; None when there is none, or no time."""
+    store, note = state.session.store, state.session.progress.note
+    if _out_of_time(state.session):
+        return None
+    if is_starting(store) and (candidate := next_candidate(store, note)) is not None:
+        return candidate
+    return _promoted(state) or next_candidate(store, note)
 
 
-def _submit(store: Store, engine: Engine, candidate: Candidate, device: str) -> None:
-    settings = store.config
-    stop = settings.search.rungs[candidate.rung]
-    start, state = state_before(store, training_of(store, candidate), stop)
+def _submit(session: Session, candidate: Candidate) -> None:
+    store, settings = session.store, session.store.config.search
+    stretch = next_stretch(store, training_of(store, candidate), settings.rungs[candidate.rung])
     task = RungTask(
         architecture=candidate.architecture,
         recipe=store.recipe(candidate.architecture.digest),
-        seed=settings.search.seed,
-        start=start,
-        stop=stop,
+        seed=settings.seed,
+        start=stretch.start,
+        stop=stretch.stop,
         views=store.views,
-        device=device,
+        device=session.device,
     )
-    engine.submit(candidate, train_rung, task, state)
+    session.engine.submit(candidate, train_rung, task, stretch.state)
 
 
-def _promoted(store: Store, waiting: list[Candidate], standings: Standings, note: Note) -> Candidate | None:
+def _receive(state: _Search, candidate: Candidate, result: Any) -> None:
+    """Record what a candidate's task returned, a `RungResult` or the exception that it ended with."""
+    store, rungs = state.session.store, state.session.store.config.search.rungs
+    if not isinstance(result, RungResult):
+        before = rungs[candidate.rung - 1] if candidate.rung else 0
+        _fail(state, candidate, f"{type(result).__name__}: {result}", before)
+        return
+    reached = rungs[candidate.rung] if result.failure else result.curve[-1].epoch
+    rung = record_rung(store, training_of(store, candidate), reached, result)
+    if reached == rungs[candidate.rung]:
+        _decide(state, candidate, rung)
+    else:  # a lost checkpoint is there again
+        _submit(state.session, candidate)
+
+
+def _promoted(state: _Search) -> Candidate | None:
     """Take the candidate that waits for the lowest rung, the oldest first, and prune those that are weak by now."""
-    settings = store.config.search
-    while waiting:
-        candidate = min(waiting, key=lambda c: (c.rung, c.trial.number))
-        waiting.remove(candidate)
-        if candidate.rung == 0 or finished_rung(store, training_of(store, candidate), settings.rungs[candidate.rung]):
+    store, settings = state.session.store, state.session.store.config.search
+    while state.waiting:
+        candidate = min(state.waiting, key=lambda c: (c.rung, c.trial.number))
+        state.waiting.remove(candidate)
+        if candidate.rung == 0 or known_rung(store, training_of(store, candidate), settings.rungs[candidate.rung]):
             return candidate
         epochs, number = settings.rungs[candidate.rung - 1], candidate.trial.number
-        others = dict(standings[epochs])
+        others = dict(state.standings[epochs])
         if not is_weak(others.pop(number), others.values(), settings.peers, settings.slack):
             return candidate
         conclude(store, candidate, "pruned", f"weak at rung {candidate.rung}", epochs)
-        note(f"trial {number} {candidate.architecture.family}, {candidate.parameters:,} parameters: pruned")
+        state.session.progress.note(f"{_name(candidate)}: pruned")
     return None
 
 
-def _decide(
-    store: Store, candidate: Candidate, rung: Rung, standings: Standings, waiting: list[Candidate], note: Note
-) -> None:
-    """Complete a candidate that has finished its last rung, or let it wait for the next."""
-    settings, trial, last = store.config.search, candidate.trial, rung.curve[-1]
-    _enter(standings, trial.number, last, candidate.parameters)
+def _decide(state: _Search, candidate: Candidate, rung: Rung) -> None:
+    """Conclude a candidate that failed or has finished its last rung, or let it wait for the next."""
+    store, trial = state.session.store, candidate.trial
+    settings, note = store.config.search, state.session.progress.note
+    if rung.failure is not None:
+        _fail(state, candidate, rung.failure, rung.epochs)
+        return
+    state.failures, last = 0, rung.curve[-1]
+    _enter(state.standings, trial.number, last, candidate.parameters)
     trial.set_user_attr("validation_accuracy", last.validation_accuracy)
     trial.set_user_attr("validation_loss", last.validation_loss)
-    what = f"trial {trial.number} {candidate.architecture.family}, {candidate.parameters:,} parameters: "
-    what += f"{100 * last.validation_accuracy:.2f} % after {counted(rung.epochs, 'epoch')}"
+    event = f"{_name(candidate)}: {100 * last.validation_accuracy:.2f} % after {counted(rung.epochs, 'epoch')}"
     if candidate.rung == len(settings.rungs) - 1:
         if "floor" not in trial.constraints:
             trial.set_constraint("floor", settings.floor - last.validation_accuracy)
         conclude(store, candidate, "complete", "", rung.epochs)
-        note(f"{what}, complete")
+        note(f"{event}, complete")
     else:
-        waiting.append(replace(candidate, rung=candidate.rung + 1))
-        note(what)
+        state.waiting.append(replace(candidate, rung=candidate.rung + 1))
+        note(event)
+
+
+def _fail(state: _Search, candidate: Candidate, message: str, epochs: float) -> None:
+    """Conclude a candidate that failed; what it trained up to the rung at `epochs` stays its own."""
+    reason = first_line(message)
+    conclude(state.session.store, candidate, "failed", reason, epochs)
+    state.session.progress.note(f"trial {candidate.trial.number} failed: {reason}")
+    state.failures += 1
+    if state.failures >= FAILURES:
+        raise InputError(f"{state.failures} trials in a row failed, the last with {reason}: mend it and run again")
+
+
+def _name(candidate: Candidate) -> str:
+    return f"trial {candidate.trial.number} {candidate.architecture.family}, {candidate.parameters:,} parameters"
+
+
+def _out_of_time(session: Session) -> bool:
+    store = session.store  # whose trials are read only where there is a limit
+    return store.config.search.hours is not None and seconds_to_deadline(session, trial_records(store)) < 0
 
 
 def _standings(store: Store) -> Standings:
@@ -152,14 +180,6 @@ def _standings(store: Store) -> Standings:
 
 
 def _enter(standings: Standings, number: int, epoch: Epoch, parameters: int) -> None:
-    standing = Standing(accuracy=epoch.validation_accuracy, loss=epoch.validation_loss, parameters=parameters)
-    standings.setdefault(epoch.epoch, {})[number] = standing
-
-
-def _out_of_time(store: Store, engine: Engine, started: float) -> bool:
-    """Whether the hours, less what retraining will take but at most half of them, are over."""
-    hours = store.config.search.hours
-    if hours is None:
-        return False
-    reserved = min(retraining_seconds(store, engine.slots), hours * 1800)
-    return time.monotonic() - started + reserved > hours * 3600
+    standings.setdefault(epoch.epoch, {})[number] = Standing(
+        number=number, accuracy=epoch.validation_accuracy, loss=epoch.validation_loss, parameters=parameters
+    )

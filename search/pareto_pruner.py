@@ -1,4 +1,4 @@
-"""Pareto pruning: who goes on to the next rung."""
+"""Pareto pruning: which candidates are too weak to go on to the next rung."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,22 +6,36 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A candidate at a rung: validation accuracy (share), validation loss (nats), parameters."""
+    """How a trial (`number`) stands at a rung: validation accuracy (share), validation loss (nats), parameters."""
 
+    number: int
     accuracy: float
     loss: float
     parameters: int
 
     def is_matched_by(self, other: "Standing") -> bool:
-        """Whether another did at least as well: the loss decides where accuracies, steps of one sample, are equal."""
-        return (other.accuracy, -other.loss) >= (self.accuracy, -self.loss)
+        """Whether another did at least as well.
+
+        Accuracies are steps of one sample, so the loss decides where they are equal. Of two that are equal in size too,
+        the earlier one counts as better: otherwise each would be a reason to prune the other.
+        """
+        mine, others = (self.accuracy, -self.loss), (other.accuracy, -other.loss)
+        if mine == others and self.parameters == other.parameters:
+            return other.number < self.number
+        return others >= mine
+
+    def is_dominated_by(self, other: "Standing") -> bool:
+        """Whether another is no larger and did at least as well."""
+        return other.parameters <= self.parameters and self.is_matched_by(other)
 
 
 def is_weak(candidate: Standing, others: Iterable[Standing], peers: int, slack: float) -> bool:
-    """Whether at least `peers` others with at most `slack` times the parameters did at least as well.
+    """Whether another dominates a candidate, and at least `peers` others of about its size did at least as well.
 
-    The smallest candidates have no such peers, so the small end of the front is never pruned, however low its
-    accuracy; plain accuracy-only pruning deletes it.
+    About its size means at most `slack` times its parameters. Sizes within a few percent are as good as equal, yet a
+    candidate that none dominates is on the front of its rung and never weak, whatever `peers` and `slack` are: thus
+    the small end of the front lives, however low its accuracy. Plain accuracy-only pruning deletes it.
     """
     limit = slack * candidate.parameters
-    return sum(o.parameters <= limit and candidate.is_matched_by(o) for o in others) >= peers
+    matching = [o for o in others if o.parameters <= limit and candidate.is_matched_by(o)]
+    return len(matching) >= peers and any(candidate.is_dominated_by(o) for o in matching)

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -11,25 +12,30 @@ from rich.table import Table
 from rich.text import Text
 
 from search.candidates import Candidate
-from search.driver import retraining_seconds
-from search.engine.dask import Engine
+from search.engine.engine import Engine
 from space.describe import describe
 from studies.front import front
 from studies.jobs import TrainingJob
 from studies.records import OUTCOMES, TrialRecord, trial_records
 from studies.store import Store
 
+Estimate = Callable[[Sequence[TrialRecord]], float | None]
+"""Seconds that what is left will take, by the trials so far; None when that is unknown."""
+
 
 class Progress:
     """Prints every event; on a terminal a display below shows trials, rungs running, the front, speed and time left."""
 
-    def __init__(self, console: Console, store: Store) -> None:
-        """Show a study on `console`."""
-        self._console, self._store = console, store
+    def __init__(
+        self, console: Console, store: Store, engine: Engine, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Show a study and the engine that trains for it on `console`; `clock` gives seconds."""
+        self._console, self._store, self._engine, self._clock = console, store, engine, clock
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        self._began = time.monotonic()
-        self._epochs_before = self._epochs(trial_records(store))
-        self._phase = "starting"
+        self._began = clock()
+        self._epochs_before = store.ledger.trained_epochs()
+        self._phase: str = "starting"
+        self._seconds_left: Estimate = _unknown
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -46,27 +52,32 @@ class Progress:
 
     def note(self, line: str) -> None:
         """Print one event with the time since the start."""
-        self._console.print(Text(f"{self._clock(time.monotonic() - self._began):>8}  {line}"), soft_wrap=True)
+        self._console.print(Text(f"{_hours(self._clock() - self._began):>8}  {line}"), soft_wrap=True)
 
-    def phase(self, name: str) -> None:
-        """Name what is being done now."""
-        self._phase = name
+    def phase(self, name: str, seconds_left: Estimate | None = None) -> None:
+        """Name what is being done now; `seconds_left` estimates from the trials how long it and the rest will take."""
+        self._phase, self._seconds_left = name, seconds_left or _unknown
         self.note(name)
 
-    def tick(self, engine: Engine) -> None:
+    def tick(self) -> None:
         """Redraw the display."""
         if self._live:
-            self._live.update(self._draw(engine), refresh=True)
+            self._live.update(self._draw(), refresh=True)
 
-    def _draw(self, engine: Engine) -> RenderableType:
-        records = trial_records(self._store)
+    def headline(self, records: Sequence[TrialRecord]) -> str:
+        """The phase, trials by outcome, the speed of all that trains, and the time left."""
         counts = Counter(record.outcome for record in records)
-        elapsed = time.monotonic() - self._began
-        speed = (self._epochs(records) - self._epochs_before) / elapsed
         trials = "  ".join(f"{outcome} {counts[outcome]}" for outcome in OUTCOMES if counts[outcome])
-        head = Text(f"{self._phase}  ·  {trials}  ·  {speed:.2f} epochs/s  ·  {self._left(records, engine, elapsed)}")
-        running = Table.grid(padding=(0, 2))
-        for ticket in engine.tickets:
+        elapsed, trained = self._clock() - self._began, self._store.ledger.trained_epochs() - self._epochs_before
+        speed = f"{trained / elapsed if elapsed else 0:.2f} epochs/s"
+        seconds = self._seconds_left(records)
+        left = "time left unknown" if seconds is None else f"about {_hours(seconds)} left"
+        return "  ·  ".join(part for part in (self._phase, trials, speed, left) if part)
+
+    def _draw(self) -> RenderableType:
+        records = trial_records(self._store)
+        head, running = Text(self.headline(records)), Table.grid(padding=(0, 2))
+        for ticket in self._engine.tickets:
             running.add_row("running", *self._describe(ticket))
         leading = front(records, self._store.config.search.floor)[-8:]
         if not leading:
@@ -87,22 +98,12 @@ class Progress:
             return ticket.name, f"{ticket.recipe.epochs} epochs"
         return f"view {ticket}", ""
 
-    def _left(self, records: list[TrialRecord], engine: Engine, elapsed: float) -> str:
-        settings = self._store.config.search
-        over = sum(r.outcome in ("complete", "pruned", "failed") for r in records)
-        if over == 0:
-            return "time left unknown"
-        per_trial = sum(r.seconds for r in records) / over / engine.slots
-        searching = max(0, settings.trials - over) * per_trial
-        if settings.hours:
-            searching = min(searching, max(0.0, settings.hours * 3600 - elapsed))
-        return f"about {self._clock(searching + retraining_seconds(self._store, engine.slots))} left"
 
-    @staticmethod
-    def _epochs(records: list[TrialRecord]) -> float:
-        return sum((record.epochs for record in records), start=0.0)
+def _unknown(_trials: Sequence[TrialRecord]) -> None:
+    """Estimate of what cannot be estimated."""
 
-    @staticmethod
-    def _clock(seconds: float) -> str:
-        minutes, rest = divmod(int(seconds), 60)
-        return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+def _hours(seconds: float) -> str:
+    """Seconds as hours:minutes:seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

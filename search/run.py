@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -15,11 +16,13 @@ from reports.formats import counted
 from reports.page import write_report
 from reports.summary import status
 from search.driver import search
-from search.engine.dask import Engine
+from search.engine.dask import DaskEngine
+from search.estimate import study_seconds
 from search.jobs.preparation import prepare
 from search.jobs.retraining import retrain
 from search.progress import Progress
 from search.samplers.reproducible import ReproducibleSampler
+from search.session import Session
 from search.targets import check_fit, check_student, of_front, of_trials
 from space.architecture import Architecture
 from space.errors import InputError
@@ -41,9 +44,9 @@ class Machine:
     resources: dict[str, float] | None = None
     device: str = "cpu"
 
-    def start(self) -> Engine:
-        """Start or join the engine."""
-        return Engine(self.scheduler, self.workers, self.resources)
+    def start(self) -> DaskEngine:
+        """Start local workers or join the cluster."""
+        return DaskEngine(self.scheduler, self.workers, self.resources)
 
 
 def run_study(directory: RunDirectory, config: Config, machine: Machine, console: Console) -> None:
@@ -61,23 +64,23 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
             with opened(directory, data) as store:
                 if directory.page.is_file() and is_done(trial_records(store), student_records(store), config):
                     console.print(f"study '{directory.name}' is done", soft_wrap=True)
-                    _tell(store, console)
+                    _print_status(store, console)
                     return
-        with _begun(directory, config, data, machine) as (store, engine):
-            store.study.sampler = ReproducibleSampler(config.search, config.domain, data.shape, data.classes)
-            with Progress(console, store) as progress:
-                searches = not is_searched(trial_records(store), config)
-                prepare(store, engine, searches, machine.device, progress)
-                if searches:
-                    progress.phase("searching")
-                    for line in infeasible:
-                        progress.note(line)
-                    search(store, engine, started, machine.device, progress.note, lambda: progress.tick(engine))
-                trials = trial_records(store)
-                _check_outcome(trials)
-                students = [trial.architecture for trial in chosen(trials, config)]
-                retrain_students(store, engine, students, config.retrain.seeds, machine.device, progress)
-                progress.phase("reporting")
+        with _session(directory, config, data, machine, console, started) as session:
+            store = session.store
+            searches = not is_searched(trial_records(store), config)
+            prepare(session, searches)
+            if searches:
+                store.study.sampler = ReproducibleSampler(config.search, config.domain, data.shape, data.classes)
+                session.progress.phase("searching", partial(study_seconds, session))
+                for line in infeasible:
+                    session.progress.note(line)
+                search(session)
+            trials = trial_records(store)
+            _check_outcome(trials)
+            students = [trial.architecture for trial in chosen(trials, config)]
+            retrain(session, students, config.retrain.seeds)
+            session.progress.phase("reporting")
             _publish(store, console)
 
 
@@ -99,7 +102,7 @@ def retrain_study(
         others: students to retrain that need not come from a trial; without them and trials, the whole search front.
         seeds: how often; None for as often as the study says.
         machine: where.
-        console: is told of every event.
+        console: where every event is printed.
 
     Raises:
         InputError: when there is no such study or trial, the study was asked otherwise, or a student breaks the budget
@@ -110,44 +113,36 @@ def retrain_study(
     data = _checked_data(directory, config)
     for architecture in others:
         check_student(architecture, data, config.budget)
-    with directory.locked(), _begun(directory, config, data, machine) as (store, engine):
+    with (
+        directory.locked(),
+        _session(directory, config, data, machine, console, time.monotonic()) as session,
+    ):
+        store = session.store
         found = of_trials(store, trials) if trials or others else of_front(store)
         for architecture in found:
             check_student(architecture, data, config.budget)
         students = list({architecture.digest: architecture for architecture in (*found, *others)}.values())
-        with Progress(console, store) as progress:
-            prepare(store, engine, False, machine.device, progress)
-            retrain_students(store, engine, students, seeds or config.retrain.seeds, machine.device, progress)
+        prepare(session, searches=False)
+        retrain(session, students, seeds or config.retrain.seeds)
         _publish(store, console)
 
 
-def retrain_students(
-    store: Store,
-    engine: Engine,
-    students: Sequence[Architecture],
-    seeds: int,
-    device: str,
-    progress: Progress,
-) -> None:
-    """Retrain students that lack seeds."""
-    progress.phase(f"retraining {counted(len(students), 'student')}, {counted(seeds, 'seed')} each")
-    retrain(store, engine, students, seeds, device, progress.note, lambda: progress.tick(engine))
-
-
 @contextmanager
-def _begun(directory: RunDirectory, config: Config, data: DataSet, machine: Machine) -> Iterator[tuple[Store, Engine]]:
-    """The study and the engine, which starts first: without it there is no new study."""
+def _session(
+    directory: RunDirectory, config: Config, data: DataSet, machine: Machine, console: Console, started: float
+) -> Iterator[Session]:
+    """A session on a study, which is made if it is not there; the engine starts first: without it there is no study."""
     with machine.start() as engine:
         create(directory, config)
-        with opened(directory, data) as store:
-            yield store, engine
+        with opened(directory, data) as store, Progress(console, store, engine) as progress:
+            yield Session(store=store, engine=engine, device=machine.device, progress=progress, started=started)
 
 
 def _checked_data(directory: RunDirectory, config: Config) -> DataSet:
     data = load(config.data)
     open_teacher(config.teacher, data, torch.device("cpu"))
-    for course in assistant_chain(directory, config, data)[0]:
-        check_fit(course.architecture, data)
+    for job in assistant_chain(directory, config, data)[0]:
+        check_fit(job.architecture, data)
     return data
 
 
@@ -165,9 +160,9 @@ def _publish(store: Store, console: Console) -> None:
     write_report(store)
     if missing := publish(store):
         console.print(missing, soft_wrap=True)
-    _tell(store, console)
+    _print_status(store, console)
 
 
-def _tell(store: Store, console: Console) -> None:
+def _print_status(store: Store, console: Console) -> None:
     console.print(status(store))
     console.print(f"report: {store.directory.page}", soft_wrap=True)

@@ -1,4 +1,6 @@
-"""Finished rungs: how they are kept, found again and gone on from."""
+"""Rungs: how they are kept, found again and gone on from."""
+
+from dataclasses import dataclass
 
 from kd.distil.train import RungResult
 from kd.files import write_whole
@@ -6,30 +8,43 @@ from studies.ledger import Rung, Training
 from studies.store import Store
 
 
-def finished_rung(store: Store, training: Training, epochs: float) -> Rung | None:
-    """The rung that ended after `epochs`, if the ledger has it, from this study or another."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """What a training run trains next: from epoch `start`, with the training state there (None: from 0), to `stop`."""
+
+    start: float
+    stop: float
+    state: bytes | None
+
+
+def known_rung(store: Store, training: Training, epochs: float) -> Rung | None:
+    """The rung to `epochs`, finished or failed, if the ledger has it, from this study or another."""
     return next((rung for rung in store.ledger.rungs(training) if rung.epochs == epochs), None)
 
 
 def record_rung(store: Store, training: Training, epochs: float, result: RungResult) -> Rung:
-    """Keep a finished rung: first its state as a file, then its row in the ledger."""
-    path = store.directory.checkpoint(training.name, epochs)
-    write_whole(path, result.checkpoint)
-    rung = Rung(epochs=epochs, curve=result.curve, seconds=result.seconds, checkpoint=str(path.resolve()))
+    """Keep a rung to `epochs`: the state of a finished one as a file, then its row in the ledger."""
+    if result.failure is None:
+        write_whole(store.directory.checkpoint(training.name, epochs), result.checkpoint)
+    rung = Rung(epochs=epochs, curve=result.curve, seconds=result.seconds, failure=result.failure)
     store.ledger.record_rung(training, rung)
     return rung
 
 
 def state_at(store: Store, training: Training, epochs: float) -> bytes | None:
     """Training state that a finished rung left, None without its row or its file."""
-    path = store.directory.checkpoint(training.name, epochs)
-    known = finished_rung(store, training, epochs) is not None and path.is_file()
-    return path.read_bytes() if known else None
+    path, rung = store.directory.checkpoint(training.name, epochs), known_rung(store, training, epochs)
+    return path.read_bytes() if rung is not None and rung.failure is None and path.is_file() else None
 
 
-def state_before(store: Store, training: Training, epochs: float) -> tuple[float, bytes | None]:
-    """Epochs and training state of the longest finished rung shorter than `epochs`; (0, None) to start afresh."""
-    for rung in reversed(store.ledger.rungs(training)):
-        if rung.epochs < epochs and (state := state_at(store, training, rung.epochs)):
-            return rung.epochs, state
-    return 0, None
+def next_stretch(store: Store, training: Training, stop: float) -> Stretch:
+    """The next stretch on the way to `stop`: from the longest finished rung whose state is there.
+
+    It ends at the next finished rung, if there is one, whose file then has been lost. The same inputs give the same
+    state again, so that the rung itself stays on record as it was and no part of a learning curve is there twice.
+    """
+    finished = [r.epochs for r in store.ledger.rungs(training) if r.failure is None and r.epochs <= stop]
+    for index in reversed(range(len(finished))):
+        if finished[index] < stop and (state := state_at(store, training, finished[index])) is not None:
+            return Stretch(start=finished[index], stop=min([*finished[index + 1 :], stop]), state=state)
+    return Stretch(start=0, stop=min([*finished, stop]), state=None)

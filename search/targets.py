@@ -81,5 +81,5 @@ def check_fit(architecture: Architecture, data: DataSet) -> None:
 def check_student(architecture: Architecture, data: DataSet, budget: Budget) -> None:
     """Raise InputError when a student does not fit the data or breaks the budget."""
     check_fit(architecture, data)
-    if objection := budget.rejection_reason(architecture):
-        raise InputError(f"{architecture.digest} breaks the study's budget ({objection}): choose a smaller student")
+    if reason := budget.rejection_reason(architecture):
+        raise InputError(f"{architecture.digest} breaks the study's budget ({reason}): choose a smaller student")

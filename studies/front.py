@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from space.architecture import Architecture
 from studies.config import Config
+from studies.jobs import TrainingJob
 from studies.records import StudentRecord, TrialRecord
+from studies.store import Store
 
 
 def front(records: Sequence[TrialRecord], floor: float) -> list[TrialRecord]:
@@ -56,21 +57,17 @@ def chosen(trials: Sequence[TrialRecord], config: Config) -> list[TrialRecord]:
     return spread(front(trials, config.search.floor), config.retrain.points)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retraining:
-    """One student and one seed to retrain."""
+def retraining_jobs(store: Store, architectures: Sequence[Architecture], seeds: int) -> list[TrainingJob]:
+    """Retrainings with seeds 0..seeds-1 that are not finished, the most expensive first."""
+    ordered = sorted(architectures, key=lambda architecture: -architecture.cost().macs)
+    jobs = [store.retraining_job(architecture, seed) for architecture in ordered for seed in range(seeds)]
+    return [job for job in jobs if not job.weights.is_file() or store.ledger.test_accuracy(job.training) is None]
 
-    architecture: Architecture
-    seed: int
 
-
-def unfinished(
-    architectures: Sequence[Architecture], seeds: int, students: Sequence[StudentRecord]
-) -> list[Retraining]:
-    """What is still to be retrained so that every architecture has seeds 0..seeds-1."""
+def are_retrained(architectures: Sequence[Architecture], seeds: int, students: Sequence[StudentRecord]) -> bool:
+    """Whether every architecture was retrained with seeds 0..seeds-1."""
     finished = {(student.architecture.digest, record.seed) for student in students for record in student.seeds}
-    wanted = (Retraining(architecture=a, seed=seed) for a in architectures for seed in range(seeds))
-    return [r for r in wanted if (r.architecture.digest, r.seed) not in finished]
+    return all((architecture.digest, seed) in finished for architecture in architectures for seed in range(seeds))
 
 
 def is_searched(trials: Sequence[TrialRecord], config: Config) -> bool:
@@ -82,4 +79,4 @@ def is_searched(trials: Sequence[TrialRecord], config: Config) -> bool:
 def is_done(trials: Sequence[TrialRecord], students: Sequence[StudentRecord], config: Config) -> bool:
     """Whether search and retraining are over."""
     points = [trial.architecture for trial in chosen(trials, config)]
-    return is_searched(trials, config) and not unfinished(points, config.retrain.seeds, students)
+    return is_searched(trials, config) and are_retrained(points, config.retrain.seeds, students)

@@ -1,4 +1,4 @@
-"""Courses: trainings from the first weights to the reading of the test split, of assistants and of students."""
+"""Training jobs: assistants and students, from their first weights to the reading of the test split."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from studies.shipped import find
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingJob:
-    """Who learns by which recipe from which views; `training` is its ledger key, `weights` the file it ends in."""
+    """A network to train by a recipe on views; `training` is its ledger key, `weights` the file it is saved to."""
 
     name: str
     architecture: Architecture
@@ -29,7 +29,7 @@ class TrainingJob:
 def assistant_chain(
     directory: RunDirectory, config: Config, data: DataSet, fingerprint: str | None = None
 ) -> tuple[tuple[TrainingJob, ...], ViewSource, ViewSource]:
-    """The courses of a study's assistants, and the views its students then learn from in search and retraining.
+    """The training jobs of a study's assistants, and the views its students then learn from in search and retraining.
 
     The teacher teaches the first assistant, that one the next, the last the students (Mirzadeh et al. 2020, section 3).
     An assistant's file is named after all that determines it, so nothing has to be trained before all is named. The
@@ -40,12 +40,12 @@ def assistant_chain(
     """
     recipe, seed = config.assistants.recipe, config.assistants.seed
     fingerprint = fingerprint or config.teacher.fingerprint()
-    taught = partial(view_source, directory.cache.resolve(), data, config.teacher, fingerprint=fingerprint)
-    courses: list[TrainingJob] = []
+    views_of = partial(view_source, directory.cache.resolve(), data, config.teacher, fingerprint=fingerprint)
+    jobs: list[TrainingJob] = []
     for name in config.assistants.architectures:
-        architecture, views = find(name), taught(recipe.augmentation)
+        architecture, views = find(name), views_of(recipe.augmentation)
         training = Training(architecture=architecture.digest, recipe=recipe.digest, views=views.folder.name, seed=seed)
-        course = TrainingJob(
+        job = TrainingJob(
             name=f"assistant {Path(name).stem}",
             architecture=architecture,
             recipe=recipe,
@@ -53,7 +53,7 @@ def assistant_chain(
             training=training,
             weights=directory.assistants.resolve() / training.name / "assistant.safetensors",
         )
-        courses.append(course)
-        taught = partial(assistant_views, views, data, course.weights)
-    last = taught(config.retrain.recipe.augmentation, with_validation=config.retrain.with_validation)
-    return tuple(courses), taught(config.recipe.augmentation), last
+        jobs.append(job)
+        views_of = partial(assistant_views, views, data, job.weights)
+    retrain_views = views_of(config.retrain.recipe.augmentation, with_validation=config.retrain.with_validation)
+    return tuple(jobs), views_of(config.recipe.augmentation), retrain_views

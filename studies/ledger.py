@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event, select
+from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from kd.students.curve import Epoch
@@ -34,7 +33,7 @@ class TrainingRow(Base):
 
 
 class RungRow(Base):
-    """A finished part of a training run, which ended after `epochs`."""
+    """A part of a training run, which ended after `epochs`, or failed on the way there."""
 
     __tablename__ = "wunderkind_rung"
     __table_args__ = (UniqueConstraint("training", "epochs"),)
@@ -44,9 +43,7 @@ class RungRow(Base):
     epochs: Mapped[float]
     curve: Mapped[list[dict[str, Any]]]
     seconds: Mapped[float]
-    checkpoint: Mapped[str]
     failure: Mapped[str | None]
-    finished: Mapped[datetime]
 
 
 class TestRow(Base):
@@ -57,8 +54,6 @@ class TestRow(Base):
 
     training: Mapped[int] = mapped_column(ForeignKey("wunderkind_training.id"), primary_key=True)
     accuracy: Mapped[float]
-    weights: Mapped[str]
-    finished: Mapped[datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +73,14 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """A finished rung: its part of the learning curve and the path of the state it left."""
+    """A rung that ended after `epochs`: its part of the learning curve, and the seconds it took.
+
+    `failure` says why training failed on the way to `epochs`; the curve then ends before.
+    """
 
     epochs: float
     curve: tuple[Epoch, ...]
     seconds: float
-    checkpoint: str
     failure: str | None = None
 
 
@@ -96,26 +93,24 @@ class Ledger:
         Base.metadata.create_all(self.engine)
 
     def rungs(self, training: Training) -> list[Rung]:
-        """Finished rungs of a training run, shortest first."""
+        """Rungs of a training run, shortest first; only the last one may have failed."""
         with Session(self.engine) as session:
             row = _find(session, training)
             return [_rung(rung) for rung in row.rungs] if row else []
 
     def record_rung(self, training: Training, rung: Rung) -> None:
-        """Store a finished rung; a rung stored before stays as it was."""
+        """Store a rung; one stored before stays as it was."""
         with self._training(training) as row:
             if all(known.epochs != rung.epochs for known in row.rungs):
                 curve = [asdict(epoch) for epoch in rung.curve]
-                row.rungs.append(
-                    RungRow(
-                        epochs=rung.epochs,
-                        curve=curve,
-                        seconds=rung.seconds,
-                        checkpoint=rung.checkpoint,
-                        failure=rung.failure,
-                        finished=datetime.now(UTC),
-                    )
-                )
+                row.rungs.append(RungRow(epochs=rung.epochs, curve=curve, seconds=rung.seconds, failure=rung.failure))
+
+    def trained_epochs(self) -> float:
+        """Epochs of all training runs together, failed rungs left out."""
+        with Session(self.engine) as session:
+            reached = select(func.max(RungRow.epochs).label("epochs")).where(RungRow.failure.is_(None))
+            runs = reached.group_by(RungRow.training).subquery()
+            return session.scalar(select(func.sum(runs.c.epochs))) or 0.0
 
     def test_accuracy(self, training: Training) -> float | None:
         """The test accuracy of a finished retraining, None before that."""
@@ -123,11 +118,11 @@ class Ledger:
             row = _find(session, training)
             return row.test.accuracy if row and row.test else None
 
-    def record_test(self, training: Training, accuracy: float, weights: str) -> None:
+    def record_test(self, training: Training, accuracy: float) -> None:
         """Store the one test reading of a retraining; a reading stored before stays as it was."""
         with self._training(training) as row:
             if row.test is None:
-                row.test = TestRow(accuracy=accuracy, weights=weights, finished=datetime.now(UTC))
+                row.test = TestRow(accuracy=accuracy)
 
     def close(self) -> None:
         """Close all connections."""
@@ -165,6 +160,5 @@ def _rung(row: RungRow) -> Rung:
         epochs=row.epochs,
         curve=tuple(Epoch(**epoch) for epoch in row.curve),
         seconds=row.seconds,
-        checkpoint=row.checkpoint,
         failure=row.failure,
     )

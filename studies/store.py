@@ -25,9 +25,9 @@ METRICS = ("validation accuracy", "parameters")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """An open study: what was asked, where it lies, what happened.
+    """An open study: its configuration, where it lies, what happened.
 
-    `views`, and `retrain_views` for retraining, are those of its students: with the answers of the last of its
+    `views`, and `retrain_views` for retraining, are those of its students: with the logits of the last of its
     `assistants`, without any of its teacher.
     """
 

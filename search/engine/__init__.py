@@ -1,1 +1,1 @@
-"""Where tasks run: Dask."""
+"""Where tasks run: on Dask, or, for tests and replays, nowhere."""

@@ -1,14 +1,17 @@
-"""The engine: runs tasks on Dask, from two local processes to a cluster."""
+"""The engine that runs tasks on Dask, from two local processes to a cluster."""
 
 import logging
-import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import dask
 from distributed import Client, Future, LocalCluster, wait
+from distributed.client import ClosedClientError
 
+from kd.device import cores
 from space.errors import InputError
 
 WORKER_ENVIRONMENT = {
@@ -25,8 +28,8 @@ faults (326,000 in 24 batches, with these settings 18,000) and training was 1.3 
 """
 
 
-class Engine:
-    """Tasks in flight, each under a ticket of the caller's.
+class DaskEngine:
+    """An engine (`search.engine.engine`) on Dask.
 
     Without `scheduler`, one single-threaded worker process a core on loopback; with it, an existing Dask cluster,
     whose workers must see the same files. Dask restarts dead workers and runs their tasks again; a task that killed
@@ -48,7 +51,7 @@ class Engine:
         )
         if scheduler is None:
             self._cluster: LocalCluster | None = LocalCluster(
-                n_workers=workers or len(os.sched_getaffinity(0)),
+                n_workers=workers or cores(),
                 threads_per_worker=1,
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
@@ -56,8 +59,9 @@ class Engine:
                 silence_logs=logging.CRITICAL,
             )
             self._client = Client(self._cluster)
+            self._address: str = self._cluster.scheduler_address
         else:
-            self._cluster = None
+            self._cluster, self._address = None, scheduler
             try:
                 self._client = Client(scheduler, timeout=20)
             except (OSError, ValueError) as error:
@@ -80,16 +84,22 @@ class Engine:
             self._cluster.close(timeout=5)
 
     def _check_resources(self, scheduler: str, wanted: dict[str, float]) -> None:
-        offers = [worker["resources"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values()]
-        if offers and not any(all(offer.get(n, 0) >= amount for n, amount in wanted.items()) for offer in offers):
+        workers = self._workers()
+        if workers and not any(slots_of(1, worker["resources"], wanted) for worker in workers):
             self._client.close()
             asked = " ".join(f"{name}={amount:g}" for name, amount in wanted.items())
             raise InputError(f"no worker at {scheduler} offers {asked}: start workers with --resources '{asked}'")
 
+    def _workers(self) -> list[dict[str, Any]]:
+        return list(self._client.scheduler_info(n_workers=-1)["workers"].values())
+
     @property
     def slots(self) -> int:
-        """How many tasks run at once."""
-        return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
+        """How many tasks run at once, at least one: by the workers' threads, and the resources that a task needs."""
+        with self._reachable():
+            if not self._resources:
+                return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
+            return max(1, sum(slots_of(w["nthreads"], w["resources"], self._resources) for w in self._workers()))
 
     @property
     def free(self) -> int:
@@ -103,19 +113,40 @@ class Engine:
 
     def submit(self, ticket: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
         """Run `function(*arguments)` on a worker."""
-        future = self._client.submit(function, *arguments, pure=False, resources=self._resources)
+        with self._reachable():
+            future = self._client.submit(function, *arguments, pure=False, resources=self._resources)
         self._flying[future] = ticket
 
     def finished(self, seconds: float) -> list[tuple[Hashable, Any]]:
         """Tickets with results, or the exceptions tasks ended with; waits at most `seconds` for the first."""
         if not self._flying:
             return []
+        with self._reachable():
+            try:
+                done = wait(list(self._flying), timeout=seconds, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                return []
+            order = sorted(done, key=list(self._flying).index)
+            return [(self._flying.pop(future), _result(future)) for future in order]
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        """Raise InputError when the scheduler is gone; tasks in flight are lost even if it comes back at once."""
         try:
-            done = wait(list(self._flying), timeout=seconds, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            return []
-        order = sorted(done, key=list(self._flying).index)
-        return [(self._flying.pop(future), _result(future)) for future in order]
+            if self._client.status != "running":
+                raise ConnectionError(self._client.status)
+            yield
+        except (OSError, CancelledError, ClosedClientError) as error:
+            raise InputError(
+                f"the Dask scheduler at {self._address} is gone: nothing is lost, start it again and go on with the "
+                "same command"
+            ) from error
+
+
+def slots_of(threads: int, offered: Mapping[str, float], needed: Mapping[str, float]) -> int:
+    """How many tasks a worker runs at once that need these amounts of its resources."""
+    enough = (int(offered.get(name, 0) / amount + 1e-9) for name, amount in needed.items())
+    return min([threads, *enough])
 
 
 def _result(future: Future[Any]) -> Any:

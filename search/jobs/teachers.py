@@ -1,19 +1,21 @@
 """Teaching teachers: members of an ensemble side by side, an epoch a task, each from its own checkpoint."""
 
-import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from kd.data.dataset import DataSet
+from kd.device import cores
 from kd.environment import current
 from kd.teachers.log import TeacherLog, log_of
 from kd.teachers.network import TeacherRecipe
 from kd.teachers.training import accuracies, curve_of, finish, is_finished, teach_epoch
-from search.engine.dask import Engine
+from search.engine.dask import DaskEngine
 from space.errors import InputError, first_line
 
 
@@ -37,11 +39,11 @@ def teach(
         count: of teachers.
         data: the training split is taught, validation and test accuracy are measured at the end.
         device: where.
-        note: told of every event, in one line.
+        note: called with every event, in one line.
 
     Raises:
         InputError: for a file or checkpoint of another recipe or other data, before anything is taught; when an epoch
-            fails.
+            fails; when another process is teaching one of them.
     """
     if path.suffix != ".safetensors":
         raise InputError(f"--out {path}: the name of a teacher's file must end in .safetensors")
@@ -56,8 +58,9 @@ def teach(
         )
         for seed in range(recipe.seed, recipe.seed + count)
     ]
-    _teach(members, data, device, note)
     paths = [member.path for member in members]
+    with _locked(paths):
+        _teach(members, data, device, note)
     for file in paths:
         note(f"{file}: {_accuracies_in_words(TeacherLog.from_json(log_of(file)))}")
     if count > 1:
@@ -76,6 +79,18 @@ def teach(
     note("use: " + shlex.join(part for file in paths for part in ("--teacher", str(file))))
 
 
+@contextmanager
+def _locked(paths: Sequence[Path]) -> Iterator[None]:
+    """Hold teachers' files and checkpoints; raises InputError when another process does. The lock ends with ours."""
+    with ExitStack() as stack:
+        for path in paths:
+            try:
+                stack.enter_context(FileLock(path.with_name(f".{path.stem}.lock"), timeout=0))
+            except Timeout:
+                raise InputError(f"another process is teaching {path}: wait for it, or use another --out") from None
+        yield
+
+
 def _accuracies_in_words(log: TeacherLog) -> str:
     return f"validation accuracy {100 * log.validation_accuracy:.2f} %, test accuracy {100 * log.test_accuracy:.2f} %"
 
@@ -87,9 +102,8 @@ def _teach(members: Sequence[Member], data: DataSet, device: str, note: Callable
     if not left:
         note("all there: nothing is taught again")
         return
-    cores = len(os.sched_getaffinity(0))
-    workers = min(len(left), cores) if device == "cpu" else 1
-    with Engine(workers=workers) as engine:
+    workers = min(len(left), cores()) if device == "cpu" else 1
+    with DaskEngine(workers=workers) as engine:
         while left or engine.tickets:
             while left and engine.free > 0:
                 member = min(left, key=lambda m: done[m])
@@ -98,7 +112,7 @@ def _teach(members: Sequence[Member], data: DataSet, device: str, note: Callable
                     finish(data, member.recipe, member.path, torch.device(device))
                     continue
                 path = member.path.resolve()
-                engine.submit(member, teach_epoch, data.source, member.recipe, path, cores // workers, device)
+                engine.submit(member, teach_epoch, data.source, member.recipe, path, cores() // workers, device)
             for ticket, result in engine.finished(seconds=1.0):
                 assert isinstance(ticket, Member)
                 if isinstance(result, InputError):

@@ -29,8 +29,8 @@ class EvolutionSampler(BaseSampler):
 
     A target is drawn evenly between the least and the largest of the second objective; of the complete trials nearest
     to it a few enter a tournament, which the one on the best front wins (non-dominated sorting: Deb et al. 2002).
-    Trials that break a constraint are no parents unless all do. Without a parent, and for what a child was not asked,
-    draws are random.
+    Trials that break a constraint are no parents unless all do. Without a parent, and for parameters that a
+    child does not have, draws are random.
     """
 
     def __init__(self, seed: int, domain: Domain, shape: tuple[int, ...], classes: int) -> None:
@@ -40,24 +40,24 @@ class EvolutionSampler(BaseSampler):
         self._child: dict[str, Any] = {}
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Choose a parent, mutate it, and return what the child is asked."""
+        """Choose a parent, mutate it, and return the distributions of the child's parameters."""
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         parents = [t for t in complete if all(violation <= 0 for violation in t.constraints.values())] or complete
         if not parents:
             return {}
         parent = choose(parents, self._generator)
         self._child, _ = mutate(parent.params, *self._space, self._generator)
-        asked = FixedTrial(self._child)
-        suggest(asked, *self._space)
+        child = FixedTrial(self._child)
+        suggest(child, *self._space)
         recipe = [name for name in parent.params if name.startswith(PREFIX)]
         kept = [name for name in recipe if self._generator.random() < HEREDITY]
         self._child |= {name: parent.params[name] for name in kept}
-        return asked.distributions | {name: parent.distributions[name] for name in kept}
+        return child.distributions | {name: parent.distributions[name] for name in kept}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The child's answers; called right after `infer_relative_search_space`."""
+        """The child's parameters; called right after `infer_relative_search_space`."""
         return {name: self._child[name] for name in search_space}
 
     def sample_independent(

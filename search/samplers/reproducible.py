@@ -17,6 +17,9 @@ from studies.config import Search
 WASTE = 10
 """Consecutive rejected or duplicate suggestions after which suggestions are random until one is new and feasible."""
 
+SHOWN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+"""States of the trials that a draw depends on."""
+
 
 class ReproducibleSampler(BaseSampler):
     """A sampler by name, random for the first `startup` trials.
@@ -30,7 +33,9 @@ class ReproducibleSampler(BaseSampler):
     the parameter's name: a killed study goes on as if nothing had happened, even in the middle of a suggestion.
 
     They are shown log₁₀ of the error and of the parameters. TPE splits trials by hypervolume, and on the raw scales
-    nearly all of that lies in the parameters: from 95 to 98 % counts as little as 300 of 10,000 parameters.
+    nearly all of that lies in the parameters: from 95 to 98 % counts as little as 300 of 10,000 parameters. They are
+    also shown the trials under way, in training or waiting for their next rung, which TPE's constant liar takes for bad
+    ones so that several workers try different things; but no duplicates, which are no worse than what they repeat.
     """
 
     def __init__(self, settings: Search, domain: Domain, shape: tuple[int, ...], classes: int) -> None:
@@ -62,11 +67,12 @@ class ReproducibleSampler(BaseSampler):
         return sampler.sample_independent(*self._show(study, trial), param_name, param_distribution)
 
     def _show(self, study: optuna.Study, trial: FrozenTrial) -> tuple[optuna.Study, FrozenTrial]:
-        """A copy in memory of the finished trials, with logarithms as values, and of the trial to draw for."""
+        """A copy in memory of the other trials, with logarithms as values, and of the trial to draw for, the last."""
         if self._shown is None or self._shown[0] != trial.number:
             copy = optuna.create_study(directions=["minimize", "minimize"])
-            finished = study.get_trials(deepcopy=True, states=(TrialState.COMPLETE, TrialState.PRUNED))
-            for other in finished:
+            for other in study.get_trials(deepcopy=True, states=SHOWN):
+                if other.number == trial.number or other.user_attrs.get("outcome") == "duplicate":
+                    continue
                 if other.values is not None:
                     accuracy, parameters = other.values
                     other.values = [math.log10(max(1 - accuracy, 1e-4)), math.log10(parameters)]
@@ -84,7 +90,7 @@ class ReproducibleSampler(BaseSampler):
             case "tpe":
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                    return TPESampler(seed=seed, n_startup_trials=0, multivariate=True, group=True)
+                    return TPESampler(seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True)
             case "evolution":
                 return EvolutionSampler(seed, *self._space)
             case "random":

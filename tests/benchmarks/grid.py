@@ -11,7 +11,7 @@ from rich.console import Console
 from kd.device import pick
 from kd.distil.views import ViewSource, make_view, missing
 from kd.optim.recipe import Recipe
-from search.engine.dask import Engine
+from search.engine.dask import DaskEngine
 
 Row = dict[str, Any]
 
@@ -21,7 +21,7 @@ def gathered(jobs: Mapping[str, tuple[Any, ...]], function: Callable[..., Any]) 
     waiting, console = deque(jobs), Console()
     if not waiting:
         return
-    with Engine() as engine:
+    with DaskEngine() as engine:
         while waiting or engine.tickets:
             while waiting and engine.free > 0:
                 name = waiting.popleft()

@@ -32,7 +32,7 @@ from kd.losses import logits as losses
 from kd.optim.recipe import Loss, Recipe
 from kd.teachers import network as teachers
 from kd.teachers.source import TeacherSource
-from search.engine.dask import Engine
+from search.engine.dask import DaskEngine
 from space.architecture import Architecture
 from space.network import build
 
@@ -88,7 +88,7 @@ def by_hand(architecture: Architecture, data: DataSet) -> float:
     return seen / (time.perf_counter() - started)
 
 
-def ours(architecture: Architecture, engine: Engine, views: ViewSource, images: int, epochs: float) -> float:
+def ours(architecture: Architecture, engine: DaskEngine, views: ViewSource, images: int, epochs: float) -> float:
     """Images a second of rung tasks of some epochs of `images`, one a core."""
     started = time.perf_counter()
     for seed in range(engine.slots):
@@ -146,7 +146,7 @@ def main() -> None:
         with single_thread():
             over_bare = views_over_bare(Path(folder))
         views = view_source(Path(folder), data, TeacherSource(), RECIPE.augmentation)
-        with Engine() as engine:
+        with DaskEngine() as engine:
             cores = engine.slots
             started = time.perf_counter()
             for index in range(cores):
@@ -158,7 +158,7 @@ def main() -> None:
         ratios, costs = [], []
         for student in STUDENTS:
             hand = by_hand(student, data)
-            with Engine() as engine:
+            with DaskEngine() as engine:
                 ours(student, engine, views, len(data.train.labels), 0.05)  # workers import torch and load the data
                 fast = ours(student, engine, views, len(data.train.labels), 1)
             with single_thread():  # rungs of about two seconds

@@ -56,7 +56,7 @@ def add_trial(store: Store, architecture: Architecture, outcome: Outcome, epochs
     done = 0
     for rung in RUNGS:
         if rung <= epochs:
-            part = Rung(epochs=rung, curve=curve[done:rung], seconds=2.0 * (rung - done), checkpoint="")
+            part = Rung(epochs=rung, curve=curve[done:rung], seconds=2.0 * (rung - done))
             store.ledger.record_rung(store.training(architecture.digest), part)
             done = rung
     if outcome == "complete":
@@ -75,8 +75,8 @@ def retrain(store: Store, architecture: Architecture, tests: tuple[float, ...]) 
     for seed, test in enumerate(tests):
         curve = learning(seed + 7, 4 * architecture.cost().parameters, 40)
         training = store.training(architecture.digest, seed)
-        store.ledger.record_rung(training, Rung(epochs=40, curve=curve, seconds=80.0, checkpoint=""))
-        store.ledger.record_test(training, test, f"seed-{seed}.safetensors")
+        store.ledger.record_rung(training, Rung(epochs=40, curve=curve, seconds=80.0))
+        store.ledger.record_test(training, test)
         (folder / f"seed-{seed}.safetensors").touch()
 
 

@@ -103,7 +103,7 @@ def weights(directory: RunDirectory) -> Path:
     return path
 
 
-def test_the_assistant_is_trained_as_a_student_and_told_of_as_a_teacher(
+def test_the_assistant_is_trained_as_a_student_and_logged_as_a_teacher(
     finished: tuple[RunDirectory, str], small_data: DataSet
 ) -> None:
     directory, said = finished
@@ -123,11 +123,11 @@ def test_the_assistant_is_trained_as_a_student_and_told_of_as_a_teacher(
     assert log["validation_accuracy"] > 0.3
 
 
-def test_students_learn_from_the_assistants_answers(finished: tuple[RunDirectory, str]) -> None:
+def test_students_learn_from_the_assistants_logits(finished: tuple[RunDirectory, str]) -> None:
     directory, _ = finished
     with opened(directory) as store:
-        (course,) = store.assistants
-        learnt, view = open_view(course.views, 0), open_view(store.views, 0)
+        (job,) = store.assistants
+        learnt, view = open_view(job.views, 0), open_view(store.views, 0)
     assert torch.equal(view.images, learnt.images)
     assert not torch.equal(view.logits, learnt.logits)
     with torch.no_grad():

@@ -1,39 +1,89 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search.pareto_pruner import Standing, is_weak
 
-standings = st.lists(
-    st.builds(
-        Standing,
-        accuracy=st.sampled_from([0.1, 0.5, 0.9]) | st.floats(0, 1),
-        loss=st.floats(0, 3),
-        parameters=st.integers(1, 10_000),
-    ),
-    min_size=1,
-    max_size=30,
+
+def standing(number: int, accuracy: float, loss: float, parameters: int) -> Standing:
+    return Standing(number=number, accuracy=accuracy, loss=loss, parameters=parameters)
+
+
+# few distinct values, so that ties of every kind are common
+results = st.tuples(
+    st.sampled_from([0.1, 0.5, 0.9]) | st.floats(0, 1),
+    st.sampled_from([0.2, 1.0]) | st.floats(0, 3),
+    st.sampled_from([100, 101, 110, 111, 1_000]) | st.integers(1, 10_000),
 )
+rungs = st.lists(results, min_size=1, max_size=30).map(
+    lambda found: [standing(number, *values) for number, values in enumerate(found)]
+)
+peer_counts, slacks = st.integers(1, 5), st.sampled_from([1.0, 1.1, 2.0]) | st.floats(1, 100)
 
 
-def test_weak_needs_enough_peers_that_are_no_larger() -> None:
-    mine = Standing(accuracy=0.9, loss=0.3, parameters=1_000)
-    better = Standing(accuracy=0.95, loss=0.4, parameters=1_000)
-    large = Standing(accuracy=0.99, loss=0.1, parameters=1_101)
-    assert not is_weak(mine, [better, large, large], peers=2, slack=1.1)
-    assert is_weak(mine, [better, better, large], peers=2, slack=1.1)
-    assert is_weak(mine, [better, Standing(accuracy=0.9, loss=0.3, parameters=1_100)], peers=2, slack=1.1)
+def weak(rung: list[Standing], peers: int, slack: float) -> set[int]:
+    """Numbers of the trials of a rung that are weak."""
+    return {c.number for c in rung if is_weak(c, [o for o in rung if o is not c], peers, slack)}
+
+
+MINE = standing(9, 0.9, 0.3, 1_000)
+
+
+def test_weak_needs_enough_peers_of_about_its_size() -> None:
+    better = standing(1, 0.95, 0.4, 1_000)
+    large = standing(2, 0.99, 0.1, 1_101)
+    assert not is_weak(MINE, [better, large, large], peers=2, slack=1.1)
+    assert is_weak(MINE, [better, better, large], peers=2, slack=1.1)
+    assert is_weak(MINE, [better, standing(3, 0.9, 0.3, 1_100)], peers=2, slack=1.1)
+
+
+def test_larger_peers_alone_make_no_candidate_weak() -> None:
+    # the smallest student of mnist-quick, 768 parameters, was pruned by peers of up to 844
+    larger = [standing(number, 0.95, 0.2, 1_050) for number in range(3)]
+    assert not is_weak(MINE, larger, peers=3, slack=1.1)
+    assert is_weak(MINE, [*larger, standing(3, 0.9, 0.3, 999)], peers=3, slack=1.1)
 
 
 def test_the_loss_decides_between_equal_accuracies() -> None:
-    mine = Standing(accuracy=0.9, loss=0.3, parameters=1_000)
-    assert is_weak(mine, [Standing(accuracy=0.9, loss=0.2, parameters=1_000)], peers=1, slack=1.0)
-    assert not is_weak(mine, [Standing(accuracy=0.9, loss=0.4, parameters=1_000)], peers=1, slack=1.0)
+    assert is_weak(MINE, [standing(1, 0.9, 0.2, 1_000)], peers=1, slack=1.0)
+    assert not is_weak(MINE, [standing(1, 0.9, 0.4, 1_000)], peers=1, slack=1.0)
 
 
-@given(standings, st.integers(1, 5))
-def test_the_front_is_never_pruned(candidates: list[Standing], peers: int) -> None:
-    for candidate in candidates:
-        others = [c for c in candidates if c is not candidate]
-        rivals = [o for o in others if o.parameters <= candidate.parameters and o.accuracy >= candidate.accuracy]
-        if all(o.accuracy == candidate.accuracy and o.loss > candidate.loss for o in rivals):
-            assert not is_weak(candidate, others, peers, slack=1.0)
+def test_of_equals_only_the_later_one_is_weak() -> None:
+    assert is_weak(MINE, [replace(MINE, number=8)], peers=1, slack=1.0)
+    assert not is_weak(MINE, [replace(MINE, number=10)], peers=1, slack=1.0)
+
+
+@given(rungs, peer_counts, slacks)
+def test_a_candidate_that_no_other_dominates_is_never_weak(rung: list[Standing], peers: int, slack: float) -> None:
+    pruned = weak(rung, peers, slack)
+    for mine in rung:
+        # in words of its own: none is no larger and at least as good, equals counting as good only if they came earlier
+        rivals = [
+            o
+            for o in rung
+            if o.parameters <= mine.parameters
+            and (o.accuracy > mine.accuracy or (o.accuracy == mine.accuracy and o.loss <= mine.loss))
+        ]
+        equal = {
+            o.number
+            for o in rivals
+            if (o.accuracy, o.loss, o.parameters) == (mine.accuracy, mine.loss, mine.parameters)
+        }
+        if {o.number for o in rivals} == equal and min(equal) == mine.number:
+            assert mine.number not in pruned
+
+
+@given(rungs, peer_counts, slacks)
+def test_every_size_and_quality_on_the_front_survives(rung: list[Standing], peers: int, slack: float) -> None:
+    kept = [c for c in rung if c.number not in weak(rung, peers, slack)]
+    assert {min(c.parameters for c in kept)} == {min(c.parameters for c in rung)}
+    assert max(c.accuracy for c in kept) == max(c.accuracy for c in rung)
+
+
+@given(rungs, peer_counts, slacks)
+def test_more_peers_or_less_slack_prune_no_more(rung: list[Standing], peers: int, slack: float) -> None:
+    pruned = weak(rung, peers, slack)
+    assert weak(rung, peers + 1, slack) <= pruned
+    assert weak(rung, peers, 1.0) <= pruned

@@ -16,6 +16,8 @@ import psutil
 import pytest
 from distributed import LocalCluster
 
+from kd.device import cores
+
 
 def wunderkind(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments, folder=folder), capture_output=True, text=True, timeout=300, check=False)
@@ -70,11 +72,12 @@ def outcomes(folder: Path, name: str) -> dict[str, Any]:
     return found | {"curves": points}
 
 
-def finish_times(folder: Path, name: str) -> dict[int, str]:
+def rung_seconds(folder: Path, name: str) -> dict[int, float]:
+    """Seconds of every rung on record: to the nanosecond, so that they tell whether one was trained again."""
     database = sqlite3.connect(folder / name / "study.db")
-    times = dict(database.execute("SELECT id, finished FROM wunderkind_rung").fetchall())
+    seconds = dict(database.execute("SELECT id, seconds FROM wunderkind_rung").fetchall())
     database.close()
-    return times
+    return seconds
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +108,12 @@ def test_a_study_leaves_everything_it_promises(undisturbed: Path) -> None:
 
 
 def test_a_finished_study_says_so_at_once(undisturbed: Path, study_file: Path) -> None:
-    before = finish_times(undisturbed, "calm")
+    before = rung_seconds(undisturbed, "calm")
     result = wunderkind("run", str(study_file), "--name", "calm", "--workers", "1", folder=undisturbed)
     assert result.returncode == 0, result.stderr
     assert "is done" in result.stdout
     assert "index.html" in result.stdout
-    assert finish_times(undisturbed, "calm") == before
+    assert rung_seconds(undisturbed, "calm") == before
 
 
 @pytest.mark.parametrize("moment", ["after 0.5 epochs", "after 1 epoch", "retraining 2 students"])
@@ -121,12 +124,12 @@ def test_a_killed_driver_goes_on_as_if_nothing_had_happened(undisturbed: Path, s
     time.sleep(0.3)  # into the middle of the next rung
     process.kill()
     process.communicate()
-    before = finish_times(undisturbed, name)
+    before = rung_seconds(undisturbed, name)
     assert before
     result = wunderkind("run", str(study_file), "--name", name, "--workers", "1", folder=undisturbed)
     assert result.returncode == 0, result.stdout + result.stderr
     assert outcomes(undisturbed, name) == outcomes(undisturbed, "calm")
-    after = finish_times(undisturbed, name)
+    after = rung_seconds(undisturbed, name)
     assert {key: after[key] for key in before} == before
 
 
@@ -139,6 +142,55 @@ def test_a_killed_worker_costs_nothing_but_time(undisturbed: Path, study_file: P
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert outcomes(undisturbed, "worker") == outcomes(undisturbed, "calm")
+
+
+def test_a_worker_a_core_is_the_default(undisturbed: Path, study_file: Path) -> None:
+    process = begin("run", str(study_file), "--name", "default", folder=undisturbed)
+    read_until(process, "trial 0 ")
+    workers = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "spawn_main" in " ".join(child.cmdline())
+    ]
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert len(workers) == cores()
+    calm, found = (outcomes(undisturbed, name) for name in ("calm", "default"))
+    startup = 3  # random suggestions depend on nothing that was trained
+    assert [row for row in found["params"] if row[0] < startup] == [row for row in calm["params"] if row[0] < startup]
+    assert {state for _, state in found["states"]} <= {"COMPLETE", "PRUNED"}
+    result = wunderkind("verify", "default", folder=undisturbed)
+    assert result.returncode == 0, result.stdout
+    trained = {tuple(row[:4]): row[4] for row in calm["curves"]}
+    same = [row for row in found["curves"] if tuple(row[:4]) in trained]
+    assert same
+    assert all(row[4] == trained[tuple(row[:4])] for row in same)  # to the bit, whatever the number of workers
+
+
+def test_a_lost_scheduler_costs_the_rungs_in_flight(undisturbed: Path, study_file: Path) -> None:
+    def cluster() -> LocalCluster:
+        return LocalCluster(
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", protocol="tcp://", dashboard_address="127.0.0.1:0"
+        )
+
+    with cluster() as first:
+        process = begin(
+            "run", str(study_file), "--name", "cluster", "--scheduler", first.scheduler_address, folder=undisturbed
+        )
+        read_until(process, "after 0.5 epochs")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2, output
+    (line,) = (line for line in output.splitlines() if line.startswith("error: "))
+    assert line == output.strip().splitlines()[-1]
+    assert f"the Dask scheduler at {first.scheduler_address} is gone: nothing is lost" in line
+    before = rung_seconds(undisturbed, "cluster")
+    assert before
+    with cluster() as second:
+        result = wunderkind("run", "--name", "cluster", "--scheduler", second.scheduler_address, folder=undisturbed)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert outcomes(undisturbed, "cluster") == outcomes(undisturbed, "calm")
+    after = rung_seconds(undisturbed, "cluster")
+    assert {key: after[key] for key in before} == before
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(undisturbed: Path, study_file: Path) -> None:
@@ -240,7 +292,7 @@ def assert_refused(result: subprocess.CompletedProcess[str], words: str) -> None
     [
         (["run", "mnist-tiny"], "unknown preset 'mnist-tiny'"),
         (["run", "mnist-quick", "--set", "search.trails=3"], "unknown key search.trails"),
-        (["run", "mnist-quick", "--set", 'space.families=["rnn"]'], "space.sampling.families.0"),
+        (["run", "mnist-quick", "--set", 'space.families=["rnn"]'], "space.families.0"),
         (["run", "mnist-quick", "--set", "budget.parameters=500"], "--set space.smallest=249"),
         (
             ["run", "mnist-quick", "--set", "budget.parameters=20", "--set", "space.smallest=1"],

@@ -14,7 +14,7 @@ from kd.data.dataset import DataSource
 from kd.distil.views import open_view
 from kd.students.curve import Epoch
 from search.cli.app import app
-from search.engine.dask import Engine
+from search.engine.fake import FakeEngine
 from search.progress import Progress
 from space.architecture import Architecture
 from space.blocks.base import Positive
@@ -229,17 +229,15 @@ def test_the_live_display_has_a_front_once_there_is_one(tmp_path: Path) -> None:
     shown = io.StringIO()
     with (
         opened(directory) as store,
-        Progress(Console(file=shown, force_terminal=True, width=120), store) as progress,
-        Engine(workers=1) as engine,
+        Progress(Console(file=shown, force_terminal=True, width=120), store, FakeEngine(lambda: None)) as progress,
     ):
-        progress.tick(engine)
+        progress.tick()
         assert "starting" in shown.getvalue()
         assert "front" not in shown.getvalue()
         trial = store.study.ask()
         trial.set_user_attr("architecture", CNN.to_json())
         trial.set_user_attr("outcome", "complete")
         epoch = Epoch(epoch=1, train_loss=1.0, validation_accuracy=0.9, validation_loss=1.0, seconds=1.0)
-        rung = Rung(epochs=1, curve=(epoch,), seconds=1.0, checkpoint="")
-        store.ledger.record_rung(store.training(CNN.digest), rung)
-        progress.tick(engine)
+        store.ledger.record_rung(store.training(CNN.digest), Rung(epochs=1, curve=(epoch,), seconds=1.0))
+        progress.tick()
         assert "front" in shown.getvalue()

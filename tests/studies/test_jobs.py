@@ -17,20 +17,20 @@ from studies.jobs import TrainingJob, assistant_chain
 
 def links(root: Path, data: DataSet, config: Config) -> tuple[tuple[TrainingJob, ...], str]:
     """Assistants and the name of the students' views."""
-    courses, views, _ = assistant_chain(RunDirectory(root=root, name="mine"), config, data)
-    return courses, views.folder.name
+    jobs, views, _ = assistant_chain(RunDirectory(root=root, name="mine"), config, data)
+    return jobs, views.folder.name
 
 
 def test_without_assistants_students_learn_from_the_teacher(small_data: DataSet, tmp_path: Path) -> None:
-    courses, views = links(tmp_path, small_data, Config())
-    assert courses == ()
+    jobs, views = links(tmp_path, small_data, Config())
+    assert jobs == ()
     assert views == view_source(tmp_path, small_data, TeacherSource(), Config().recipe.augmentation).folder.name
 
 
 def test_each_assistant_is_taught_by_the_one_before(small_data: DataSet, tmp_path: Path) -> None:
     config = Config(assistants=Assistants(architectures=("wide-cnn", "tied-cnn")))
     (first, second), views = links(tmp_path, small_data, config)
-    assert [course.name for course in (first, second)] == ["assistant wide-cnn", "assistant tied-cnn"]
+    assert [job.name for job in (first, second)] == ["assistant wide-cnn", "assistant tied-cnn"]
     assert first.views.folder.name == links(tmp_path, small_data, Config())[1]
     assert second.views.teacher.models == (str(first.weights),)
     assert len({first.views.folder, second.views.folder, first.views.folder.parent / views}) == 3
@@ -85,8 +85,8 @@ def test_the_students_recipe_changes_no_assistant_but_its_augmentation_their_vie
     (before,), views = links(tmp_path, small_data, config)
     hotter = replace(config, recipe=replace(config.recipe, temperature=4.0))
     assert links(tmp_path, small_data, hotter) == ((before,), views)
-    still = replace(config, recipe=replace(config.recipe, augmentation=NO_AUGMENTATION))
-    (after,), others = links(tmp_path, small_data, still)
+    plain = replace(config, recipe=replace(config.recipe, augmentation=NO_AUGMENTATION))
+    (after,), others = links(tmp_path, small_data, plain)
     assert after == before
     assert others != views
 
@@ -102,8 +102,6 @@ def test_an_assistant_answers_for_augmented_samples_where_saved_logits_cannot(
     settings = Assistants(architectures=("wide-cnn",))
     with pytest.raises(InputError, match=r"or assistants\.recipe\.augmentation=none"):
         links(tmp_path, small_data, replace(config, assistants=settings))
-    still = replace(settings, recipe=replace(settings.recipe, augmentation=NO_AUGMENTATION))
-    courses, *_ = assistant_chain(
-        RunDirectory(root=tmp_path, name="mine"), replace(config, assistants=still), small_data
-    )
-    assert courses[0].views.teacher == config.teacher.resolved()
+    plain = replace(settings, recipe=replace(settings.recipe, augmentation=NO_AUGMENTATION))
+    jobs, *_ = assistant_chain(RunDirectory(root=tmp_path, name="mine"), replace(config, assistants=plain), small_data)
+    assert jobs[0].views.teacher == config.teacher.resolved()

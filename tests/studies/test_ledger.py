@@ -20,7 +20,6 @@ def rung(epochs: int, accuracy: float = 0.9) -> Rung:
         epochs=epochs,
         curve=tuple(epoch(number, accuracy) for number in range(1, epochs + 1)),
         seconds=2.5,
-        checkpoint=f"checkpoints/{epochs}.safetensors",
     )
 
 
@@ -44,7 +43,7 @@ def test_what_was_recorded_is_there_bit_for_bit_shortest_first(ledger: Ledger) -
 
 def test_a_new_process_reads_it(ledger: Ledger, url: str) -> None:
     ledger.record_rung(TRAINING, rung(1))
-    ledger.record_test(TRAINING, 0.99, "weights")
+    ledger.record_test(TRAINING, 0.99)
     again = Ledger(url)
     assert again.rungs(TRAINING) == [rung(1)]
     assert again.test_accuracy(TRAINING) == 0.99
@@ -55,15 +54,26 @@ def test_the_first_record_stays(ledger: Ledger) -> None:
     ledger.record_rung(TRAINING, rung(1))
     ledger.record_rung(TRAINING, rung(1, accuracy=0.1))
     assert ledger.rungs(TRAINING) == [rung(1)]
-    ledger.record_test(TRAINING, 0.99, "weights")
-    ledger.record_test(TRAINING, 0.5, "other weights")
+    ledger.record_test(TRAINING, 0.99)
+    ledger.record_test(TRAINING, 0.5)
     assert ledger.test_accuracy(TRAINING) == 0.99
 
 
 def test_a_failure_keeps_its_reason(ledger: Ledger) -> None:
-    failed = replace(rung(1), failure="loss is nan in epoch 1", checkpoint="", curve=())
+    failed = replace(rung(3), failure="loss is nan in epoch 3", curve=(epoch(2),))
+    ledger.record_rung(TRAINING, rung(1))
     ledger.record_rung(TRAINING, failed)
-    assert ledger.rungs(TRAINING) == [failed]
+    assert ledger.rungs(TRAINING) == [rung(1), failed]
+
+
+def test_trained_epochs_are_summed_over_all_trainings(ledger: Ledger) -> None:
+    assert ledger.trained_epochs() == 0
+    other = replace(TRAINING, seed=1)
+    ledger.record_rung(TRAINING, rung(1))
+    ledger.record_rung(TRAINING, rung(3))
+    ledger.record_rung(other, rung(2))
+    ledger.record_rung(other, replace(rung(9), failure="loss is nan in epoch 4"))
+    assert ledger.trained_epochs() == 5
 
 
 @pytest.mark.parametrize(
@@ -77,7 +87,7 @@ def test_a_failure_keeps_its_reason(ledger: Ledger) -> None:
 )
 def test_trainings_differ_in_every_part_of_their_key(ledger: Ledger, other: Training) -> None:
     ledger.record_rung(TRAINING, rung(1))
-    ledger.record_test(TRAINING, 0.99, "weights")
+    ledger.record_test(TRAINING, 0.99)
     assert ledger.rungs(other) == []
     assert ledger.test_accuracy(other) is None
     assert other.name != TRAINING.name

@@ -13,7 +13,7 @@ from space.architecture import Architecture
 from space.blocks.mlp import Dense
 from studies.config import Config, Retrain, Search
 from studies.directory import RunDirectory
-from studies.front import chosen, front, is_done, is_searched, spread, student_front, unfinished
+from studies.front import are_retrained, chosen, front, is_done, is_searched, retraining_jobs, spread, student_front
 from studies.ledger import Rung
 from studies.records import (
     OUTCOMES,
@@ -148,11 +148,12 @@ def test_students_that_saw_validation_samples_are_chosen_by_the_search() -> None
     assert retrained(1, [0.7], [0.5], searched=0.9).merit == 0.7
 
 
-def test_what_lacks_seeds_is_still_to_be_retrained() -> None:
+def test_students_are_retrained_when_they_have_all_seeds() -> None:
     half, whole = retrained(1, [0.9], [0.9]), retrained(2, [0.9, 0.9], [0.9, 0.9])
-    left = unfinished([student(1), student(2), student(3)], 2, [half, whole])
-    assert [(r.architecture, r.seed) for r in left] == [(student(1), 1), (student(3), 0), (student(3), 1)]
-    assert unfinished([student(2)], 1, [whole]) == []
+    assert are_retrained([student(2)], 1, [half, whole])
+    assert are_retrained([student(1), student(2)], 1, [half, whole])
+    assert not are_retrained([student(1), student(2)], 2, [half, whole])
+    assert not are_retrained([student(3)], 1, [half, whole])
 
 
 def test_a_study_is_done_when_its_front_is_retrained() -> None:
@@ -184,7 +185,7 @@ def epoch(number: int) -> Epoch:
     ("outcome", "limit", "epochs"),
     [("complete", 9, 3), ("pruned", 1, 1), ("rejected", 9, 0), ("duplicate", 9, 0)],
 )
-def test_a_trial_is_told_from_optuna_and_the_ledger(
+def test_a_trial_is_read_from_optuna_and_the_ledger(
     outcome: Outcome, limit: int, epochs: int, tmp_path: Path, teacher_path: Path
 ) -> None:
     run = RunDirectory(root=tmp_path, name="mine")
@@ -200,8 +201,8 @@ def test_a_trial_is_told_from_optuna_and_the_ledger(
         }.items():
             started.set_user_attr(key, value)
         training = store.training(student(2).digest)
-        store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0, checkpoint="a"))
-        store.ledger.record_rung(training, Rung(epochs=3, curve=(epoch(2), epoch(3)), seconds=3.0, checkpoint="b"))
+        store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0))
+        store.ledger.record_rung(training, Rung(epochs=3, curve=(epoch(2), epoch(3)), seconds=3.0))
         (record,) = trial_records(store)
         assert (record.number, record.outcome, record.reason) == (0, outcome, "because")
         assert record.architecture == student(2)
@@ -222,11 +223,14 @@ def test_students_are_those_with_a_test_reading(tmp_path: Path, teacher_path: Pa
             (folder / "architecture.json").write_text(json.dumps(json.loads(student(width).to_json())))
             for seed in seeds:
                 training = store.training(student(width).digest, seed)
-                store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0, checkpoint="a"))
-                store.ledger.record_test(training, 0.9 + seed / 1_000, "weights")
+                store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0))
+                store.ledger.record_test(training, 0.9 + seed / 1_000)
                 (folder / f"seed-{seed}.safetensors").touch()
             (folder / "seed-7.safetensors").touch()
         records = student_records(store)
+        left = retraining_jobs(store, [student(3), student(5)], 3)
+    jobs = [(job.architecture, job.training.seed) for job in left]
+    assert jobs == [(student(5), 1), (student(3), 1), (student(3), 2)]
     assert [record.architecture for record in records] == [student(3), student(5)]
     assert [seed.seed for seed in records[1].seeds] == [0, 2, 10]
     assert records[1].test == pytest.approx(0.904)

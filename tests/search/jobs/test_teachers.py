@@ -69,7 +69,7 @@ def members(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 def test_members_have_seeds_of_their_own_and_are_measured_together(members: tuple[Path, str], tiny: Path) -> None:
     folder, said = members
     names = ["tiny-3.safetensors", "tiny-4.safetensors"]
-    files = sorted(path.name for path in (folder / "teachers").iterdir())
+    files = sorted(path.name for path in (folder / "teachers").iterdir() if path.suffix != ".lock")
     assert files == sorted([*names, "tiny-3.json", "tiny-4.json", "tiny-ensemble.json"])
     assert said.strip().splitlines()[-1] == f"use: --teacher teachers/{names[0]} --teacher teachers/{names[1]}"
     data, cpu = load(DataSource(name=str(tiny))), torch.device("cpu")
@@ -103,7 +103,22 @@ def test_a_killed_teaching_goes_on_bit_for_bit(members: tuple[Path, str], tiny: 
         name = f"tiny-{seed}.safetensors"
         undisturbed, resumed = load_file(members[0] / "teachers" / name), load_file(tmp_path / "teachers" / name)
         assert all(torch.equal(undisturbed[part], resumed[part]) for part in undisturbed)
-    assert not list((tmp_path / "teachers").glob(".*"))
+    assert {path.suffix for path in (tmp_path / "teachers").glob(".*")} == {".lock"}
+
+
+def test_a_second_teaching_of_the_same_file_is_refused(tiny: Path, tmp_path: Path) -> None:
+    process = begin(str(tiny), "--members", "2", "--seed", "3", "--epochs", "1000", *ARGUMENTS[2:], folder=tmp_path)
+    try:
+        assert process.stdout is not None
+        assert epochs(process.stdout.readline())
+        out = ("--out", "teachers/tiny-4.safetensors", "--seed", "4", "--epochs", "1000", *ARGUMENTS[2:])
+        error = teach(str(tiny), *out, folder=tmp_path, rc=2)
+        assert error == (
+            "error: another process is teaching teachers/tiny-4.safetensors: wait for it, or use another --out\n"
+        )
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_finished_teacher_is_neither_taught_again_nor_replaced(members: tuple[Path, str], tiny: Path) -> None:

@@ -6,7 +6,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search.samplers.reproducible import WASTE, ReproducibleSampler, wasted
+from search.samplers.reproducible import ReproducibleSampler, wasted
 from space.architecture import FAMILIES
 from space.sampling.domain import Domain, suggest
 from studies.config import Search
@@ -107,6 +107,31 @@ def test_evolution_starts_at_random_when_nothing_was_trained() -> None:
     assert len(set(draw(study, 3))) == 3
 
 
+def next_draw(kind: Kind, state: TrialState, outcome: str) -> str:
+    """What is drawn after ten trials and three more in some state, whose parameters are always the same."""
+    study = study_with(sampler(kind, 0, 4), "sqlite://")
+    draw(study, 10)
+    known = study.get_trials()[5:8]
+    for other in known:
+        attributes = {"outcome": outcome} if outcome else {}
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state, params=other.params, distributions=other.distributions, user_attrs=attributes
+            )
+        )
+    return suggest(study.ask(), Domain(), SHAPE, 10).digest
+
+
+def test_tpe_draws_other_students_than_those_in_training() -> None:
+    assert next_draw("tpe", TrialState.RUNNING, "") != next_draw("tpe", TrialState.FAIL, "failed")
+
+
+def test_a_draw_does_not_depend_on_duplicates() -> None:
+    for kind in KINDS:
+        assert next_draw(kind, TrialState.PRUNED, "duplicate") == next_draw(kind, TrialState.FAIL, "failed")
+    assert next_draw("tpe", TrialState.PRUNED, "pruned") != next_draw("tpe", TrialState.FAIL, "failed")
+
+
 def test_waste_is_counted_back_from_a_trial() -> None:
     study = study_with(sampler("tpe", 0, 0), "sqlite://")
     for outcome in ("complete", "rejected", "duplicate"):
@@ -119,4 +144,3 @@ def test_waste_is_counted_back_from_a_trial() -> None:
     assert wasted(study, 3) == 2
     assert wasted(study, 2) == 1
     assert wasted(study, 1) == 0
-    assert WASTE > 2

@@ -1,0 +1,113 @@
+"""How long what is left will take, from the epochs still to be trained and the seconds that epochs took."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heapify, heapreplace
+
+from search.session import Session
+from studies.front import chosen, retraining_jobs
+from studies.jobs import TrainingJob
+from studies.records import TrialRecord
+from studies.store import Store
+
+CONCLUDED = ("complete", "pruned", "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemainingTraining:
+    """One training still to be done: its epochs left, and the seconds an epoch of it takes, None if not measured."""
+
+    epochs: float
+    seconds_per_epoch: float | None
+
+
+def training_seconds(trainings: Sequence[RemainingTraining], slots: int) -> float | None:
+    """Seconds until the last of some trainings ends; None when no speed is known.
+
+    They start in this order, each in the slot that is free first, and none is in more than one slot: three trainings
+    take as long on eight slots as on three. One that was not measured counts as fast as the mean of those that were.
+    """
+    measured = [t.seconds_per_epoch for t in trainings if t.seconds_per_epoch is not None]
+    if not any(training.epochs > 0 for training in trainings):
+        return 0.0
+    if not measured:
+        return None
+    mean = statistics.fmean(measured)
+    ends = [0.0] * max(1, slots)
+    heapify(ends)
+    for training in trainings:
+        speed = mean if training.seconds_per_epoch is None else training.seconds_per_epoch
+        heapreplace(ends, ends[0] + training.epochs * speed)
+    return max(ends)
+
+
+def search_seconds(trials: Sequence[TrialRecord], wanted: int, slots: int) -> float | None:
+    """Seconds until `wanted` trials are concluded, None before the first one is.
+
+    A trial still to come takes as many epochs as a concluded one on average, and one under way what it lacks of them.
+    """
+    concluded = [trial for trial in trials if trial.outcome in CONCLUDED]
+    under_way = [trial for trial in trials if trial.outcome == "unfinished"]
+    left = max(len(under_way), wanted - len(concluded))
+    if left == 0:
+        return 0.0
+    trained = sum(trial.epochs for trial in trials)
+    if not concluded or not trained:
+        return None
+    mean = statistics.fmean(trial.epochs for trial in concluded)
+    epochs = left * mean - sum(min(trial.epochs, mean) for trial in under_way)
+    return epochs * sum(trial.seconds for trial in trials) / trained / min(slots, left)
+
+
+def remaining_trainings(
+    store: Store, jobs: Sequence[TrainingJob], trials: Sequence[TrialRecord]
+) -> list[RemainingTraining]:
+    """What is left of some jobs by the ledger.
+
+    An epoch takes as long as those of the same architecture did: trained by the same recipe, else as a trial.
+    """
+    found = []
+    measured: dict[str, tuple[float, float]] = {}
+    searched = {trial.architecture.digest: (trial.epochs, trial.seconds) for trial in reversed(trials)}
+    for job in jobs:
+        rungs = [rung for rung in store.ledger.rungs(job.training) if rung.failure is None]
+        reached, digest = rungs[-1].epochs if rungs else 0.0, job.architecture.digest
+        epochs, seconds = measured.get(digest, (0.0, 0.0))
+        measured[digest] = epochs + reached, seconds + sum(rung.seconds for rung in rungs)
+        found.append((digest, job.recipe.epochs - reached))
+    speeds = {}
+    for digest, trained in measured.items():
+        epochs, seconds = trained if trained[0] else searched.get(digest, trained)
+        speeds[digest] = seconds / epochs if epochs else None
+    return [RemainingTraining(epochs=epochs, seconds_per_epoch=speeds[digest]) for digest, epochs in found]
+
+
+def retraining_seconds(session: Session, trials: Sequence[TrialRecord]) -> float:
+    """Seconds that retraining the present front of some trials takes; 0 if there is none, or none was measured."""
+    store = session.store
+    students = [trial.architecture for trial in chosen(trials, store.config)]
+    jobs = retraining_jobs(store, students, store.config.retrain.seeds)
+    return training_seconds(remaining_trainings(store, jobs, trials), session.engine.slots) or 0.0
+
+
+def seconds_to_deadline(session: Session, trials: Sequence[TrialRecord]) -> float:
+    """Seconds that are left to search in: of the hours, less what retraining will take but at most half of them."""
+    hours = session.store.config.search.hours
+    if hours is None:
+        return math.inf
+    return hours * 3600 - min(retraining_seconds(session, trials), hours * 1800) - session.elapsed
+
+
+def study_seconds(session: Session, trials: Sequence[TrialRecord]) -> float | None:
+    """Seconds until a study that is searching will be retrained, None before a trial is concluded."""
+    searching = search_seconds(trials, session.store.config.search.trials, session.engine.slots)
+    if searching is None:
+        return None
+    return min(searching, max(0.0, seconds_to_deadline(session, trials))) + retraining_seconds(session, trials)
+
+
+def jobs_seconds(session: Session, jobs: Sequence[TrainingJob], trials: Sequence[TrialRecord]) -> float | None:
+    """Seconds until some jobs are done, None while there is nothing to measure them by."""
+    return training_seconds(remaining_trainings(session.store, jobs, trials), session.engine.slots)
