@@ -140,6 +140,8 @@ def _download(name: str, cache: Path) -> None:
     more = {"split": name.removeprefix("emnist-")} if name.startswith("emnist") else {}
     try:
         with scratch_folder(cache, name) as draft:
+            if _local(name, cache, cache) is not None:  # another process has got it meanwhile
+                return
             for choice in _splits(name).values():
                 family(draft, download=True, **choice, **more)
             for path in [path for path in draft.rglob("*") if path.is_file()]:

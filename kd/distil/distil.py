@@ -64,11 +64,7 @@ def distil(
     >>> len(student.curve), student.validation_accuracy == student.curve[-1].validation_accuracy
     (2, True)
     """
-    if (student.shape, student.classes) != (data.shape, data.classes):
-        raise InputError(
-            f"the student takes {student.shape} inputs of {student.classes} classes, {data.name} has {data.shape} "
-            f"inputs of {data.classes}: choose an architecture that fits"
-        )
+    _check_fit(student, data)
     recipe, place = recipe or default_recipe(data), pick(device)
     module = teacher if isinstance(teacher, nn.Module) else None
     with _folder(cache) as folder, torch.random.fork_rng(devices=[]):  # networks draw first weights that files replace
@@ -88,6 +84,14 @@ def distil(
 def default_recipe(data: DataSet) -> Recipe:
     """Twenty epochs on a cosine schedule, the last two fifths unaugmented, with the augmentation of the data set."""
     return Recipe(schedule="cosine", epochs=20, warmup=0.05, unaugmented=0.4, augmentation=default_policy(data.name))
+
+
+def _check_fit(student: Architecture, data: DataSet) -> None:
+    if (student.shape, student.classes) != (data.shape, data.classes):
+        raise InputError(
+            f"the student takes {student.shape} inputs of {student.classes} classes, {data.name} has {data.shape} "
+            f"inputs of {data.classes}: choose an architecture that fits"
+        )
 
 
 def _views(cache: Path, data: DataSet, recipe: Recipe, teacher: Teacher) -> ViewSource:

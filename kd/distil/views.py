@@ -220,12 +220,12 @@ def _tensors(source: ViewSource, index: int, device: str, data: DataSet, module:
             samples = shown if data.sequences else (shown * 255).round().to(torch.uint8)
             images[part], labels[part] = samples.cpu(), mixed.cpu()
         logits.append(teacher(values(samples), order[part]).half().cpu())
-    told = {"logits": torch.cat(logits)} | ({"features": torch.cat(features)} if features else {})
-    for name, tensor in told.items():
+    given = {"logits": torch.cat(logits)} | ({"features": torch.cat(features)} if features else {})
+    for name, tensor in given.items():
         if not bool(tensor.isfinite().all()):
             models = ", ".join(source.teacher.models)
             raise InputError(f"teacher {models} gives {name} that are not finite as float16: scale them down")
-    return {"images": images, "labels": labels, **told}
+    return {"images": images, "labels": labels, **given}
 
 
 def _key(made_of: dict[str, Any]) -> str:

@@ -78,8 +78,8 @@ def compare(student: TrainedStudent, content: bytes, images: Tensor) -> tuple[fl
     for batch in BATCHES:
         pixels = values(images[:batch])
         expected = deployed(pixels)
-        (answer,) = session.run([OUTPUT], {session.get_inputs()[0].name: pixels.numpy()})
-        away = (torch.from_numpy(answer) - expected).abs().nan_to_num(nan=math.inf, posinf=math.inf)
+        (logits,) = session.run([OUTPUT], {session.get_inputs()[0].name: pixels.numpy()})
+        away = (torch.from_numpy(logits) - expected).abs().nan_to_num(nan=math.inf, posinf=math.inf)
         difference = max(difference, float(away.max()))
         limit = max(limit, TOLERANCE * float(expected.abs().max().nan_to_num()))
     return difference, limit

@@ -1,4 +1,4 @@
-"""Whether a retrained student's folder holds what it claims: sizes, budget, accuracies, export."""
+"""Whether a retrained student's folder holds what it results: sizes, budget, accuracies, export."""
 
 import json
 import math
@@ -61,15 +61,15 @@ def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
     files = {path.stem.removeprefix("seed-"): path for path in sorted(folder.glob("seed-*.safetensors"))}
     checks.append(_complete(list(files), results))
     with _one_thread():
-        for claim in results.seeds:
-            if str(claim.seed) not in files:
+        for result in results.seeds:
+            if str(result.seed) not in files:
                 continue
             try:
-                student = students[claim.seed] = load_student(files[str(claim.seed)])
+                student = students[result.seed] = load_student(files[str(result.seed)])
             except InputError as error:
-                checks.append(Check(name=f"seed {claim.seed}", ok=False, detail=str(error)))
+                checks.append(Check(name=f"seed {result.seed}", ok=False, detail=str(error)))
                 continue
-            checks += _seed(student, claim, architecture, data)
+            checks += _seed(student, result, architecture, data)
         checks.append(_export(folder / "student.onnx", results, students, data))
     return checks
 
@@ -84,9 +84,9 @@ def _named(folder: Path, architecture: Architecture) -> Check:
 
 
 def _budget(architecture: Architecture, budget: Budget) -> Check:
-    objection, cost = budget.rejection_reason(architecture), asdict(architecture.cost())
+    reason, cost = budget.rejection_reason(architecture), asdict(architecture.cost())
     limits = [f"{name} {cost[name]:,} < {limit:,}" for name, limit in asdict(budget).items() if limit is not None]
-    return Check(name="budget", ok=objection is None, detail=objection or ", ".join(limits) or "no limits")
+    return Check(name="budget", ok=reason is None, detail=reason or ", ".join(limits) or "no limits")
 
 
 def _summary(architecture: Architecture, results: StudentResults) -> Check:
@@ -104,7 +104,7 @@ def _summary(architecture: Architecture, results: StudentResults) -> Check:
     cost = asdict(architecture.cost())
     for name, value in cost.items():
         expect(name, results.cost.get(name), value)
-    tests = [claim.test for claim in results.seeds]
+    tests = [result.test for result in results.seeds]
     expect("test_mean", results.test_mean, statistics.fmean(tests) if tests else None)
     # one seed has no deviation: null or NaN
     deviation = None if results.test_deviation is None or math.isnan(results.test_deviation) else results.test_deviation
@@ -113,7 +113,7 @@ def _summary(architecture: Architecture, results: StudentResults) -> Check:
 
 
 def _complete(files: list[str], results: StudentResults) -> Check:
-    claimed = sorted(str(claim.seed) for claim in results.seeds)
+    claimed = sorted(str(result.seed) for result in results.seeds)
     return Check(
         name="seeds",
         ok=bool(files) and sorted(files) == claimed,
@@ -121,33 +121,33 @@ def _complete(files: list[str], results: StudentResults) -> Check:
     )
 
 
-def _seed(student: TrainedStudent, claim: SeedResult, architecture: Architecture, data: DataSet) -> Iterator[Check]:
+def _seed(student: TrainedStudent, result: SeedResult, architecture: Architecture, data: DataSet) -> Iterator[Check]:
     closed_form = architecture.cost().parameters
     module = sum(p.numel() for p in student.module.parameters() if p.requires_grad)
     yield Check(
-        name=f"seed {claim.seed} parameters",
+        name=f"seed {result.seed} parameters",
         ok=closed_form == student.parameters == module,
         detail=f"closed form {closed_form:,}, stored tensors {student.parameters:,}, module {module:,}",
     )
     inside = (student.architecture.digest, student.data, student.mean, student.std)
     outside = (architecture.digest, data.digest, data.mean, data.std)
     yield Check(
-        name=f"seed {claim.seed} origin",
+        name=f"seed {result.seed} origin",
         ok=inside == outside,
         detail=f"architecture, data, mean, std: {inside} in the file"
         + ("" if inside == outside else f", should be {outside}"),
     )
     if student.architecture.shape != data.shape or student.architecture.classes != data.classes:
-        yield Check(name=f"seed {claim.seed} test", ok=False, detail="the student does not fit the data")
+        yield Check(name=f"seed {result.seed} test", ok=False, detail="the student does not fit the data")
         return
-    measured = {"test": (data.test, claim.test, 0.0)}
-    if claim.validation is not None:
-        measured["validation"] = data.validation, claim.validation, ROUNDING
+    measured = {"test": (data.test, result.test, 0.0)}
+    if result.validation is not None:
+        measured["validation"] = data.validation, result.validation, ROUNDING
     for part, (split, claimed, rounding) in measured.items():
         tolerance = max(rounding, SAMPLES / len(split.labels))
         accuracy, _ = evaluate(student.module, split, data, torch.device("cpu"))
         yield Check(
-            name=f"seed {claim.seed} {part}",
+            name=f"seed {result.seed} {part}",
             ok=abs(accuracy - claimed) <= tolerance,
             detail=f"{100 * accuracy:.4g} % from the file, {100 * claimed:.4g} % in results.json",
         )
@@ -155,7 +155,7 @@ def _seed(student: TrainedStudent, claim: SeedResult, architecture: Architecture
 
 def _export(path: Path, results: StudentResults, students: dict[int, TrainedStudent], data: DataSet) -> Check:
     """Whether `student.onnx` computes what the seed best on validation does; without such figures, the first."""
-    best = max(results.seeds, key=lambda claim: (claim.validation or 0, -claim.seed), default=None)
+    best = max(results.seeds, key=lambda result: (result.validation or 0, -result.seed), default=None)
     if best is None or best.seed not in students:
         return Check(name=path.name, ok=False, detail="the weights it was made from cannot be read")
     if not path.is_file():
