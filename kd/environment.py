@@ -18,6 +18,12 @@ class Environment:
     device: str
     threads: int
 
+    @property
+    def summary(self) -> str:
+        """All of it in a line."""
+        versions = f"wunderkind {self.wunderkind}, torch {self.torch}, Python {self.python}"
+        return f"{versions}, {self.platform}, {self.device}, {self.threads} thread" + "s" * (self.threads != 1)
+
 
 def version() -> str:
     """Version of wunderkind as it is installed; "unknown" where it is not."""

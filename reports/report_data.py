@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kd.data.dataset import DataSet
+from kd.environment import Environment
+from kd.students.results import StudentResults
 from kd.teachers.log import TeacherLog, log_of
 from reports.data_set import split_sizes
-from reports.environment import Environment, current_environment
 from reports.formats import count, counted, mean_test, percent
 from space.architecture import FAMILIES, Family
 from space.errors import InputError
@@ -48,8 +49,8 @@ class TeacherRecord:
 class ReportData:
     """Everything a report is rendered from.
 
-    `target` is how commands name the study, `data` describes its data, `environment` is that of the process that writes
-    the report.
+    `target` is how commands name the study, `data` describes its data, `environments` are those that its students
+    were retrained in.
     """
 
     name: str
@@ -62,7 +63,7 @@ class ReportData:
     front: tuple[TrialRecord, ...]
     students: tuple[StudentRecord, ...]
     student_front: tuple[StudentRecord, ...]
-    environment: Environment
+    environments: tuple[Environment, ...]
 
     @property
     def trained(self) -> tuple[TrialRecord, ...]:
@@ -119,8 +120,19 @@ def gather(store: Store) -> ReportData:
         front=tuple(front(trials, store.config.search.floor)),
         students=tuple(students),
         student_front=tuple(student_front(students)),
-        environment=current_environment(),
+        environments=_environments(store),
     )
+
+
+def _environments(store: Store) -> tuple[Environment, ...]:
+    """Where the students were retrained, each place once; of students that say it."""
+    found: dict[Environment, None] = {}
+    for path in sorted(store.directory.students.glob("*/results.json")):
+        try:
+            found[StudentResults.from_json(path).environment] = None
+        except InputError:  # damaged, or a retraining is still writing it: `verify` says so
+            continue
+    return tuple(found)
 
 
 def headline(report: ReportData) -> str:

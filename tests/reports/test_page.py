@@ -1,17 +1,17 @@
 import csv
 import json
-import platform
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from kd.data.dataset import DataSource
+from kd.environment import Environment
 from kd.teachers.source import TeacherSource
 from reports.page import write_report
+from search.jobs.retraining import results
 from space.architecture import from_json
 from studies.config import Config
 from studies.directory import RunDirectory
@@ -181,15 +181,20 @@ def test_accuracies_of_a_teacher_of_another_split_are_not_shown(searched: Store)
     assert "99.68 %" not in text
 
 
-def test_states_what_wrote_it(searched: Store) -> None:
-    text = parsed(write_report(searched)).text
-    document = (searched.directory.report / "report.md").read_text()
-    expected = (
-        f"wunderkind {version('wunderkind')}, Python {platform.python_version()}, torch {version('torch')}, "
-        f"optuna {version('optuna')}, {platform.platform()}"
-    )
-    assert f"report written by {expected}" in text.split("Configuration")[1]
-    assert f"- Report written by: {expected}" in document.split("## Configuration")[1]
+def test_states_where_students_were_retrained(retrained: Store) -> None:
+    machines = ("cpu", "NVIDIA H100")
+    for student, device in zip(student_records(retrained), machines, strict=True):
+        environment = Environment(
+            wunderkind="0.1.0", torch="2.14.1", python="3.11.7", platform="Linux", device=device, threads=1
+        )
+        found = replace(results(student, "cpu"), environment=environment)
+        (retrained.directory.student(student.architecture.digest) / "results.json").write_text(found.to_json())
+    text = parsed(write_report(retrained)).text.split("Configuration")[1]
+    document = (retrained.directory.report / "report.md").read_text().split("## Configuration")[1]
+    for device in machines:
+        expected = f"wunderkind 0.1.0, torch 2.14.1, Python 3.11.7, Linux, {device}, 1 thread"
+        assert expected in text
+        assert f"- Retrained with: {expected}\n" in document
 
 
 def test_states_the_sizes_of_the_splits(empty: Store) -> None:
