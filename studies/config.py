@@ -24,7 +24,9 @@ class Search:
     trials: Natural = 40
     """Students to train in total, over all runs; suggestions over budget or seen before come on top [students]."""
     hours: Annotated[float, Field(gt=0)] | None = None
-    """Wall-clock limit of one run: the search ends in time for retraining, but has at least half of it [hours]."""
+    """Wall-clock limit of one run: the search ends in time for retraining, but has at least half of it. What is in
+    training then finishes its rung; candidates that wait stay unfinished for the next run, which has as many hours
+    [hours]."""
     rungs: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (1, 3, 9)
     """Training lengths at which candidates are compared, rising; fractions are allowed [epochs]."""
     startup: Annotated[int, Field(ge=0)] = 15
