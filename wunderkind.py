@@ -41,8 +41,8 @@ from space.network import Student, build
 from space.sampling.domain import Domain, suggest
 from space.sampling.mutation import mutate
 from space.sampling.random_trial import RandomTrial
-from studies.config import Config
-from studies.config_file import read as read_config
+from studies.configuration.config import Config
+from studies.configuration.file import read as read_config
 from studies.shipped import find as find_architecture
 
 __version__ = version()

@@ -4,10 +4,10 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna_dashboard import run_server
 
 from reports.dashboard_attributes import DashboardAttributes, UnsupportedVersionError
+from reports.facts.formats import costs, count, counted, mean_test, percent
+from reports.facts.report_data import ReportData, gather, headline
 from reports.figures.curve_svg import curve_svg
 from reports.figures.study_figures import TITLES, study_figures
-from reports.formats import costs, count, counted, mean_test, percent
-from reports.report_data import ReportData, gather, headline
 from space.describe import describe
 from studies.records import TrialRecord
 from studies.store import Store, database_url

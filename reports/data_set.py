@@ -5,12 +5,10 @@ from rich.table import Table
 from rich.text import Text
 
 from kd.data.dataset import DataSet, class_counts
-from reports.formats import count
+from reports.facts.formats import SPLITS, count, split_sizes
 
 BAR = 20
 """Characters of the longest bar."""
-
-SPLITS = ("training", "validation", "test")
 
 
 def describe(data: DataSet) -> RenderableType:
@@ -39,14 +37,6 @@ def describe(data: DataSet) -> RenderableType:
         bar = "█" * max(1, round(BAR * train / largest))
         table.add_row(Text(name), count(train), count(validation), count(test), f"{bar} {100 * train / total:.1f} %")
     return Group(Text(data.name, style="bold"), facts, Text(), table)
-
-
-def split_sizes(data: DataSet) -> str:
-    """Write how many samples each split has."""
-    return ", ".join(
-        f"{count(len(split.labels))} {name}"
-        for split, name in zip((data.train, data.validation, data.test), SPLITS, strict=True)
-    )
 
 
 def _numbers(values: tuple[float, ...]) -> str:

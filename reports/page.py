@@ -7,14 +7,14 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from kd.files import write_whole
+from reports.facts.layers import layers_of
+from reports.facts.outcomes import group_by_outcome
+from reports.facts.report_data import ReportData, gather, headline
+from reports.facts.tables import front_rows, to_csv, to_json
 from reports.figures.student_svg import student_svg
 from reports.figures.study_figures import CAPTIONS, TITLES, study_figures
 from reports.figures.theme import COLOURS
-from reports.layers import layers_of
-from reports.outcomes import group_by_outcome
 from reports.render import render
-from reports.report_data import ReportData, gather, headline
-from reports.tables import front_rows, to_csv, to_json
 from studies.store import Store
 
 

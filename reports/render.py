@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from reports import formats
+from reports.facts import formats
 from space.describe import describe
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
+from reports.facts.report_data import ReportData, gather
+from reports.facts.tables import student_frame
 from reports.figures.study_figures import study_figures
-from reports.report_data import ReportData, gather
-from reports.tables import student_frame
 from studies.directory import RunDirectory
 from studies.records import StudentRecord, TrialRecord, frame
 from studies.store import opened

@@ -4,9 +4,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from reports.formats import count, mean_test, percent
-from reports.outcomes import group_by_outcome
-from reports.report_data import ReportData, gather, headline
+from reports.facts.formats import count, mean_test, percent
+from reports.facts.outcomes import group_by_outcome
+from reports.facts.report_data import ReportData, gather, headline
 from space.describe import describe
 from studies.front import is_done
 from studies.store import Store

@@ -12,7 +12,7 @@ from typing import Any
 
 from kd.distil.train import RungResult, RungTask, train_rung
 from kd.students.curve import Epoch
-from reports.formats import counted
+from reports.facts.formats import counted
 from search.candidates import Candidate, conclude, interrupted, is_starting, next_candidate, training_of
 from search.estimate import seconds_to_deadline
 from search.pareto_pruner import Standing, is_weak

@@ -12,9 +12,10 @@ from rich.console import Console
 
 from kd.data.dataset import DataSet, load
 from kd.device import pick
+from kd.distil.distil import check_fit
 from kd.teachers.loading import open_teacher
 from reports.dashboard import publish
-from reports.formats import counted
+from reports.facts.formats import counted
 from reports.page import write_report
 from reports.study import Study, open_study
 from reports.summary import status
@@ -26,12 +27,12 @@ from search.jobs.retraining import retrain
 from search.progress import Progress
 from search.samplers.reproducible import ReproducibleSampler
 from search.session import Session
-from search.targets import check_fit, check_student, of_front, of_trials
+from search.targets import check_student, of_front, of_trials
 from space.architecture import Architecture
 from space.errors import InputError
 from space.sampling.domain import check_feasible
-from studies.config import Config
-from studies.config_file import read
+from studies.configuration.config import Config
+from studies.configuration.file import read
 from studies.directory import ROOT, RunDirectory
 from studies.front import chosen, is_done, is_searched
 from studies.jobs import assistant_chain

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kd.data.dataset import DataSet
+from kd.distil.distil import check_fit
 from space.architecture import Architecture, read
 from space.budget import Budget
 from space.errors import InputError
@@ -67,15 +68,6 @@ def resolve_target(root: Path, target: str, trial: int | None, student: str | No
     if target not in names() and (root / target / "config.json").is_file():
         raise InputError(f"'{target}' is a study: say which student with --trial or --student")
     return find(target)
-
-
-def check_fit(architecture: Architecture, data: DataSet) -> None:
-    """Raise InputError when an architecture does not fit the data."""
-    if (architecture.shape, architecture.classes) != (data.shape, data.classes):
-        raise InputError(
-            f"{architecture.digest} takes {architecture.shape} inputs of {architecture.classes} classes, {data.name} "
-            f"has {data.shape} inputs of {data.classes}: choose an architecture that fits"
-        )
 
 
 def check_student(architecture: Architecture, data: DataSet, budget: Budget) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from space.architecture import Architecture
-from studies.config import Config
+from studies.configuration.config import Config
 from studies.jobs import TrainingJob
 from studies.records import StudentRecord, TrialRecord
 from studies.store import Store

@@ -8,7 +8,7 @@ from kd.data.dataset import DataSet
 from kd.distil.views import ViewSource, assistant_views, view_source
 from kd.optim.recipe import Recipe
 from space.architecture import Architecture
-from studies.config import Config
+from studies.configuration.config import Config
 from studies.directory import RunDirectory
 from studies.ledger import Training
 from studies.shipped import find

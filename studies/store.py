@@ -14,8 +14,8 @@ from kd.files import write_whole
 from kd.optim.recipe import Recipe, RecipeDomain, drawn
 from space.architecture import Architecture
 from space.errors import InputError
-from studies.config import Config
-from studies.config_file import differences, parse
+from studies.configuration.config import Config
+from studies.configuration.file import differences, parse
 from studies.directory import RunDirectory
 from studies.jobs import TrainingJob, assistant_chain
 from studies.ledger import Ledger, Training

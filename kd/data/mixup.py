@@ -1,4 +1,4 @@
-"""Mixed samples: two of a batch in one, for which the teacher then answers."""
+"""Mixed samples: two of a batch in one, which the teacher then labels with its logits."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -23,7 +23,7 @@ def mix(
         generator: the source of randomness, on the values' device.
 
     Returns:
-        The mixed samples, and for each the label of its larger part. The teacher's answer for the mixed pixels is the
+        The mixed samples, and for each the label of its larger part. The teacher's logits for the mixed pixels are the
         target; a hard loss beside it knows the smaller part no more.
     """
     if not policy.mixup and not policy.cutmix:

@@ -45,7 +45,7 @@ def distil(
         teacher: a source, or the name or file of one model; a network that takes pixels in 0..1, or sequences as they
             are, and gives logits; None for the shipped teacher of the data set.
         seed: of the first weights and the order of batches.
-        cache: folder to keep the views in, for other students of the same data and teacher; None for a temporary one.
+        cache: folder to keep the views in, for other students; None for a temporary one.
         device: auto, cpu or cuda.
 
     Raises:
@@ -61,10 +61,8 @@ def distil(
     True
     >>> student.logits(data.test.images).shape
     torch.Size([512, 10])
-    >>> len(student.curve), student.validation_accuracy == student.curve[-1].validation_accuracy
-    (2, True)
     """
-    _check_fit(student, data)
+    check_fit(student, data)
     recipe, place = recipe or default_recipe(data), pick(device)
     module = teacher if isinstance(teacher, nn.Module) else None
     with _folder(cache) as folder, torch.random.fork_rng(devices=[]):  # networks draw first weights that files replace
@@ -86,11 +84,12 @@ def default_recipe(data: DataSet) -> Recipe:
     return Recipe(schedule="cosine", epochs=20, warmup=0.05, unaugmented=0.4, augmentation=default_policy(data.name))
 
 
-def _check_fit(student: Architecture, data: DataSet) -> None:
-    if (student.shape, student.classes) != (data.shape, data.classes):
+def check_fit(architecture: Architecture, data: DataSet) -> None:
+    """Raise InputError when an architecture does not fit the data."""
+    if (architecture.shape, architecture.classes) != (data.shape, data.classes):
         raise InputError(
-            f"the student takes {student.shape} inputs of {student.classes} classes, {data.name} has {data.shape} "
-            f"inputs of {data.classes}: choose an architecture that fits"
+            f"{architecture.digest} takes {architecture.shape} inputs of {architecture.classes} classes, {data.name} "
+            f"has {data.shape} inputs of {data.classes}: choose an architecture that fits"
         )
 
 

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable
 
+from reports.facts.formats import percent
 from reports.figures.theme import COLOURS, GRID_COLOUR, TEXT_COLOUR, error_percent, log_ticks
-from reports.formats import percent
 from studies.records import TrialRecord
 
 WIDTH, HEIGHT = 560, 320

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from reports.facts.formats import count, percent
+from reports.facts.report_data import ReportData
 from reports.figures.theme import (
     COLOURS,
     accuracy_axis,
@@ -14,8 +16,6 @@ from reports.figures.theme import (
     hover_text,
     trial_hover_text,
 )
-from reports.formats import count, percent
-from reports.report_data import ReportData
 from space.architecture import FAMILIES, Family
 from studies.records import SeedRecord, StudentRecord, TrialRecord
 

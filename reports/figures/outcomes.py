@@ -2,9 +2,9 @@
 
 import plotly.graph_objects as go
 
+from reports.facts.outcomes import group_by_outcome
+from reports.facts.report_data import ReportData
 from reports.figures.theme import empty_figure
-from reports.outcomes import group_by_outcome
-from reports.report_data import ReportData
 from space.architecture import FAMILIES
 
 OUTCOME_COLOURS = {

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from reports.facts.formats import mean_test, percent
+from reports.facts.report_data import ReportData
 from reports.figures.theme import (
     COLOURS,
     MUTED_COLOUR,
@@ -19,8 +21,6 @@ from reports.figures.theme import (
     parameter_axis,
     trial_hover_text,
 )
-from reports.formats import mean_test, percent
-from reports.report_data import ReportData
 from space.architecture import FAMILIES
 from studies.records import StudentRecord, TrialRecord
 

@@ -4,9 +4,9 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reports.facts.formats import count, dimensions
+from reports.facts.layers import Layer, layers_of
 from reports.figures.theme import COLOURS
-from reports.formats import count, dimensions
-from reports.layers import Layer, layers_of
 from reports.render import render
 from space.architecture import Architecture
 from space.blocks.base import Shape

@@ -2,10 +2,10 @@
 
 import plotly.graph_objects as go
 
+from reports.facts.report_data import ReportData
 from reports.figures.curves import retraining_curves_figure, search_curves_figure
 from reports.figures.outcomes import outcomes_figure
 from reports.figures.pareto import front_figure
-from reports.report_data import ReportData
 
 TITLES = {
     "front": "Accuracy over parameters",

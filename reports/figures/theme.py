@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from reports.formats import count, counted, percent
+from reports.facts.formats import count, counted, percent
 from space.architecture import FAMILIES, Architecture, Family
 from space.describe import describe
 from studies.records import TrialRecord

@@ -12,8 +12,8 @@ from space.errors import InputError
 from studies.directory import ROOT, RunDirectory
 
 if TYPE_CHECKING:
-    from studies.config import Config
-    from studies.config_keys import Key, Section
+    from studies.configuration.config import Config
+    from studies.configuration.keys import Key, Section
 
 INTRODUCTION = """# Configuration
 
@@ -56,7 +56,7 @@ def config(
     from rich.console import Console
     from rich.text import Text
 
-    from studies.config_file import flatten
+    from studies.configuration.file import flatten
 
     console = Console()
     values = flatten(asdict(_config(target, runs))) if target is not None else {}
@@ -66,7 +66,7 @@ def config(
 
 def page() -> str:
     """The text of docs/configuration.md."""
-    from studies.config_keys import sections
+    from studies.configuration.keys import sections
 
     parts = [INTRODUCTION]
     for section, keys in _listed(sections(), {}):
@@ -89,7 +89,7 @@ def toml(value: object) -> str:
 
 def _config(target: str, runs: Path) -> "Config":
     """What a study was asked, else what a preset or a file says."""
-    from studies import config_file
+    from studies.configuration import file as config_file
     from studies.store import stored_config
 
     if (runs / target / "config.json").is_file():
@@ -99,7 +99,7 @@ def _config(target: str, runs: Path) -> "Config":
 
 def _lines(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Lines for the terminal, each with its style; `values` are those that a study or preset has."""
-    from studies.config_keys import sections
+    from studies.configuration.keys import sections
 
     for section, keys in _listed(sections(), values):
         yield f"{section.name}: {_heading(section)}", "bold"

@@ -53,7 +53,7 @@ def run(
 
     from search.cli.opening import quiet_optuna
     from search.run import run_study
-    from studies import config_file
+    from studies.configuration import file as config_file
     from studies.store import stored_config
 
     quiet_optuna()
@@ -96,7 +96,7 @@ def retrain(
     from search.cli.opening import quiet_optuna
     from search.run import retrain_study
     from search.targets import resolve_student
-    from studies.config_file import presets
+    from studies.configuration.file import presets
 
     quiet_optuna()
     directory = RunDirectory(root=runs, name=study)
@@ -132,7 +132,7 @@ def distil(
 
     from search.cli.opening import quiet_optuna
     from search.run import retrain_study
-    from studies import config_file
+    from studies.configuration import file as config_file
     from studies.shipped import find
 
     quiet_optuna()

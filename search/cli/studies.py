@@ -52,8 +52,8 @@ def show(
     from rich.console import Console
 
     from kd.files import write_whole
+    from reports.facts.layers import layer_table, shipped_table
     from reports.figures.student_svg import student_svg
-    from reports.layers import layer_table, shipped_table
     from search.targets import resolve_target
 
     if target is None:

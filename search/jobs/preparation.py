@@ -7,7 +7,7 @@ from kd.distil.views import ViewSource, make_view, missing
 from kd.environment import current
 from kd.optim.recipe import Recipe
 from kd.teachers.log import TeacherLog, log_of
-from reports.formats import count, counted
+from reports.facts.formats import count, counted
 from search.jobs.training import train
 from search.session import Session
 from space.errors import InputError, first_line

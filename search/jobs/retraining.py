@@ -9,7 +9,7 @@ from kd.environment import current
 from kd.files import write_whole
 from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
-from reports.formats import counted
+from reports.facts.formats import counted
 from search.estimate import jobs_seconds
 from search.jobs.training import train
 from search.session import Session

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.samplers.evolution import EvolutionSampler
 from space.sampling.domain import Domain
-from studies.config import Search
+from studies.configuration.config import Search
 
 WASTE = 10
 """Consecutive rejected or duplicate suggestions after which suggestions are random until one is new and feasible."""

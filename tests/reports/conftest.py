@@ -13,7 +13,7 @@ from space.architecture import FAMILIES, Architecture
 from space.budget import Budget
 from space.sampling.domain import Domain, suggest
 from space.sampling.random_trial import RandomTrial
-from studies.config import Config, Search
+from studies.configuration.config import Config, Search
 from studies.directory import RunDirectory
 from studies.front import front
 from studies.ledger import Rung

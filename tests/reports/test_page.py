@@ -13,7 +13,7 @@ from kd.teachers.source import TeacherSource
 from reports.page import write_report
 from search.jobs.retraining import results
 from space.architecture import from_json
-from studies.config import Config
+from studies.configuration.config import Config
 from studies.directory import RunDirectory
 from studies.front import front
 from studies.records import student_records, trial_records

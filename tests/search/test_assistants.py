@@ -21,8 +21,8 @@ from space.architecture import Architecture
 from space.blocks.base import Positive
 from space.blocks.convolution import Convolution, GlobalAverage
 from space.errors import InputError
-from studies.config import Config
-from studies.config_file import read
+from studies.configuration.config import Config
+from studies.configuration.file import read
 from studies.directory import RunDirectory
 from studies.records import student_records
 from studies.store import opened, stored_config

@@ -7,7 +7,7 @@ from rich.console import Console
 from kd.data.dataset import DataSource
 from kd.teachers.source import TeacherSource
 from search.run import _publish
-from studies.config import Config
+from studies.configuration.config import Config
 from studies.directory import RunDirectory
 from studies.store import create, opened
 

@@ -32,7 +32,7 @@ from search.session import Session
 from space.architecture import Architecture
 from space.budget import Budget
 from space.errors import InputError
-from studies.config import Config, Search, Space
+from studies.configuration.config import Config, Search, Space
 from studies.directory import RunDirectory
 from studies.front import front
 from studies.records import TrialRecord, trial_records

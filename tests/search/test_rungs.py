@@ -8,7 +8,7 @@ from kd.distil.train import RungResult
 from kd.students.curve import Epoch
 from kd.teachers.source import TeacherSource
 from search.rungs import Stretch, known_rung, next_stretch, record_rung, state_at
-from studies.config import Config
+from studies.configuration.config import Config
 from studies.directory import RunDirectory
 from studies.ledger import Training
 from studies.store import Store, create, opened

@@ -21,7 +21,7 @@ from space.blocks.base import Positive
 from space.blocks.convolution import Convolution, GlobalAverage, Pool
 from space.blocks.mlp import Dense
 from space.errors import InputError
-from studies import config_file
+from studies.configuration import file as config_file
 from studies.directory import RunDirectory
 from studies.ledger import Rung
 from studies.records import student_records

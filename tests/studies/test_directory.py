@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from space.errors import InputError
-from studies.config import Config, Search
+from studies.configuration.config import Config, Search
 from studies.directory import RunDirectory
 from studies.store import create, opened, stored_config
 

@@ -10,7 +10,7 @@ from kd.data.dataset import DataSet
 from kd.distil.views import view_source
 from kd.teachers.source import TeacherSource
 from space.errors import InputError
-from studies.config import Assistants, Config, Retrain
+from studies.configuration.config import Assistants, Config, Retrain
 from studies.directory import RunDirectory
 from studies.jobs import TrainingJob, assistant_chain
 

@@ -13,7 +13,7 @@ from optuna.trial import Trial, TrialState
 
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
-from studies.config import Config, Retrain, Search
+from studies.configuration.config import Config, Retrain, Search
 from studies.directory import RunDirectory
 from studies.overview import BestStudent, StudySummary, UnreadableStudy, summaries, summarise
 from studies.records import Outcome

@@ -11,7 +11,7 @@ from kd.students.curve import Epoch
 from kd.teachers.source import TeacherSource
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
-from studies.config import Config, Retrain, Search
+from studies.configuration.config import Config, Retrain, Search
 from studies.directory import RunDirectory
 from studies.front import are_retrained, chosen, front, is_done, is_searched, retraining_jobs, spread, student_front
 from studies.ledger import Rung

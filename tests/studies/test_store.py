@@ -11,7 +11,7 @@ from kd.data.dataset import DataSource
 from kd.distil.views import make_view
 from kd.teachers.source import TeacherSource
 from space.errors import InputError
-from studies.config import Config
+from studies.configuration.config import Config
 from studies.directory import RunDirectory
 from studies.store import create, opened
 

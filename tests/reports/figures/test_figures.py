@@ -1,24 +1,13 @@
-import ast
 import json
-from pathlib import Path
 
+from reports.facts.report_data import gather
 from reports.figures.curve_svg import curve_svg
 from reports.figures.pareto import front_figure
 from reports.figures.study_figures import CAPTIONS, TITLES, study_figures
 from reports.figures.theme import COLOURS, error_percent, log_ticks
-from reports.report_data import gather
 from space.architecture import FAMILIES
 from studies.records import student_records, trial_records
 from studies.store import Store
-
-REPORTS = Path(__file__).parents[3] / "reports"
-
-
-def imported(module: str) -> set[str]:
-    """Modules of `reports` that a module of it imports, by their names below the folder."""
-    tree = ast.parse((REPORTS / f"{module.replace('.', '/')}.py").read_text())
-    names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    return {name.removeprefix("reports.") for name in names if name.startswith("reports.")}
 
 
 def points(figure: dict[str, object], symbol: str) -> set[tuple[float, float]]:
@@ -60,18 +49,6 @@ def test_a_study_without_students_has_no_retrained_curves(searched: Store) -> No
 def test_bars_add_up_to_all_trials(searched: Store) -> None:
     bars = json.loads(study_figures(gather(searched))["outcomes"].to_json())["data"]
     assert sum(sum(bar["x"]) for bar in bars) == len(trial_records(searched))
-
-
-def test_nothing_that_figures_import_imports_figures() -> None:
-    todo, seen = {f"figures.{path.stem}" for path in (REPORTS / "figures").glob("*.py")}, set[str]()
-    while todo:
-        module = todo.pop()
-        seen.add(module)
-        below = imported(module)
-        if not module.startswith("figures."):
-            assert not {name for name in below if name.startswith("figures")}, module
-        todo |= below - seen
-    assert "report_data" in seen
 
 
 def test_every_family_has_its_own_colour() -> None:

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from search.cli.app import app
 from search.cli.configuration import page, toml
 from space.errors import InputError
-from studies.config import Config
-from studies.config_file import flatten, read
-from studies.config_keys import sections
+from studies.configuration.config import Config
+from studies.configuration.file import flatten, read
+from studies.configuration.keys import sections
 from studies.directory import RunDirectory
 from studies.store import create
 

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy
 
 from search.cli.faults import explain
-from studies.config import Config
+from studies.configuration.config import Config
 from studies.directory import RunDirectory
 from studies.store import create, opened
 

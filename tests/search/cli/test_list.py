@@ -8,7 +8,7 @@ import optuna
 
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
-from studies.config import Config
+from studies.configuration.config import Config
 from studies.directory import RunDirectory
 from studies.store import create, database_url
 

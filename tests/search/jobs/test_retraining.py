@@ -25,7 +25,7 @@ from search.session import Session
 from space.architecture import Architecture
 from space.blocks.convolution import Pool
 from space.blocks.mlp import Dense
-from studies.config import Config, Retrain
+from studies.configuration.config import Config, Retrain
 from studies.directory import RunDirectory
 from studies.records import StudentRecord, student_records
 from studies.store import create, opened

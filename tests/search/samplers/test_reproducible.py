@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from search.samplers.reproducible import ReproducibleSampler, wasted
 from space.architecture import FAMILIES
 from space.sampling.domain import Domain, suggest
-from studies.config import Search
+from studies.configuration.config import Search
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

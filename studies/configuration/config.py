@@ -19,14 +19,16 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How candidates are found and compared."""
+    """How candidates are found and compared.
+
+    When the `hours` are over, rungs in training are finished, and candidates that wait for their next rung stay
+    unfinished: the next run of the study goes on with them, for as many hours.
+    """
 
     trials: Natural = 40
     """Students to train in total, over all runs; suggestions over budget or seen before come on top [students]."""
     hours: Annotated[float, Field(gt=0)] | None = None
-    """Wall-clock limit of one run: the search ends in time for retraining, but has at least half of it. What is in
-    training then finishes its rung; candidates that wait stay unfinished for the next run, which has as many hours
-    [hours]."""
+    """Wall-clock limit of one run: the search ends in time for retraining, but has at least half of it [hours]."""
     rungs: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (1, 3, 9)
     """Training lengths at which candidates are compared, rising; fractions are allowed [epochs]."""
     startup: Annotated[int, Field(ge=0)] = 15

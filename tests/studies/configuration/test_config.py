@@ -10,8 +10,8 @@ from kd.optim.recipe import Recipe
 from kd.teachers.source import TeacherSource
 from space.budget import Budget
 from space.errors import InputError
-from studies.config import Config, Retrain, Search, Space
-from studies.config_file import differences, parse, presets, read
+from studies.configuration.config import Config, Retrain, Search, Space
+from studies.configuration.file import differences, parse, presets, read
 
 
 def refused(match: str, settings: dict[str, object]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from reports.report_data import ReportData
+from reports.facts.report_data import ReportData
 from space.architecture import Architecture
 from space.cost import Cost
 from space.describe import describe

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from studies.config import Config
-from studies.config_file import flatten
+from studies.configuration.config import Config
+from studies.configuration.file import flatten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

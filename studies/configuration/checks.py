@@ -7,7 +7,7 @@ from kd.data.dataset import KNOWN
 from kd.teachers.network import shipped
 from space.errors import InputError
 from space.sampling.domain import parameter_range
-from studies.config import Config
+from studies.configuration.config import Config
 
 
 def check_numbers(settings: Mapping[str, object]) -> None:

@@ -3,9 +3,9 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from reports.facts.formats import count, dimensions
+from reports.facts.layers import layers_of
 from reports.figures.student_svg import student_svg
-from reports.formats import count, dimensions
-from reports.layers import layers_of
 from reports.page import write_report
 from space.architecture import FAMILIES, Architecture, Family
 from space.sampling.domain import Domain, suggest

@@ -2,8 +2,8 @@ import math
 
 import pandas as pd
 
-from reports.report_data import gather
-from reports.tables import student_frame
+from reports.facts.report_data import gather
+from reports.facts.tables import student_frame
 from studies.records import student_records
 from studies.store import Store
 

@@ -2,9 +2,9 @@ from dataclasses import asdict
 
 import pytest
 
-from studies.config import Config
-from studies.config_file import flatten, parse
-from studies.config_keys import Key, sections
+from studies.configuration.config import Config
+from studies.configuration.file import flatten, parse
+from studies.configuration.keys import Key, sections
 
 KEYS = {key.name: key for section in sections() for key in section.keys}
 

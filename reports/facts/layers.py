@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from reports.formats import costs, count, dimensions
+from reports.facts.formats import costs, count, dimensions
 from space.architecture import Architecture
 from space.blocks.base import Shape
 from space.cost import Cost

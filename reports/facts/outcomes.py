@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.formats import counted
-from reports.report_data import ReportData
+from reports.facts.formats import counted
+from reports.facts.report_data import ReportData
 from space.budget import Budget
 from studies.records import OUTCOMES, TrialRecord
 

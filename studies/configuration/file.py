@@ -16,10 +16,10 @@ from kd.optim.recipe import Recipe
 from kd.teachers.network import shipped
 from kd.teachers.source import TeacherSource
 from space.errors import InputError, did_you_mean
-from studies.config import Assistants, Config, Retrain, teacher_settings
-from studies.config_checks import check_numbers, check_search, check_teacher
+from studies.configuration.checks import check_numbers, check_search, check_teacher
+from studies.configuration.config import Assistants, Config, Retrain, teacher_settings
 
-PRESETS = Path(__file__).parent / "presets"
+PRESETS = Path(__file__).parents[1] / "presets"
 
 _ADAPTER = TypeAdapter(Config)
 

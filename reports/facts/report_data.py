@@ -7,11 +7,10 @@ from kd.data.dataset import DataSet
 from kd.environment import Environment
 from kd.students.results import StudentResults
 from kd.teachers.log import TeacherLog, log_of
-from reports.data_set import split_sizes
-from reports.formats import count, counted, mean_test, percent
+from reports.facts.formats import count, counted, mean_test, percent, split_sizes
 from space.architecture import FAMILIES, Family
 from space.errors import InputError
-from studies.config import Config
+from studies.configuration.config import Config
 from studies.front import front, student_front
 from studies.records import StudentRecord, TrialRecord, student_records, trial_records
 from studies.store import Store

@@ -2,9 +2,12 @@
 
 import math
 
+from kd.data.dataset import DataSet
 from space.blocks.base import Shape
 from space.cost import Cost
 from studies.records import StudentRecord, TrialRecord
+
+SPLITS = ("training", "validation", "test")
 
 
 def percent(share: float | None) -> str:
@@ -65,3 +68,11 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def split_sizes(data: DataSet) -> str:
+    """Write how many samples each split has."""
+    return ", ".join(
+        f"{count(len(split.labels))} {name}"
+        for split, name in zip((data.train, data.validation, data.test), SPLITS, strict=True)
+    )
