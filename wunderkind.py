@@ -26,7 +26,6 @@ from kd.data.dataset import load as load_data
 from kd.distil.distil import distil
 from kd.environment import version
 from kd.optim.recipe import Recipe
-from kd.students.evaluate import evaluate
 from kd.students.file import TrainedStudent, load_student
 from kd.students.onnx import export_onnx
 from kd.teachers.network import Teacher
@@ -69,7 +68,6 @@ __all__ = [
     "build",
     "describe",
     "distil",
-    "evaluate",
     "export_onnx",
     "find_architecture",
     "load_data",

@@ -16,7 +16,17 @@ from studies.store import opened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """What a study has found at the moment it was read; nothing in it can be changed by reading it."""
+    """What a study had found when it was read.
+
+    >>> import tempfile
+    >>> from studies.configuration.config import Config
+    >>> from studies.store import create
+    >>> directory = RunDirectory(root=Path(tempfile.mkdtemp()), name="new")
+    >>> create(directory, Config())
+    >>> study = open_study(directory.path)
+    >>> len(study.trials), study.front, study.best
+    (0, (), None)
+    """
 
     path: Path
     """The run directory."""

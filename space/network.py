@@ -13,6 +13,11 @@ class Student(nn.Module):
 
     Input: normalised images (batch, channels, height, width) or sequences (batch, time, features), as the
     architecture's shape says; output: logits (batch, classes).
+
+    >>> from space.blocks.mlp import Dense
+    >>> architecture = Architecture(family="mlp", shape=(1, 8, 8), classes=3, blocks=(Dense(width=4),))
+    >>> Student(architecture).eval()(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 3])
     """
 
     def __init__(self, architecture: Architecture) -> None:

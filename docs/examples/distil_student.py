@@ -26,8 +26,7 @@ def main(folder: Path = Path("."), samples: int = 5_000, epochs: int = 10) -> No
 
     trained.save(folder / "student.safetensors")
     again = wk.load_student(folder / "student.safetensors")
-    right = (again.predict(data.test.images) == data.test.labels).float().mean()
-    print(f"test accuracy {right:.2%}")
+    print(f"test accuracy {again.accuracy(data.test):.2%}")
 
     wk.export_onnx(folder / "student.safetensors", folder / "student.onnx", data.test.images[:64])
 

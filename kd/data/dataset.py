@@ -72,6 +72,12 @@ class DataSet:
     `origin` is where it was read, `digest` identifies content and split, `names` are the classes'. `mean` and `std`
     have one value a channel, over training images with pixels in 0..1, or a feature, over training sequences. `rows`,
     int64 of shape (n,), says which of the `given` samples of the source's training split those of `train` are.
+
+    >>> data = load("mnist")
+    >>> data.shape, data.classes, len(data.train.labels), len(data.validation.labels), len(data.test.labels)
+    ((1, 28, 28), 10, 55000, 5000, 10000)
+    >>> data.first(64).train.images.shape
+    torch.Size([64, 1, 28, 28])
     """
 
     name: str

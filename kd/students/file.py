@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from kd.data.dataset import DataSet, per_channel, values
+from kd.data.dataset import DataSet, Split, per_channel, values
 from kd.files import FORMAT, check_format, write_whole
 from kd.students.curve import Epoch
 from space.architecture import Architecture, from_json
@@ -30,6 +30,16 @@ class TrainedStudent:
     `mean` and `std`, one value a channel, normalise pixels in 0..1 or sequences; `data` is the digest of the data set
     it learnt from, `parameters` the number of trained values among the stored tensors. `curve` is that of its training;
     files do not hold it.
+
+    >>> from kd.data.dataset import load
+    >>> from space.blocks.mlp import Dense
+    >>> data = load("mnist").first(100)
+    >>> architecture = Architecture(family="mlp", shape=(1, 28, 28), classes=10, blocks=(Dense(width=4),))
+    >>> student = trained_student(build(architecture).state_dict(), architecture, data)
+    >>> student.predict(data.test.images).shape
+    torch.Size([100])
+    >>> 0 <= student.accuracy(data.test) <= 1
+    True
     """
 
     module: Student
@@ -58,6 +68,10 @@ class TrainedStudent:
     def predict(self, samples: Tensor) -> Tensor:
         """The most likely class, int64 (n,), of samples as `logits` takes them."""
         return self.logits(samples).argmax(1)
+
+    def accuracy(self, split: Split) -> float:
+        """Share of a split's samples that it labels correctly."""
+        return float((self.predict(split.images) == split.labels).double().mean())
 
     def save(self, path: Path | str) -> None:
         """Write the student as a file that `load_student` reads, whole or not at all."""

@@ -46,6 +46,10 @@ class Teacher(nn.Module):
 
     Input: `kd.data.dataset.values`, (batch, *shape); a sequence is convolved along time. Output: logits
     (batch, classes).
+
+    >>> teacher = Teacher((1, 28, 28), 10, mean=(0.13,), std=(0.31,), widths=(8, 8, 16))
+    >>> teacher.eval()(torch.zeros(2, 1, 28, 28)).shape
+    torch.Size([2, 10])
     """
 
     mean: Tensor

@@ -17,6 +17,12 @@ class RandomTrial:
 
     `params` and `distributions` hold the values so far and what they were drawn from, as those of an Optuna trial do.
     A parameter that is suggested again keeps its value.
+
+    >>> trial = RandomTrial(random.Random(0), {"family": "cnn"})
+    >>> trial.suggest_categorical("family", ("cnn", "mlp")), trial.suggest_int("kernel", 1, 9)
+    ('cnn', 7)
+    >>> trial.params
+    {'family': 'cnn', 'kernel': 7}
     """
 
     generator: random.Random

@@ -111,6 +111,10 @@ class Config:
     is that of `Config`, `Retrain` or `Assistants`; what it leaves out of `recipe.augmentation` is the default policy of
     its data set (`kd.data.augmentation`), and what it leaves out of another recipe's augmentation is that of `recipe`.
     `recipe.epochs`, left out or on a constant schedule, is the last of `search.rungs`.
+
+    >>> config = Config(budget=Budget(parameters=5_000), search=Search(trials=10, rungs=(0.5, 2)))
+    >>> config.recipe.epochs, config.domain.largest
+    (2, 4999)
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
