@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kd.data.dataset import DataSet
 from kd.teachers.log import TeacherLog, log_of
+from kd.teachers.measurement import TeacherMeasurement
 from reports.data_set import split_sizes
 from reports.environment import Environment, current_environment
 from reports.formats import count, counted, mean_test, percent
@@ -48,8 +49,8 @@ class TeacherRecord:
 class ReportData:
     """Everything a report is rendered from.
 
-    `target` is how commands name the study, `data` describes its data, `environment` is that of the process that writes
-    the report.
+    `target` is how commands name the study, `data` describes its data, `measured` is how good the teachers were found
+    before they taught, None where that is not known; `environment` is that of the process that writes the report.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ReportData:
     data: str
     teachers: tuple[TeacherRecord, ...]
     assistants: tuple[TeacherRecord, ...]
+    measured: TeacherMeasurement | None
     trials: tuple[TrialRecord, ...]
     front: tuple[TrialRecord, ...]
     students: tuple[StudentRecord, ...]
@@ -115,6 +117,7 @@ def gather(store: Store) -> ReportData:
         data=f"{store.data.source.name}: {split_sizes(store.data)} samples, split seed {store.data.source.seed}",
         teachers=tuple(_teacher(Path(model).name, Path(model), store.data) for model in models),
         assistants=tuple(_teacher(job.name, job.weights, store.data) for job in store.assistants),
+        measured=_measured(store),
         trials=tuple(trials),
         front=tuple(front(trials, store.config.search.floor)),
         students=tuple(students),
@@ -159,6 +162,13 @@ def _progress(report: ReportData) -> str:
         f"accuracy after {counted(top.epochs, 'epoch')} with {count(top.cost.parameters)} parameters "
         f"({top.architecture.family})."
     )
+
+
+def _measured(store: Store) -> TeacherMeasurement | None:
+    try:
+        return TeacherMeasurement.from_json(store.directory.teachers)
+    except InputError:  # missing or damaged: the next run measures again
+        return None
 
 
 def _teacher(name: str, path: Path, data: DataSet) -> TeacherRecord:
