@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from kd.data.dataset import DataSet, load
 from kd.device import pick
 from kd.distil.distil import check_fit
-from kd.teachers.loading import open_teacher
+from kd.files import write_whole
+from kd.teachers.check import measured_teachers
+from kd.teachers.measurement import TeacherMeasurement
 from reports.dashboard import publish
 from reports.facts.formats import counted
 from reports.page import write_report
@@ -94,17 +95,17 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
         InputError: for what the user asked; nothing is lost or half-written then.
     """
     started = time.monotonic()
-    data = _checked_data(directory, config)
+    data, measured = _checked(directory, config, machine, console)
     infeasible = check_feasible(config.domain, data.shape, data.classes)
     with directory.locked():
         if directory.config.is_file():
             create(directory, config)
-            with opened(directory, data) as store:
+            with opened(directory, data, measured.fingerprint) as store:
                 if directory.page.is_file() and is_done(trial_records(store), student_records(store), config):
                     console.print(f"study '{directory.name}' is done", soft_wrap=True)
                     _print_status(store, console)
                     return
-        with _session(directory, config, data, machine, console, started) as session:
+        with _session(directory, config, (data, measured), machine, console, started) as session:
             store = session.store
             searches = not is_searched(trial_records(store), config)
             prepare(session, searches)
@@ -148,12 +149,12 @@ def retrain_study(
     """
     if config is None or directory.config.is_file():
         config = stored_config(directory, config)
-    data = _checked_data(directory, config)
+    data, measured = _checked(directory, config, machine, console)
     for architecture in others:
         check_student(architecture, data, config.budget)
     with (
         directory.locked(),
-        _session(directory, config, data, machine, console, time.monotonic()) as session,
+        _session(directory, config, (data, measured), machine, console, time.monotonic()) as session,
     ):
         store = session.store
         found = of_trials(store, trials) if trials or others else of_front(store)
@@ -167,21 +168,40 @@ def retrain_study(
 
 @contextmanager
 def _session(
-    directory: RunDirectory, config: Config, data: DataSet, machine: Machine, console: Console, started: float
+    directory: RunDirectory,
+    config: Config,
+    found: tuple[DataSet, TeacherMeasurement],
+    machine: Machine,
+    console: Console,
+    started: float,
 ) -> Iterator[Session]:
     """A session on a study, which is made if it is not there; the engine starts first: without it there is no study."""
+    data, measured = found
     with machine.start() as engine:
         create(directory, config)
-        with opened(directory, data) as store, Progress(console, store, engine) as progress:
+        write_whole(directory.teachers, measured.to_json())
+        with opened(directory, data, measured.fingerprint) as store, Progress(console, store, engine) as progress:
             yield Session(store=store, engine=engine, device=machine.device, progress=progress, started=started)
 
 
-def _checked_data(directory: RunDirectory, config: Config) -> DataSet:
+def _checked(
+    directory: RunDirectory, config: Config, machine: Machine, console: Console
+) -> tuple[DataSet, TeacherMeasurement]:
+    """The data, and how good the teachers are on them, which is printed; raises InputError before anything is written.
+
+    Teachers that the study has measured before are not measured again.
+    """
     data = load(config.data)
-    open_teacher(config.teacher, data, torch.device("cpu"))
-    for job in assistant_chain(directory, config, data)[0]:
+    try:
+        known = TeacherMeasurement.from_json(directory.teachers)
+    except InputError:  # not there yet, or damaged: measured now
+        known = None
+    measured = measured_teachers(config.teacher, data, machine.device, known=known)
+    for line in measured.lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    for job in assistant_chain(directory, config, data, measured.fingerprint)[0]:
         check_fit(job.architecture, data)
-    return data
+    return data, measured
 
 
 def _check_outcome(trials: Sequence[TrialRecord]) -> None:

@@ -47,6 +47,11 @@ class RunDirectory:
         return self.path / "config.json"
 
     @property
+    def teachers(self) -> Path:
+        """How good the teachers were found before they taught, as JSON."""
+        return self.path / "teachers.json"
+
+    @property
     def database(self) -> Path:
         """SQLite file with Optuna's tables and the ledger."""
         return self.path / "study.db"

@@ -7,6 +7,7 @@ from pathlib import Path
 from kd.data.dataset import DataSet
 from kd.distil.views import ViewSource, assistant_views, view_source
 from kd.optim.recipe import Recipe
+from kd.teachers.fingerprint import fingerprint as fingerprint_of
 from space.architecture import Architecture
 from studies.configuration.config import Config
 from studies.directory import RunDirectory
@@ -39,7 +40,7 @@ def assistant_chain(
         InputError: for an unknown architecture, and for what `view_source` refuses.
     """
     recipe, seed = config.assistants.recipe, config.assistants.seed
-    fingerprint = fingerprint or config.teacher.fingerprint()
+    fingerprint = fingerprint or fingerprint_of(config.teacher, data)
     views_of = partial(view_source, directory.cache.resolve(), data, config.teacher, fingerprint=fingerprint)
     jobs: list[TrainingJob] = []
     for name in config.assistants.architectures:

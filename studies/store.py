@@ -12,6 +12,7 @@ from kd.data.dataset import DataSet, load
 from kd.distil.views import ViewSource
 from kd.files import write_whole
 from kd.optim.recipe import Recipe, RecipeDomain, drawn
+from kd.teachers.fingerprint import fingerprint as fingerprint_of
 from space.architecture import Architecture
 from space.errors import InputError
 from studies.configuration.config import Config
@@ -99,8 +100,11 @@ def stored_config(directory: RunDirectory, asked: Config | None = None) -> Confi
 
 
 @contextmanager
-def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Store]:
+def opened(directory: RunDirectory, data: DataSet | None = None, fingerprint: str | None = None) -> Iterator[Store]:
     """Open a study that `create` made, with its `data` if they are loaded; makes its database at the first call.
+
+    To go on with a study takes the `fingerprint` of its teacher as it is now; to read it, none is needed, nor is the
+    teacher.
 
     Raises:
         InputError: when it cannot be opened, or its data or teacher have changed.
@@ -120,7 +124,7 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
                 load_if_exists=True,
             )
             study.set_metric_names(list(METRICS))
-        fingerprint = _unchanged(study, config, data)
+        fingerprint = _unchanged(study, config, data, fingerprint)
         assistants, views, retrain_views = assistant_chain(directory, config, data, fingerprint)
         yield Store(
             config=config,
@@ -137,20 +141,15 @@ def opened(directory: RunDirectory, data: DataSet | None = None) -> Iterator[Sto
         ledger.close()
 
 
-def _unchanged(study: optuna.Study, config: Config, data: DataSet) -> str:
+def _unchanged(study: optuna.Study, config: Config, data: DataSet, fingerprint: str | None) -> str:
     """Fingerprint of the teacher, which, like the data, must be the one of a study's first trials; remembers both.
 
-    A teacher that is gone counts as unchanged: a finished study can be read wherever it is.
+    A teacher that nobody has looked at now, None, counts as unchanged: a study can be read wherever it is.
 
     Raises:
         InputError: when data or teacher are others.
     """
-    try:
-        fingerprint = config.teacher.fingerprint()
-    except InputError:
-        fingerprint = study.user_attrs.get("teacher", "")
-        if not fingerprint:
-            raise
+    fingerprint = fingerprint or study.user_attrs.get("teacher") or fingerprint_of(config.teacher, data)
     origins = {
         "data": (config.data.name, data.digest),
         "teacher": (", ".join(config.teacher.models), fingerprint),

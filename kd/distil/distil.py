@@ -1,6 +1,5 @@
 """One call that distils one student, for Python users: no study, no worker process."""
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,16 +13,17 @@ from kd.data.augmentation import default_policy
 from kd.data.dataset import DataSet
 from kd.device import pick
 from kd.distil.train import RungTask, train_rung
-from kd.distil.views import ViewSource, make_view, missing, view_source
+from kd.distil.views import make_view, missing, view_source
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
 from kd.students.file import TrainedStudent, trained_student
+from kd.teachers.check import measured_teachers
 from kd.teachers.network import shipped
 from kd.teachers.source import TeacherSource
 from space.architecture import Architecture
 from space.errors import InputError
 
-Teacher = TeacherSource | str | nn.Module | None
+Teacher = TeacherSource | str | nn.Module | tuple[nn.Module, TeacherSource] | None
 
 
 def distil(
@@ -43,13 +43,15 @@ def distil(
         data: the training split is learnt from, the validation split is evaluated on.
         recipe: how; None for `default_recipe(data)`.
         teacher: a source, or the name or file of one model; a network that takes pixels in 0..1, or sequences as they
-            are, and gives logits; None for the shipped teacher of the data set.
+            are, and gives logits, or with it a source whose settings say what it takes and gives; None for the shipped
+            teacher of the data set.
         seed: of the first weights and the order of batches.
         cache: folder to keep the views in, for other students; None for a temporary one.
         device: auto, cpu or cuda.
 
     Raises:
-        InputError: for a student that does not fit the data, what `open_teacher` refuses, and a loss that is no number.
+        InputError: for a student that does not fit the data, what `open_teacher` refuses, a teacher that is no better
+            than chance unless `TeacherSource.check` is off, and a loss that is no number.
 
     >>> from kd.data.dataset import DataSource, load
     >>> from space.blocks.mlp import Bilinear
@@ -64,9 +66,10 @@ def distil(
     """
     check_fit(student, data)
     recipe, place = recipe or default_recipe(data), pick(device)
-    module = teacher if isinstance(teacher, nn.Module) else None
+    source, module = _named(teacher, data)
     with _folder(cache) as folder, torch.random.fork_rng(devices=[]):  # networks draw first weights that files replace
-        views = _views(folder, data, recipe, teacher)
+        measured = measured_teachers(source, data, place, module)
+        views = view_source(folder, data, source, recipe.augmentation, fingerprint=measured.fingerprint)
         for family, index in missing(views, recipe):
             make_view(family, index, place, data, module)
         task = RungTask(
@@ -93,28 +96,22 @@ def check_fit(architecture: Architecture, data: DataSet) -> None:
         )
 
 
-def _views(cache: Path, data: DataSet, recipe: Recipe, teacher: Teacher) -> ViewSource:
+def _named(teacher: Teacher, data: DataSet) -> tuple[TeacherSource, nn.Module | None]:
+    """The source that names a teacher, and the network itself where it is one."""
+    settings = TeacherSource()
+    if isinstance(teacher, tuple):
+        teacher, settings = teacher
     if isinstance(teacher, nn.Module):
-        named = TeacherSource(models=(type(teacher).__qualname__,))
-        return view_source(cache, data, named, recipe.augmentation, fingerprint=_fingerprint(teacher))
+        return replace(settings, models=(type(teacher).__qualname__,), weights=()), teacher
     if isinstance(teacher, str):
         teacher = TeacherSource(models=(teacher,))
-    return view_source(cache, data, teacher or _shipped(data), recipe.augmentation)
+    return teacher or _shipped(data), None
 
 
 def _shipped(data: DataSet) -> TeacherSource:
     if not shipped(data.name).is_file():
         raise InputError(f"no teacher is shipped for {data.name}: train one with wunderkind teach, or give yours")
     return TeacherSource(models=(data.name,))
-
-
-def _fingerprint(teacher: nn.Module) -> str:
-    """SHA-256 of a network's structure and weights; not of what its code does."""
-    digest = hashlib.sha256(repr(teacher).encode())
-    for name, tensor in teacher.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from kd.data.dataset import DataSet, DataSource, load, values
 from kd.data.mixup import mix
 from kd.files import scratch_folder
 from kd.optim.recipe import Recipe
+from kd.teachers.fingerprint import fingerprint as fingerprint_of
 from kd.teachers.loading import open_teacher
 from kd.teachers.source import TeacherSource
 from space.errors import InputError
@@ -90,7 +91,7 @@ def view_source(
         )
     made_of = {
         "data": data.digest,
-        "teacher": fingerprint or teacher.fingerprint(),
+        "teacher": fingerprint or fingerprint_of(teacher, data),
         "augmentation": augmentation.settings(),
         "seed": seed,
         "with_validation": with_validation,

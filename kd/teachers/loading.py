@@ -1,31 +1,32 @@
 """Open teachers: from pixels to logits, whatever kind of file or code a teacher is."""
 
-import importlib
-import io
-import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from kd.data.dataset import DataSet, values
 from kd.students.file import Deployed, load_student
 from kd.teachers import network as teachers
-from kd.teachers.source import STORED, TeacherSource, module_of
+from kd.teachers.inputs import check_input, layouts, prepared
+from kd.teachers.logits_file import open_logits
+from kd.teachers.network_call import Network
+from kd.teachers.onnx_file import open_onnx
+from kd.teachers.outputs import Kind, column_order, kind_of, pick, rows, to_logits
+from kd.teachers.saved import fill, open_torchscript
+from kd.teachers.source import FOREIGN, SAVED, STORED, TeacherSource
+from kd.teachers.user_code import make_module
 from space.errors import InputError, first_line
 
-PROBED = 8
-"""Training samples that a teacher is tried on before a study starts."""
+PROBED = 32
+"""Training samples that a teacher is tried on before a study starts; what its outputs are is told from them."""
 
 
 class LogitFunction(Protocol):
@@ -40,6 +41,53 @@ class LogitFunction(Protocol):
 
 MapConsumer = Callable[[Tensor], None]
 """Is handed the maps of a teacher's stage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Member:
+    """One open teacher: a network, and how its inputs and outputs are to be taken.
+
+    `source` says how, with its layout and scale found out; `one_by_one` that it takes a single sample at a time.
+    """
+
+    name: str
+    network: Network
+    source: TeacherSource
+    data: DataSet
+    kind: Kind = "logits"
+    one_by_one: bool = False
+
+    @property
+    def title(self) -> str:
+        """What it is called where its folder does not matter."""
+        return self.name if ":" in self.name else Path(self.name).name
+
+    @property
+    def stored(self) -> bool:
+        """Whether it knows training samples alone."""
+        return self.name.lower().endswith(STORED)
+
+    @property
+    def columns(self) -> int:
+        """How many logits the teacher gives."""
+        return len(self.source.classes) or self.data.classes
+
+    @torch.no_grad()
+    def rows(self, pixels: Tensor, places: Tensor | None = None) -> Tensor:
+        """What the teacher gives, float32 (batch, columns), or whatever shape it has that is no rows."""
+        if not self.one_by_one:
+            return self._rows(pixels, places)
+        parts = zip(pixels.split(1), places.split(1) if places is not None else [None] * len(pixels), strict=True)
+        return torch.cat([self._rows(*part) for part in parts])
+
+    def _rows(self, pixels: Tensor, places: Tensor | None) -> Tensor:
+        given = self.network.forward(prepared(pixels, self.source, self.data), places)
+        return rows(pick(given, self.source.output, len(pixels), self.columns), len(pixels), self.columns)
+
+    def __call__(self, pixels: Tensor, places: Tensor | None = None, /) -> Tensor:
+        """Logits (batch, classes) for `kd.data.dataset.values`, as `LogitFunction`."""
+        logits: Tensor = to_logits(self.rows(pixels, places), self.kind, column_order(self.source, self.data))
+        return logits
 
 
 def open_teacher(
@@ -60,56 +108,63 @@ def open_teacher(
         InputError: for a missing or unreadable file, code that cannot be called, logits of a wrong shape, NaN or beyond
             float16, an unknown stage or one that gives no maps.
     """
-    source = source.resolved()
+    return ensemble(open_members(source, data, device, keep, module))
+
+
+def ensemble(members: list[Member]) -> LogitFunction:
+    """The logarithm of the mean of the members' probabilities; of a single one its logits."""
+    if len(members) == 1:
+        return members[0]
+
+    def mean(pixels: Tensor, places: Tensor | None = None) -> Tensor:
+        return torch.stack([member(pixels, places).log_softmax(1) for member in members]).logsumexp(0)
+
+    return mean
+
+
+def open_members(
+    source: TeacherSource,
+    data: DataSet,
+    device: torch.device,
+    keep: MapConsumer = lambda maps: None,
+    module: nn.Module | None = None,
+) -> list[Member]:
+    """Each teacher of a source by itself; see `open_teacher`."""
+    source = source if module is not None else source.resolved()
+    check_input(source, data)
+    column_order(source, data)
     if module is not None:
-        copy = deepcopy(module).to(device).eval()
-        return _checked(source.models[0], _of_module(copy, source, device, keep), source, data, device)
+        network = _of_module(deepcopy(module).to(device), source, data, device, keep)
+        return [_tried(source.models[0], network, source, data, device)]
     weights = source.weights or ("",) * len(source.models)
-    functions = [
-        _open(model, file, source, data, device, keep) for model, file in zip(source.models, weights, strict=True)
-    ]
-    if len(functions) == 1:
-        return functions[0]
-
-    def ensemble(pixels: Tensor, places: Tensor | None = None) -> Tensor:
-        return torch.stack([function(pixels, places).log_softmax(1) for function in functions]).logsumexp(0)
-
-    return ensemble
+    return [_open(model, file, source, data, device, keep) for model, file in zip(source.models, weights, strict=True)]
 
 
 def _open(
     model: str, weights: str, source: TeacherSource, data: DataSet, device: torch.device, keep: MapConsumer
-) -> LogitFunction:
+) -> Member:
+    path, kind = Path(model), model.lower()
     if weights and ":" not in model:
         raise InputError(f"teacher {model} brings its own weights: leave {weights} away")
-    if model.endswith(".safetensors"):
-        function = _of_module(_own(Path(model), data, device), source, device, keep)
-        source = replace(source, standardised=False)  # it standardises by itself
-    elif model.endswith(".onnx"):
-        function = _of_onnx(Path(model), device)
-    elif model.endswith(STORED):
-        function = _of_logits(Path(model), data, device)
+    if kind.endswith(FOREIGN):
+        raise InputError(f"teacher {model}: files of {path.suffix} cannot be read: export it to ONNX")
+    if kind.endswith(".safetensors"):
+        # what it takes and gives it knows itself
+        own = replace(source, scale="0..1", layout="auto", channels="rgb", output="")
+        network = replace(_of_module(_own(path, data, device), own, data, device, keep), layouts=())
+        return _tried(model, network, own, data, device)
+    if kind.endswith(STORED):
+        return _tried(model, open_logits(path, data, len(source.classes) or data.classes, device), source, data, device)
+    if kind.endswith(".onnx"):
+        network = open_onnx(path, data, device)
+    elif kind.endswith(SAVED):
+        network = _of_module(open_torchscript(path).to(device), source, data, device, keep)
     else:
-        module = _make(model, data.classes)
+        module = make_module(model, len(source.classes) or data.classes)
         if weights:
-            _fill(module, Path(weights), model)
-        function = _of_module(module.to(device).eval(), source, device, keep)
-    return _checked(model, function, source, data, device)
-
-
-def _checked(
-    model: str, function: LogitFunction, source: TeacherSource, data: DataSet, device: torch.device
-) -> LogitFunction:
-    """The function with its input standardised where the source says so, tried on a few samples."""
-    if source.standardised:
-        plain = function
-        mean, std = data.moments(device)
-
-        def function(pixels: Tensor, places: Tensor | None = None) -> Tensor:
-            return plain((pixels - mean) / std, places)
-
-    _probe(model, function, data, device)
-    return function
+            fill(module, Path(weights), model)
+        network = _of_module(module.to(device), source, data, device, keep)
+    return _tried(model, network, source, data, device)
 
 
 def _own(path: Path, data: DataSet, device: torch.device) -> nn.Module:
@@ -127,12 +182,14 @@ def _own(path: Path, data: DataSet, device: torch.device) -> nn.Module:
     return teachers.fused(teacher)
 
 
-def _of_module(module: nn.Module, source: TeacherSource, device: torch.device, keep: MapConsumer) -> LogitFunction:
-    def logits_of(pixels: Tensor, _places: Tensor | None = None) -> Tensor:
-        return teachers.teacher_logits(module, pixels.to(device)).float()
-
+def _of_module(
+    module: nn.Module, source: TeacherSource, data: DataSet, device: torch.device, keep: MapConsumer
+) -> Network:
+    """A module in float32 and evaluation mode, whose stage's maps are kept."""
+    module = module.float().eval()
+    fitting = layouts(data)
     if not source.stage:
-        return logits_of
+        return Network(forward=lambda samples, _places: module(samples.to(device)), layouts=fitting)
     stages = dict(module.named_modules())
     if source.stage not in stages:
         near = ", ".join(get_close_matches(source.stage, filter(None, stages), n=6, cutoff=0))
@@ -141,15 +198,15 @@ def _of_module(module: nn.Module, source: TeacherSource, device: torch.device, k
     # pooled at once, because the next module may work in place
     stages[source.stage].register_forward_hook(lambda _m, _i, output: seen.append(_pooled(output, source.cells)))
 
-    def logits_and_maps(pixels: Tensor, places: Tensor | None = None) -> Tensor:
+    def forward(samples: Tensor, _places: Tensor | None) -> object:
         seen.clear()
-        logits = logits_of(pixels, places)
+        given = module(samples.to(device))
         if not seen:
             raise InputError(f"teacher.stage = '{source.stage}' is not run: name another")
         keep(seen[-1])
-        return logits
+        return given
 
-    return logits_and_maps
+    return Network(forward=forward, layouts=fitting)
 
 
 def _pooled(output: object, cells: int) -> Tensor:
@@ -161,118 +218,65 @@ def _pooled(output: object, cells: int) -> Tensor:
     return functional.adaptive_avg_pool2d(maps, (height, width))
 
 
-def _of_onnx(path: Path, device: torch.device) -> LogitFunction:
-    import onnxruntime
+def probe_places(data: DataSet, count: int = PROBED) -> Tensor:
+    """Places of samples spread evenly over the training split, int64: a file may hold one class after the other."""
+    places: Tensor = torch.linspace(0, len(data.train.labels) - 1, min(count, len(data.train.labels))).long().unique()
+    return places
 
-    wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
-    available = onnxruntime.get_available_providers()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, [p for p in [*wanted, "CPUExecutionProvider"] if p in available]
+
+def _tried(name: str, network: Network, source: TeacherSource, data: DataSet, device: torch.device) -> Member:
+    """The first way to call a network on a few samples that gives logits; raises InputError where none does."""
+    places = probe_places(data)
+    pixels = values(data.train.images[places].to(device))
+    failure: Exception | None = None
+    for member in _ways(name, network, source, data):
+        try:
+            given = member.rows(pixels, places)
+            member.rows(pixels[1:], places[1:])  # the last batch of a view is a smaller one
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
+            failure = failure or (error if isinstance(error, Exception) else RuntimeError("it ends the program"))
+            continue
+        _check_rows(member, given)
+        return replace(member, kind=kind_of(given))
+    if isinstance(failure, InputError):
+        raise InputError(f"teacher {name}: {failure}") from failure
+    shape = tuple(pixels.shape)
+    raise InputError(
+        f"teacher {name} cannot take pixels of shape {shape}, or for one image less ({first_line(failure)})"
+    ) from failure
+
+
+def _ways(name: str, network: Network, source: TeacherSource, data: DataSet) -> Iterator[Member]:
+    """Ways to call a network, the likeliest first: the layouts that are not ruled out, then one sample at a time."""
+    asked = replace(source, scale=network.scale or source.scale)
+    found = [layout for layout in network.layouts if source.layout in ("auto", layout)]
+    if network.layouts and not found:
+        raise InputError(f"teacher.layout = '{source.layout}': {name} takes {' or '.join(network.layouts)}")
+    for one_by_one in (False, True) if found else (False,):
+        for layout in found or ["auto"]:
+            yield Member(
+                name=name, network=network, source=replace(asked, layout=layout), data=data, one_by_one=one_by_one
+            )
+
+
+def _check_rows(member: Member, given: Tensor) -> None:
+    """Raise InputError for what is no logits of the data's classes."""
+    name, data, count = member.name, member.data, min(PROBED, len(member.data.train.labels))
+    if not given.is_floating_point():
+        raise InputError(f"teacher {name} gives {given.dtype} of shape {tuple(given.shape)}: it must give logits")
+    binary = data.classes == 2 and not member.source.classes and given.ndim == 2 and given.shape[1] == 1
+    if given.ndim != 2 or (given.shape[1] != member.columns and not binary):
+        columns = (
+            f"teacher.classes names {member.columns}" if member.source.classes else f"{data.name} has {data.classes}"
         )
-    except Exception as error:  # onnxruntime has a dozen unrelated classes for a model it cannot read
-        raise InputError(f"cannot read a teacher from {path} ({first_line(error)}): export it again") from error
-    first, *others = session.get_inputs()
-    if others:
-        raise InputError(f"{path} has {1 + len(others)} inputs: a teacher takes one, the pixels")
-
-    def logits_of(pixels: Tensor, _places: Tensor | None = None) -> Tensor:
-        logits = session.run(None, {first.name: pixels.cpu().numpy().astype(np.float32)})[0]
-        return torch.from_numpy(np.asarray(logits, np.float32)).to(device)
-
-    return logits_of
-
-
-def _of_logits(path: Path, data: DataSet, device: torch.device) -> LogitFunction:
-    content = path.read_bytes()
-    try:
-        stored = np.load(io.BytesIO(content), allow_pickle=False)
-        logits = np.asarray(stored["logits"] if path.suffix == ".npz" else stored)
-    except (zipfile.BadZipFile, zlib.error, KeyError, IndexError, TypeError, ValueError, EOFError, OSError) as error:
         raise InputError(
-            f"cannot read logits from {path} ({first_line(error)}): use numpy.save, or numpy.savez with the name logits"
-        ) from error
-    if logits.shape != (data.given, data.classes) or not np.issubdtype(logits.dtype, np.floating):
-        raise InputError(
-            f"{path} holds {logits.dtype} of shape {logits.shape}: {data.name} needs floating logits of shape "
-            f"({data.given}, {data.classes}), a row each training sample, held-out ones included"
+            f"teacher {name} gives logits of shape {tuple(given.shape)} for {count} images, "
+            f"{columns} classes: it must give ({count}, {member.columns}), or name its columns with teacher.classes"
         )
-    with np.errstate(over="ignore"):
-        broken = np.flatnonzero(~np.isfinite(logits.astype(np.float16)).all(1))
-    if len(broken):
-        raise InputError(f"{path} holds logits that are not finite as float16, first in row {broken[0]}: replace them")
-    table = torch.from_numpy(logits.astype(np.float32))[data.rows].to(device)
-
-    def logits_of(_pixels: Tensor, places: Tensor | None = None) -> Tensor:
-        assert places is not None
-        return table[places.to(device)]
-
-    return logits_of
-
-
-def _make(model: str, classes: int) -> nn.Module:
-    place, _, name = model.partition(":")
-    if not name:
+    if not bool(given.isfinite().all()):
+        raise InputError(f"teacher {name} gives logits that are not finite: check its weights and teacher.scale")
+    if not bool(given.half().isfinite().all()):
         raise InputError(
-            f"teacher {model}: name a .safetensors, .onnx, .npy or .npz file, "
-            "torchvision:NAME or package.module:callable"
-        )
-    try:
-        if place == "torchvision":
-            import torchvision  # takes two seconds, which no other teacher needs
-
-            module = torchvision.models.get_model(name, weights=None, num_classes=classes)
-        else:
-            module_of(model)
-            module = getattr(importlib.import_module(place), name)()
-    except InputError:
-        raise
-    except Exception as error:  # the user's code may raise anything
-        raise InputError(
-            f"teacher {model}: {first_line(error)}: name an importable module and a callable in it"
-        ) from error
-    if not isinstance(module, nn.Module):
-        raise InputError(f"teacher {model} gives a {type(module).__name__}: it must give a torch.nn.Module")
-    return module
-
-
-def _fill(module: nn.Module, path: Path, model: str) -> None:
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        module.load_state_dict(state)
-    except (OSError, RuntimeError, TypeError, ValueError, AttributeError, SafetensorError, EOFError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"weights {path} do not fit teacher {model} ({reason}): check both") from error
-    except Exception as error:  # pickle's errors, among them torch's refusal of anything but tensors
-        raise InputError(
-            f"cannot read weights from {path} ({first_line(error)}): save a state dict of tensors"
-        ) from error
-
-
-def _probe(model: str, function: LogitFunction, data: DataSet, device: torch.device) -> None:
-    pixels = values(data.train.images[:PROBED].to(device))
-    try:
-        logits = function(pixels, torch.arange(len(pixels)))
-        function(pixels[1:], torch.arange(1, len(pixels)))  # the last batch of a view is a smaller one
-    except Exception as error:  # the user's code may raise anything
-        raise InputError(
-            f"teacher {model} cannot take pixels of shape {tuple(pixels.shape)}, or for one image less "
-            f"({first_line(error)})"
-        ) from error
-    if tuple(logits.shape) != (len(pixels), data.classes):
-        raise InputError(
-            f"teacher {model} gives logits of shape {tuple(logits.shape)} for {len(pixels)} images, "
-            f"{data.name} has {data.classes} classes: it must give ({len(pixels)}, {data.classes})"
-        )
-    if not bool(logits.isfinite().all()):
-        raise InputError(f"teacher {model} gives logits that are not finite: check its weights and `standardised`")
-    if not bool(logits.half().isfinite().all()):
-        raise InputError(
-            f"teacher {model} gives logits up to {float(logits.abs().max()):g}, which float16 cannot hold: scale them "
+            f"teacher {name} gives logits up to {float(given.abs().max()):g}, which float16 cannot hold: scale them "
             "down to 65,504 at most"
         )

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,16 @@ from space.errors import InputError
 
 STORED = (".npy", ".npz")
 """Suffixes of files of logits."""
+
+SAVED = (".pt", ".pth", ".ts", ".torchscript", ".bin", ".ckpt", ".pkl", ".pickle")
+"""Suffixes of what PyTorch saves: only TorchScript can teach by itself."""
+
+FOREIGN = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pt2", ".mlmodel", ".mlpackage", ".engine", ".joblib", ".gguf")
+"""Suffixes of other programs' models, which must be exported to ONNX first."""
+
+Scale = Literal["0..1", "0..255", "-1..1", "standardised", "imagenet"]
+Layout = Literal["auto", "nchw", "nhwc", "ncwh", "nhw", "flat", "nhwc-flat", "nlc", "ncl"]
+Channels = Literal["rgb", "bgr"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +40,32 @@ class TeacherSource:
 
     models: Annotated[tuple[str, ...], Field(min_length=1)] = ("mnist",)
     """Each the name of a shipped teacher (`mnist`, `mnist-1`, `fashion-mnist`, `fashion-mnist-1`), a `.safetensors`
-    file that `wunderkind teach` or a retraining wrote, an `.onnx` file, `torchvision:NAME`, or
-    `package.module:callable`, which is called without arguments and gives a module. Or one file of logits, `.npy` or
-    the array `logits` of an `.npz`: floating, (n, classes), a row each sample of the data's training split in the order
-    of their file, held-out ones included; it knows samples as they are, so nothing may be augmented."""
+    file that `wunderkind teach` or a retraining wrote, an `.onnx` file, a TorchScript file (`.pt`, `.ts`),
+    `torchvision:NAME`, or `package.module:callable`, which is called without arguments and gives a module. Or one file
+    of logits or probabilities, `.npy` or the array `logits` of an `.npz`: floating, (n, classes), a row each sample of
+    the data's training split in the order of their file, held-out ones included; it knows samples as they are, so
+    nothing may be augmented."""
     weights: tuple[str, ...] = ()
-    """A file for each of `models` that is code: `.safetensors`, or a state dict saved by torch; empty for code that
-    loads its own, and for files."""
-    standardised: bool = False
-    """Whether code and ONNX files take pixels of the training data's zero mean and unit deviation, not those in
-    0..1."""
+    """A file for each of `models` that is code: `.safetensors`, or a state dict or checkpoint saved by torch; empty for
+    code that loads its own, and for files."""
+    scale: Scale = "0..1"
+    """Pixels that ONNX, TorchScript and code take: `standardised` ones have the zero mean and unit deviation of the
+    training data, `imagenet` ones ImageNet's statistics. Sequences are taken as they are (`0..1`) or standardised.
+    `.safetensors` files know what they take."""
+    layout: Layout = "auto"
+    """Axes that ONNX, TorchScript and code take: of images `nchw` (batch, channels, height, width), `nhwc`, `ncwh`
+    (width before height), `nhw` (grey, without a channel), `flat` rows of `nchw` or `nhwc-flat`; of sequences `nlc`
+    (batch, time, features), `ncl` or `flat`. `auto` is what the file tells, else the first of these that works."""
+    channels: Channels = "rgb"
+    """Order of the colours that ONNX, TorchScript and code take."""
+    classes: tuple[str | int, ...] = ()
+    """Class of each of the teacher's columns, by its name in the data or its index from 0, `""` for a column to leave
+    out; without it the columns are in the order of the data's classes."""
+    output: str = ""
+    """Which output is taken where there are several: its name in an ONNX file, the key of a dict, or the position in a
+    tuple. Without it, the only one of shape (n, classes), `logits`, or the first of a tuple."""
+    check: bool = True
+    """Whether a study is refused whose teacher is no better than chance on labelled samples."""
     stage: str = ""
     """Submodule of the one teacher, as `named_modules` names it, whose output is kept in the views for
     `recipe.feature_loss`: maps (batch, channels, height, width) or vectors. Those of a teacher that `wunderkind teach`
@@ -66,7 +92,7 @@ class TeacherSource:
             raise InputError(
                 f"teachers {', '.join(self.models)}: a file of logits is the one teacher, average logits before"
             )
-        if self.stage and (len(self.models) > 1 or self.models[0].endswith((".onnx", *STORED))):
+        if self.stage and (len(self.models) > 1 or self.models[0].endswith((".onnx", *STORED, *SAVED))):
             raise InputError(
                 f"teacher.stage = '{self.stage}': {', '.join(self.models)} has no stages to name: "
                 "use one teacher that is a PyTorch module, or leave the stage away"
@@ -78,10 +104,10 @@ class TeacherSource:
                 raise InputError(f"teacher {model} has learnt nothing: give its weights, a state dict, with --weights")
         return replace(self, models=models, weights=weights)
 
-    def fingerprint(self) -> str:
-        """SHA-256 of what determines the logits: the files' content, for code its name and its module's file.
+    def files_fingerprint(self) -> str:
+        """SHA-256 of the files' content, for code of its name and its module's file, and of the settings.
 
-        Not of what code imports, or loads by itself.
+        Not of what code imports, or loads by itself: see `kd.teachers.fingerprint`.
 
         Raises:
             InputError: as `resolved`.
@@ -89,13 +115,24 @@ class TeacherSource:
         models = self.resolved().models
         parts = [_file_hash(Path(name)) if _is_file(name) else _code_hash(name) for name in models]
         parts += [name and _file_hash(Path(name)) for name in self.weights]
-        parts += ["standardised"] if self.standardised else []
+        settings = ("scale", "layout", "channels", "classes", "output")
+        parts += [f"{name} {getattr(self, name)}" for name in settings if getattr(self, name) != getattr(DEFAULT, name)]
         parts += [f"{self.stage} in {self.cells}"] if self.stage else []
         return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
+    @property
+    def code(self) -> bool:
+        """Whether any of the models is code, whose files do not tell all that it does."""
+        return not all(_is_file(model) or model.startswith("torchvision:") for model in self.models)
+
+
+DEFAULT = TeacherSource()
+
 
 def _is_file(model: str) -> bool:
-    return teachers.shipped(model).is_file() or model.endswith((".safetensors", ".onnx", *STORED))
+    return teachers.shipped(model).is_file() or model.lower().endswith(
+        (".safetensors", ".onnx", *STORED, *SAVED, *FOREIGN)
+    )
 
 
 def _path(model: str, missing_ok: bool) -> Path:

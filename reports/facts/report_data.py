@@ -7,6 +7,7 @@ from kd.data.dataset import DataSet
 from kd.environment import Environment
 from kd.students.results import StudentResults
 from kd.teachers.log import TeacherLog, log_of
+from kd.teachers.measurement import TeacherMeasurement
 from reports.facts.formats import count, counted, mean_test, percent, split_sizes
 from space.architecture import FAMILIES, Family
 from space.errors import InputError
@@ -48,8 +49,8 @@ class TeacherRecord:
 class ReportData:
     """Everything a report is rendered from.
 
-    `target` is how commands name the study, `data` describes its data, `environments` are those that its students
-    were retrained in.
+    `target` is how commands name the study, `data` describes its data, `measured` is how good the teachers were found
+    before they taught, None where that is not known; `environments` are those that its students were retrained in.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ReportData:
     data: str
     teachers: tuple[TeacherRecord, ...]
     assistants: tuple[TeacherRecord, ...]
+    measured: TeacherMeasurement | None
     trials: tuple[TrialRecord, ...]
     front: tuple[TrialRecord, ...]
     students: tuple[StudentRecord, ...]
@@ -115,6 +117,7 @@ def gather(store: Store) -> ReportData:
         data=f"{store.data.source.name}: {split_sizes(store.data)} samples, split seed {store.data.source.seed}",
         teachers=tuple(_teacher(Path(model).name, Path(model), store.data) for model in models),
         assistants=tuple(_teacher(job.name, job.weights, store.data) for job in store.assistants),
+        measured=_measured(store),
         trials=tuple(trials),
         front=tuple(front(trials, store.config.search.floor)),
         students=tuple(students),
@@ -170,6 +173,13 @@ def _progress(report: ReportData) -> str:
         f"accuracy after {counted(top.epochs, 'epoch')} with {count(top.cost.parameters)} parameters "
         f"({top.architecture.family})."
     )
+
+
+def _measured(store: Store) -> TeacherMeasurement | None:
+    try:
+        return TeacherMeasurement.from_json(store.directory.teachers)
+    except InputError:  # missing or damaged: the next run measures again
+        return None
 
 
 def _teacher(name: str, path: Path, data: DataSet) -> TeacherRecord:

@@ -30,6 +30,7 @@ for command, name, example in (
     (studies.verify, "verify", "verify mine"),
     (studies.dashboard, "dashboard", "dashboard mine --port 8080"),
     (teaching.teach, "teach", "teach mnist --members 3 --epochs 30 --out my-teacher.safetensors"),
+    (teaching.teachers, "teachers", "teachers my-data.npz --teacher my-teacher.onnx --set teacher.scale=0..255"),
     (data.describe_data, "data", "data fashion-mnist"),
     (configuration.config, "config", "config mnist-quick"),
 ):

@@ -40,12 +40,12 @@ def read(preset: str, changes: Iterable[str] = ()) -> Config:
         settings = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
-    return _parse_changed(settings, changes)
+    return parse_changed(settings, changes)
 
 
 def changed(config: Config, changes: Iterable[str]) -> Config:
     """A configuration with `key=value` changes; raises InputError."""
-    return _parse_changed(json.loads(config.to_json()), changes)
+    return parse_changed(json.loads(config.to_json()), changes)
 
 
 def parse(settings: Mapping[str, Any]) -> Config:
@@ -128,9 +128,9 @@ def _check_recipes(config: Config) -> None:
 
 
 def differences(stored: Config, asked: Config) -> list[str]:
-    """Settings that differ, as "key is A, not B"; how long to search may always change."""
+    """Settings that differ, as "key is A, not B"; how long to search and whether teachers are checked may change."""
     old, new = flatten(asdict(stored)), flatten(asdict(asked))
-    free = {"search.trials", "search.hours"}
+    free = {"search.trials", "search.hours", "teacher.check"}
     return [f"{key} is {old[key]}, not {new[key]}" for key in old if key not in free and old[key] != new[key]]
 
 
@@ -171,7 +171,8 @@ def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
     )
 
 
-def _parse_changed(settings: dict[str, Any], changes: Iterable[str]) -> Config:
+def parse_changed(settings: dict[str, Any], changes: Iterable[str]) -> Config:
+    """Check settings with `key=value` changes on top; raises InputError."""
     for change in changes:
         _apply(settings, change)
     return parse(settings)

@@ -72,7 +72,7 @@ def test_another_assistant_has_another_file_and_other_views(
 def test_another_teacher_makes_another_assistant(small_data: DataSet, tmp_path: Path) -> None:
     config = Config(assistants=Assistants(architectures=("wide-cnn",)))
     (before,), views = links(tmp_path, small_data, config)
-    (after,), others = links(tmp_path, small_data, replace(config, teacher=TeacherSource(standardised=True)))
+    (after,), others = links(tmp_path, small_data, replace(config, teacher=TeacherSource(scale="standardised")))
     assert before.weights.parent.parent == after.weights.parent.parent
     assert before.weights != after.weights
     assert views != others

@@ -1,19 +1,29 @@
 """A study opens only with the data and the teacher that it began with."""
 
+import importlib
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kd.data.dataset import DataSource
+from kd.data.dataset import DataSource, load
 from kd.distil.views import make_view
+from kd.teachers.fingerprint import fingerprint
 from kd.teachers.source import TeacherSource
 from space.errors import InputError
 from studies.configuration.config import Config
 from studies.directory import RunDirectory
-from studies.store import create, opened
+from studies.store import create, opened, stored_config
+
+NETWORK = """
+import torch
+def make():
+    torch.manual_seed({seed})
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+"""
 
 
 @pytest.fixture
@@ -30,8 +40,11 @@ def directory(small_source: DataSource, teacher_path: Path, tmp_path: Path) -> R
 
 
 def refused(directory: RunDirectory, match: str) -> None:
-    with pytest.raises(InputError, match=match) as caught, opened(directory):
-        pass
+    with pytest.raises(InputError, match=match) as caught:
+        config = stored_config(directory)
+        data = load(config.data)
+        with opened(directory, data, fingerprint(config.teacher, data)):
+            pass
     assert "\n" not in str(caught.value)
 
 
@@ -42,8 +55,11 @@ def test_a_study_with_another_teacher_is_refused_until_the_old_one_is_back(
     refused(
         directory, r"teacher .*teacher\.safetensors has changed since study 'mine' began .*: put the old one back, or"
     )
+    with opened(directory) as before:  # to read it, nobody needs the teacher
+        pass
     shutil.copy(teacher_path, tmp_path / "teacher.safetensors")
-    with opened(directory) as store:
+    with opened(directory, before.data, fingerprint(before.config.teacher, before.data)) as store:
+        assert store.views == before.views
         assert store.config.teacher.models == (str(tmp_path / "teacher.safetensors"),)
 
 
@@ -63,18 +79,21 @@ def test_a_study_whose_teacher_was_code_that_is_gone_opens_as_it_was(
     small_source: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = tmp_path / "network_gone_later.py"
-    code.write_text("def make(): ...  # a network")
+    code.write_text(NETWORK.format(seed=0))
     monkeypatch.syspath_prepend(tmp_path)
     directory = RunDirectory(root=tmp_path / "runs", name="mine")
     config = Config(data=small_source, teacher=TeacherSource(models=("network_gone_later:make",)))
     create(directory, config)
     with opened(directory) as before:
         code.unlink()
+    del sys.modules["network_gone_later"]  # as in another process
+    importlib.invalidate_caches()
     with opened(directory) as store:
         assert store.views == before.views
         with pytest.raises(InputError, match="no teacher network_gone_later:make: there is no module network_gone"):
             make_view(store.views, 0, "cpu")
-    code.write_text("def make(): ...  # another one")
+    code.write_text(NETWORK.format(seed=1))
+    importlib.invalidate_caches()
     refused(directory, "teacher network_gone_later:make has changed since study 'mine' began")
 
 

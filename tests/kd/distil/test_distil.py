@@ -14,6 +14,7 @@ from kd.optim.recipe import Recipe
 from kd.students.evaluate import evaluate
 from kd.students.file import TrainedStudent, load_student
 from kd.teachers import network as teachers
+from kd.teachers.source import TeacherSource
 from space.architecture import Architecture
 from space.blocks.convolution import Convolution, GlobalAverage
 from space.errors import InputError
@@ -92,7 +93,10 @@ def test_a_network_of_ones_own_teaches(small_data: DataSet, tmp_path: Path) -> N
     data, recipe = small_data.first(500), replace(RECIPE, epochs=2)
     for label in (3, 7):
         teacher = Always(label).train()
-        student = distil(STUDENT, data, recipe, teacher=teacher, cache=tmp_path, device="cpu")
+        with pytest.raises(InputError, match=r"teacher Always is right for .* of 700 labelled samples, where chance"):
+            distil(STUDENT, data, recipe, teacher=teacher, cache=tmp_path, device="cpu")
+        unchecked = teacher, TeacherSource(check=False)
+        student = distil(STUDENT, data, recipe, teacher=unchecked, cache=tmp_path, device="cpu")
         assert student.predict(data.test.images).unique().tolist() == [label]
         assert teacher.training
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2

@@ -143,18 +143,21 @@ def test_weights_beside_an_onnx_file_count_as_part_of_it(
     for seed in (0, 1):
         module = linear(seed)
         export(module, path, external_data=True)
-        answers.append(source.fingerprint())
+        answers.append(source.files_fingerprint())
         torch.testing.assert_close(ask(source, data), module(pixels(data)), rtol=1e-4, atol=1e-4)
     assert answers[0] != answers[1]
     (tmp_path / "teacher.onnx.data").unlink()
     with pytest.raises(InputError, match=r"no teacher at .*teacher\.onnx\.data"):
-        source.fingerprint()
+        source.files_fingerprint()
 
 
-def test_an_onnx_file_for_one_size_of_batch_is_refused(data: DataSet, tmp_path: Path) -> None:
-    export(linear(0), tmp_path / "teacher.onnx", dynamic=False)
-    with pytest.raises(InputError, match="cannot take pixels of shape"):
-        ask(TeacherSource(models=(str(tmp_path / "teacher.onnx"),)), data)
+def test_an_onnx_file_for_one_size_of_batch_is_run_in_batches_of_it(data: DataSet, tmp_path: Path) -> None:
+    module = linear(0)
+    export(module, tmp_path / "teacher.onnx", dynamic=False)  # for eight
+    teacher = open_teacher(TeacherSource(models=(str(tmp_path / "teacher.onnx"),)), data, CPU)
+    for count in (1, 7, 8, 9, 32):
+        images = pixels(data)[:count]
+        torch.testing.assert_close(teacher(images, torch.arange(count)), module(images), rtol=1e-4, atol=1e-4)
 
 
 def test_code_gets_colours_that_it_may_view(colours: DataSet, code: Path) -> None:
@@ -168,7 +171,7 @@ def test_the_users_code_and_weights(data: DataSet, code: Path, suffix: str) -> N
     state = {"layers.1.weight": torch.randn(10, 784), "layers.1.bias": torch.randn(10)}
     weights = code / f"weights{suffix}"
     save_file(state, weights) if suffix == ".safetensors" else torch.save(state, weights)
-    source = TeacherSource(models=("my_teachers:Small",), weights=(str(weights),), standardised=True)
+    source = TeacherSource(models=("my_teachers:Small",), weights=(str(weights),), scale="standardised")
     flat = normalised(data).flatten(1)
     expected = flat @ state["layers.1.weight"].T + state["layers.1.bias"]
     torch.testing.assert_close(ask(source, data), expected, rtol=1e-4, atol=1e-3)
@@ -184,7 +187,7 @@ def test_torchvision_models_go_by_name_and_weights(data: DataSet, tmp_path: Path
     with pytest.raises(InputError, match="torchvision:squeezenet1_1 cannot take pixels of shape"):
         ask(of_torchvision("squeezenet1_1", tmp_path), data)  # it takes three channels, MNIST has one
     with pytest.raises(InputError, match="torchvision:resnet18 has learnt nothing: give its weights"):
-        TeacherSource(models=("torchvision:resnet18",)).fingerprint()
+        TeacherSource(models=("torchvision:resnet18",)).files_fingerprint()
 
 
 def test_an_ensemble_averages_probabilities(data: DataSet, code: Path) -> None:
@@ -192,7 +195,7 @@ def test_an_ensemble_averages_probabilities(data: DataSet, code: Path) -> None:
     source = TeacherSource(models=("mnist", "my_teachers:Small"), weights=("", "small.pt"))
     both = ask(source, data)
     torch.testing.assert_close(ask(replace(source, weights=()), data), both)
-    assert source.fingerprint() != replace(source, weights=()).fingerprint()
+    assert source.files_fingerprint() != replace(source, weights=()).files_fingerprint()
     parts = [ask(TeacherSource(models=(name,)), data).softmax(1) for name in ("mnist", "my_teachers:Small")]
     torch.testing.assert_close(both.softmax(1), (parts[0] + parts[1]) / 2)
 
@@ -207,7 +210,7 @@ def stage(source: TeacherSource, data: DataSet, images: torch.Tensor) -> torch.T
 
 def test_stages_of_the_users_code(data: DataSet, code: Path) -> None:
     module = importlib.import_module("my_teachers").Staged()
-    source = TeacherSource(models=("my_teachers:Staged",), stage="maps", standardised=True)
+    source = TeacherSource(models=("my_teachers:Staged",), stage="maps", scale="standardised")
     with torch.no_grad():
         maps = module.maps(normalised(data))
         assert float(maps.min()) < 0  # which what follows in place would not leave
@@ -240,7 +243,7 @@ def test_stages_of_a_student(data: DataSet, tmp_path: Path) -> None:
         ("mnist", "features.18", r"teacher\.stage = 'features\.18': .* has no such submodule, but .*features\.17"),
         ("my_teachers:Staged", "layer", "has no such submodule, but .*maps"),
         ("my_teachers:Staged", "idle", r"teacher\.stage = 'idle' is not run: name another"),
-        ("my_teachers:Staged", "tokens", r"teacher\.stage gives shape \(8, 3, 16\): name one"),
+        ("my_teachers:Staged", "tokens", r"teacher\.stage gives shape \(32, 3, 16\): name one"),
         ("my_teachers:Staged", "pair", r"teacher\.stage gives tuple: name one"),
         ("teacher.onnx", "features.2", "has no stages to name: use one teacher that is a PyTorch module"),
     ],
@@ -250,13 +253,13 @@ def test_what_is_no_stage_is_said_in_one_line(data: DataSet, code: Path, model: 
         ask(TeacherSource(models=(model,), stage=name), data)
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match="has no stages to name"):
-        TeacherSource(models=(model, model), stage=name).fingerprint()
+        TeacherSource(models=(model, model), stage=name).files_fingerprint()
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("my_teachers:eleven", r"gives logits of shape \(8, 11\).*must give \(8, 10\)"),
+        ("my_teachers:eleven", r"gives logits of shape \(32, 11\).*must give \(32, 10\)"),
         ("my_teachers:broken", "not finite"),
         ("my_teachers:large", r"gives logits up to 1e\+06, which float16 cannot hold: scale them down"),
         ("my_teachers:number", "gives a int"),
@@ -276,10 +279,10 @@ def test_what_is_wrong_is_said_in_one_line(data: DataSet, code: Path, model: str
 def test_code_is_known_by_its_name_and_its_file(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "my_teachers", raising=False)
     small, eleven = (TeacherSource(models=(f"my_teachers:{name}",)) for name in ("Small", "eleven"))
-    before = small.fingerprint()
-    assert before == small.fingerprint() != eleven.fingerprint()
+    before = small.files_fingerprint()
+    assert before == small.files_fingerprint() != eleven.files_fingerprint()
     (code / "my_teachers.py").write_text(CODE.replace("manual_seed(0)", "manual_seed(1)"))
-    assert small.fingerprint() != before
+    assert small.files_fingerprint() != before
 
 
 def test_files_that_are_no_teachers(data: DataSet, code: Path) -> None:
@@ -300,12 +303,15 @@ def test_files_that_are_no_teachers(data: DataSet, code: Path) -> None:
 
 
 def test_the_fingerprint_is_of_the_content(code: Path) -> None:
-    assert TeacherSource().fingerprint() == TeacherSource(models=(str(teachers.shipped("mnist")),)).fingerprint()
+    assert (
+        TeacherSource().files_fingerprint()
+        == TeacherSource(models=(str(teachers.shipped("mnist")),)).files_fingerprint()
+    )
     save_file({"layers.1.weight": torch.zeros(10, 784)}, code / "a.safetensors")
     source = TeacherSource(models=("my_teachers:Small",), weights=("a.safetensors",))
-    before = source.fingerprint()
+    before = source.files_fingerprint()
     save_file({"layers.1.weight": torch.ones(10, 784)}, code / "a.safetensors")
-    assert source.fingerprint() != before
+    assert source.files_fingerprint() != before
 
 
 def test_a_student_may_teach(data: DataSet, tmp_path: Path) -> None:

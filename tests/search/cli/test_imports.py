@@ -38,6 +38,7 @@ COMMANDS = [
     "verify",
     "dashboard",
     "teach",
+    "teachers",
     "data",
     "config",
 ]
