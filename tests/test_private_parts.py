@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy
+import numpy._core.multiarray
 import optuna
 import optuna_dashboard._custom_plot_data
 import optuna_dashboard._note
@@ -16,6 +18,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("space", "kd", "studies", "reports", "search")
 PRIVATE = {
+    "numpy": {"numpy._core.multiarray.scalar"},
     "optuna": {"_storage", "_study_id", "_trial_id"},
     "optuna-dashboard": {
         "optuna_dashboard._custom_plot_data.get_plotly_graph_objects",
@@ -57,7 +60,7 @@ def used(path: Path) -> Iterator[str]:
 def resolve(name: str) -> object:
     """The object of a full name."""
     root, *attributes = name.split(".")
-    part: object = {"torch": torch, "optuna_dashboard": optuna_dashboard}[root]
+    part: object = {"numpy": numpy, "torch": torch, "optuna_dashboard": optuna_dashboard}[root]
     for attribute in attributes:
         part = getattr(part, attribute)
     return part
@@ -70,7 +73,7 @@ def test_every_private_part_that_is_used_is_named_and_there() -> None:
     study.add_trial(optuna.create_trial(value=0.0))
     assert hasattr(study, "_storage") and hasattr(study, "_study_id")
     assert hasattr(study.get_trials()[0], "_trial_id") and hasattr(study.ask(), "_trial_id")
-    for name in PRIVATE["optuna-dashboard"] | PRIVATE["torch"]:
+    for name in PRIVATE["numpy"] | PRIVATE["optuna-dashboard"] | PRIVATE["torch"]:
         assert callable(resolve(name)), name
 
 

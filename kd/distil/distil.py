@@ -53,10 +53,9 @@ def distil(
         InputError: for a student that does not fit the data, what `open_teacher` refuses, a teacher that is no better
             than chance unless `TeacherSource.check` is off, and a loss that is no number.
 
-    >>> from kd.data.dataset import DataSource, load
+    >>> from kd.data.dataset import load
     >>> from space.blocks.mlp import Bilinear
-    >>> data = load(DataSource(name="mnist")).first(512)
-    >>> blocks = (Bilinear(rows=8, columns=8),)
+    >>> data, blocks = load("mnist").first(512), (Bilinear(rows=8, columns=8),)
     >>> architecture = Architecture(family="mlp", shape=data.shape, classes=data.classes, blocks=blocks)
     >>> student = distil(architecture, data, Recipe(epochs=2, views=1, batch=32))
     >>> student.parameters == architecture.cost().parameters
