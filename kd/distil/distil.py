@@ -60,8 +60,6 @@ def distil(
     >>> student = distil(architecture, data, Recipe(epochs=2, views=1, batch=32))
     >>> student.parameters == architecture.cost().parameters
     True
-    >>> student.logits(data.test.images).shape
-    torch.Size([512, 10])
     """
     check_fit(student, data)
     recipe, place = recipe or default_recipe(data), pick(device)
