@@ -57,8 +57,8 @@ def measured_teachers(
     for member, score in zip(members, found.teachers, strict=True):
         fault = _fault(score, found)
         doubtful = (score.validation or score.train).accuracy < DOUBTFUL
-        if fault and (untrained := _untrained(member)):
-            raise InputError(f"teacher {member.title} {fault}: {untrained}; {OVERRULE}")
+        if (fault or doubtful) and (untrained := _untrained(member)):
+            raise InputError(f"teacher {member.title} {_right(score, found)}: {untrained}; {OVERRULE}")
         remedy = best_remedy(member, data, place, SECONDS if fault else SECONDS / 4) if fault or doubtful else None
         if fault is not None:
             raise InputError(f"teacher {member.title} {fault}: {_way_out(member, remedy, len(members))}")
@@ -90,8 +90,10 @@ def is_chance(score: TeacherScore, found: TeacherMeasurement) -> bool:
 def _fault(score: TeacherScore, found: TeacherMeasurement) -> str | None:
     if score.random:
         return "gives other logits for the same samples each time (dropout that is always on?)"
-    if not is_chance(score, found):
-        return None
+    return _right(score, found) if is_chance(score, found) else None
+
+
+def _right(score: TeacherScore, found: TeacherMeasurement) -> str:
     parts = [part for part in (score.train, score.validation) if part is not None]
     samples = sum(part.samples for part in parts)
     right = sum(part.samples * part.accuracy for part in parts) / samples

@@ -40,7 +40,7 @@ def make_module(model: str, classes: int, seed: int = 0) -> nn.Module:
         except InputError:
             raise
         except SystemExit as error:
-            said = (printed.getvalue().strip().splitlines() or [""])[-1][:200]
+            said = (printed.getvalue().strip().splitlines() or [""])[-1][:80]
             raise InputError(
                 f"teacher {model}: importing {place} ended the program{f' ({said})' if said else ''}: put the network "
                 'in a module where importing runs nothing, or the rest below if __name__ == "__main__"'
