@@ -172,6 +172,8 @@ def _session(
     with machine.start() as engine:
         create(directory, config)
         with opened(directory, data) as store, Progress(console, store, engine) as progress:
+            for note in data.notes:
+                progress.note(f"data: {note}")
             yield Session(store=store, engine=engine, device=machine.device, progress=progress, started=started)
 
 
