@@ -36,7 +36,8 @@ def describe(data: DataSet) -> RenderableType:
     for name, (train, validation, test) in zip(data.names, counts.T.tolist(), strict=True):
         bar = "█" * max(1, round(BAR * train / largest))
         table.add_row(Text(name), count(train), count(validation), count(test), f"{bar} {100 * train / total:.1f} %")
-    return Group(Text(data.name, style="bold"), facts, Text(), table)
+    notes = [Text(f"note: {note}") for note in data.notes]
+    return Group(Text(data.name, style="bold"), facts, *notes, Text(), table)
 
 
 def _numbers(values: tuple[float, ...]) -> str:

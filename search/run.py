@@ -181,6 +181,8 @@ def _session(
         create(directory, config)
         write_whole(directory.teachers, measured.to_json())
         with opened(directory, data, measured.fingerprint) as store, Progress(console, store, engine) as progress:
+            for note in data.notes:
+                progress.note(f"data: {note}")
             yield Session(store=store, engine=engine, device=machine.device, progress=progress, started=started)
 
 

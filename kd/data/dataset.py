@@ -1,6 +1,7 @@
 """Data sets: loaded strictly, split once, held as tensors."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,6 +18,8 @@ from kd.data import folders as images
 from kd.data import idx, named, npz
 from kd.data.checks import Part, checked
 from kd.data.raw import Raw
+from kd.data.samples import Form, Kind, Layout
+from kd.data.splits import few_samples_notes, hold_out
 from space.errors import InputError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -24,8 +27,12 @@ SHIPPED = {"mnist": "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb
 KNOWN = (*SHIPPED, *named.NAMES)
 """Data sets with a name."""
 
+HELD_OUT = 5_000
+"""Samples held out for validation, of data sets that are large enough."""
+FORM = ("kind", "layout", "range")
+"""Fields of a `DataSource` that say how arrays are read."""
+
 Side = Annotated[int, Field(ge=1)]
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +45,22 @@ class DataSource:
     """
 
     name: str = "mnist"
-    """A name that `wunderkind data` knows, or a path: an `.npz` file with `x_train y_train x_test y_test` and, if there
-    is one, a validation split `x_val y_val`; a folder of IDX files; a folder of class folders of images, below `train`
-    and `test` or unsplit. In an `.npz` images are uint8, (n, height, width), (n, height, width, channels) or (n,
-    channels, height, width), sequences floating, (n, time, features), and labels integers from 0."""
+    """A name that `wunderkind data` knows, or a path: an `.npz` file with `x_train y_train` and, if there are any,
+    `x_test y_test` and `x_val y_val`; a folder of IDX files; a folder of class folders of images, below `train` and
+    `test` or unsplit. In an `.npz` images are (n, height, width), (n, height, width, channels) or (n, channels, height,
+    width), sequences (n, time, features), and labels integers from 0, one-hot or text."""
+    kind: Kind | None = None
+    """What the arrays of an `.npz` hold; left out, (n, a, b) of bytes are images and of floating numbers sequences."""
+    layout: Layout | None = None
+    """Which axes come first: of images channels_first or channels_last, of sequences time_first or features_first."""
+    range: str | None = None
+    """Values of black and white in the images of an `.npz`, like "0..1"; left out, 0..1, -1..1 and 0..255 are
+    recognised."""
     sha256: str | None = None
     """Checksum that the data must have; not checked where there is none."""
-    validation: int = 5_000
-    """Training samples held out for validation where the data have no validation split [samples]."""
+    validation: int | None = None
+    """Training samples held out for validation where the data have no validation split; left out, 5,000, or a fifth of
+    fewer than 25,000 [samples]."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Fixes what is held out."""
     size: tuple[Side, Side] | None = None
@@ -71,7 +86,8 @@ class DataSet:
 
     `origin` is where it was read, `digest` identifies content and split, `names` are the classes'. `mean` and `std`
     have one value a channel, over training images with pixels in 0..1, or a feature, over training sequences. `rows`,
-    int64 of shape (n,), says which of the `given` samples of the source's training split those of `train` are.
+    int64 of shape (n,), says which of the `given` samples of the source's training split those of `train` are. `notes`
+    tell what was guessed, left out or cannot be done well, one line each.
 
     >>> data = load("mnist")
     >>> data.shape, data.classes, len(data.train.labels), len(data.validation.labels), len(data.test.labels)
@@ -92,6 +108,7 @@ class DataSet:
     test: Split
     rows: Tensor
     given: int
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -142,20 +159,31 @@ def load(source: DataSource | str) -> DataSet:
     for expected in (SHIPPED.get(source.name), source.sha256):
         if expected is not None and raw.checksum != expected:
             raise InputError(f"checksum of {raw.origin} is {raw.checksum}, expected {expected}: get the data again")
-    parts, classes = checked(raw)
+    found = checked(raw, Form(kind=source.kind, layout=source.layout, range=_limits(source.range)))
+    parts, names, notes = dict(found.parts), found.names, list(found.notes)
     x, y = parts["train"]
     rows = np.arange(len(y))
-    identity: list[object] = [raw.checksum, source.validation, source.seed]
+    form = [f"{key} {value}" for key in FORM if (value := getattr(source, key)) is not None]
+    identity: list[object] = [raw.checksum, source.validation, source.seed, *form]
     if "test" not in parts:
-        count = round(source.test * len(y))
-        rows, taken = _held_out(y, rows, count, f"data.test is {source.test} (--test)", source.seed, classes)
-        parts["test"] = x[taken], y[taken]
+        count = max(1, round(source.test * len(y)))
+        split = hold_out(y, rows, count, f"data.test = {source.test} (--test)", source.seed, names)
+        rows, parts["test"] = split.kept, (x[split.taken], y[split.taken])
+        notes += [
+            f"no test split: {count:,} of {len(y):,} samples are held out for it (data.test)",
+            *split.notes("test"),
+        ]
         identity.append(f"test {source.test}")
     if "val" not in parts:
-        count = source.validation
-        rows, taken = _held_out(y, rows, count, f"data.validation is {count} (--validation)", source.seed, classes)
-        parts["val"] = x[taken], y[taken]
+        count = min(HELD_OUT, max(1, len(rows) // 5)) if source.validation is None else source.validation
+        split = hold_out(y, rows, count, f"data.validation = {count} (--validation)", source.seed, names)
+        if source.validation is None and count < HELD_OUT:
+            notes.append(f"{count:,} of {len(rows):,} training samples are held out for validation (data.validation)")
+        rows, parts["val"] = split.kept, (x[split.taken], y[split.taken])
+        notes += split.notes("validation")
+        identity[1] = count
     parts["train"] = x[rows], y[rows]
+    notes += few_samples_notes(len(parts["val"][1]), "validation")
     mean, std = _moments(parts["train"][0])
     digest = hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16]
     return DataSet(
@@ -163,7 +191,7 @@ def load(source: DataSource | str) -> DataSet:
         source=source,
         origin=raw.origin,
         digest=digest,
-        names=raw.names or tuple(map(str, range(classes))),
+        names=names,
         mean=mean,
         std=std,
         train=_split(parts["train"]),
@@ -171,6 +199,7 @@ def load(source: DataSource | str) -> DataSet:
         test=_split(parts["test"]),
         rows=torch.from_numpy(rows),
         given=len(y),
+        notes=tuple(notes),
     )
 
 
@@ -207,19 +236,26 @@ def layout(samples: Tensor) -> torch.memory_format:
     return torch.channels_last if samples.ndim == 4 else torch.contiguous_format
 
 
-def stratified(labels: Indices, count: int, seed: int) -> Indices:
-    """Indices of `count` samples in which every class keeps its share (largest remainders), ascending."""
-    generator = np.random.default_rng(seed)
-    members = [generator.permutation(np.flatnonzero(labels == c)) for c in range(int(labels.max()) + 1)]
-    shares = np.array([len(m) for m in members]) * count / len(labels)
-    counts = np.floor(shares).astype(int)
-    counts[np.argsort(counts - shares, kind="stable")[: count - counts.sum()]] += 1
-    return np.sort(np.concatenate([m[:n] for m, n in zip(members, counts, strict=True)]))
+def _limits(text: str | None) -> tuple[float, float] | None:
+    """What `data.range` says: the values of black and white."""
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(".."))
+        if not -math.inf < low < high < math.inf:
+            raise ValueError
+    except ValueError as error:
+        raise InputError(f"data.range is '{text}' (--range): write LOW..HIGH, like 0..1 or -1..1") from error
+    return low, high
 
 
 def _read(source: DataSource) -> Raw:
     path = Path(source.name)
     if source.name and source.name not in KNOWN and path.is_dir() and not idx.find(path):
+        if any(getattr(source, key) is not None for key in FORM):
+            raise InputError(
+                f"data.{', data.'.join(FORM)} are of arrays, {source.name} holds pictures: leave them away"
+            )
         return images.read(path, source.size)
     if source.size is not None:
         raise InputError(f"data.size = {list(source.size)}: only folders of pictures are resized, leave it away")
@@ -227,32 +263,19 @@ def _read(source: DataSource) -> Raw:
         return npz.read(ASSETS / f"{source.name}.npz")
     if source.name in named.NAMES:
         return named.read(source.name, named.cache_folder())
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return npz.read(path)
+    if path.is_file():
+        raise InputError(
+            f"{path} is a file that is not read: save its arrays with numpy.savez('data.npz', x_train=x, y_train=y), "
+            "or unpack it to a folder of class folders of images"
+        )
     if not source.name or not path.is_dir():
         raise InputError(
             f"unknown data set '{source.name}': use one of {', '.join(KNOWN)} or the path of an "
             ".npz file, of a folder of IDX files or of class folders of images"
         )
     return idx.read(path)
-
-
-def _held_out(
-    labels: Indices, rows: Indices, count: int, setting: str, seed: int, classes: int
-) -> tuple[Indices, Indices]:
-    """The rows that stay in the training split, and `count` that are taken out of it, stratified."""
-    y = labels[rows]
-    if not classes <= count <= len(y) - classes:
-        raise InputError(
-            f"{setting}: it must be at least as many samples as there are classes, and leave as many: choose {classes} "
-            f"to {len(y) - classes} of these {len(y)}"
-        )
-    taken = stratified(y, count, seed)
-    kept = np.setdiff1d(np.arange(len(y)), taken)
-    lost = np.setdiff1d(np.arange(classes), y[kept])
-    if len(lost):
-        raise InputError(f"{setting}: it takes all {int((y == lost[0]).sum())} samples of class {lost[0]}: lower it")
-    return rows[kept], rows[taken]
 
 
 def _moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:

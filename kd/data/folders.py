@@ -1,114 +1,217 @@
 """A folder of class folders of image files."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from kd.data.classes import composed, natural, order_note, printable
+from kd.data.pictures import read_pictures, suffixes
 from kd.data.raw import Raw, fingerprint
 from space.errors import InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
-GREY = ("1", "L")
-"""Modes of pictures that need one channel; pictures of any other mode make the whole data set RGB."""
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Usual names of splits, in lower case."""
 
-Pictures = list[tuple[Path, int]]
+LEFTOVERS = (
+    "__macosx",
+    "@eadir",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "thumbs.db",
+    "desktop.ini",
+)
+"""What operating systems leave in folders, in lower case, beside names that begin with a dot."""
+
+OWN = {"runs": "*/study.db", "teachers": "*.safetensors"}
+"""Folders that wunderkind itself writes where it is started, and what they hold."""
+
+Classes = dict[str, list[Path]]
+"""Image files by class."""
 
 
 def read(folder: Path, size: tuple[int, int] | None) -> Raw:
     """Read `train/CLASS/*.png`, `test/CLASS/*.png` and, if it is there, `val/CLASS/*.png`, or `CLASS/*.png` unsplit.
 
     Args:
-        folder: holds `train` and `test`, or the class folders themselves; class folders in alphabetical order are
-            the labels 0, 1, ….
+        folder: holds the splits under any of their usual names, or the class folders themselves, in which pictures may
+            lie at any depth; class folders in natural order are the labels 0, 1, ….
         size: (height, width) to resize to; None: all pictures must have one size.
 
     Returns:
         Pictures uint8 of shape (n, height, width, channels), grey where all of them are, on white where they are
-        transparent; without `x_test` where there is no split.
+        transparent; without `x_test` where there is no such split. The notes say what was left out.
 
     Raises:
         InputError: for a picture that cannot be read or has another size, which it names, for a class folder that is
             empty or missing in training, and for a split without any picture.
     """
-    roots = {part: folder / part for part in ("train", "val", "test") if (folder / part).is_dir()}
-    if "train" not in roots:
-        roots = {"train": folder}
-    elif "test" not in roots:
-        raise InputError(f"{folder} has train but no test: add it, or put the class folders side by side in {folder}")
-    names = _classes(roots["train"])
-    if len(names) < 2:
-        raise InputError(f"{roots['train']} holds {len(names)} class folders: put every class's images into one")
-    pictures: dict[str, Pictures] = {}
-    for part, root in roots.items():
-        unknown = [name for name in _classes(root) if name not in names]
-        if unknown:
-            raise InputError(f"{root} holds class {unknown[0]}, {roots['train']} does not: every class must be trained")
-        pictures[part] = [(path, c) for c, name in enumerate(names) for path in _files(root / name)]
-    empty = sorted(set(range(len(names))) - {label for _, label in pictures["train"]})
-    if empty:
-        raise InputError(f"{roots['train'] / names[empty[0]]} holds no images ({' '.join(SUFFIXES)}): add some")
-    bare = [str(roots[part]) for part, entries in pictures.items() if not entries]
-    if bare:
-        raise InputError(f"{bare[0]} holds no images ({' '.join(SUFFIXES)}): add some, or remove it")
-    grey = _check([path for entries in pictures.values() for path, _ in entries], size)
+    skipped: Counter[str] = Counter()
+    splits = {part: _classes(root, skipped) for part, root in _roots(folder, skipped).items()}
+    _check(folder, splits, skipped)
+    names = natural(splits["train"])
+    pictures = {
+        part: [(path, label) for label, name in enumerate(names) for path in classes.get(name, ())]
+        for part, classes in splits.items()
+    }
+    pixels, notes = read_pictures([path for entries in pictures.values() for path, _ in entries], size)
     arrays: dict[str, NDArray[Any]] = {}
+    start = 0
     for part, entries in pictures.items():
-        arrays[f"x_{part}"] = np.array([_pixels(path, size, grey) for path, _ in entries])
+        arrays[f"x_{part}"] = pixels[start : start + len(entries)]
         arrays[f"y_{part}"] = np.array([label for _, label in entries], dtype=np.int64)
-    return Raw(origin=str(folder), checksum=fingerprint(arrays), arrays=arrays, names=tuple(names))
+        start += len(entries)
+    left_out = tuple(f"left out: {count} × {what}" for what, count in sorted(skipped.items()))
+    return Raw(
+        origin=printable(folder),
+        checksum=fingerprint(arrays),
+        arrays=arrays,
+        names=tuple(names),
+        notes=(*order_note(names), *notes, *left_out),
+    )
 
 
-def _classes(root: Path) -> list[str]:
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+def _roots(folder: Path, skipped: Counter[str]) -> dict[str, Path]:
+    """The folder of every split; `folder` itself is the training split where its class folders lie side by side.
+
+    A folder of the name of a split is one where it holds class folders, and a class where it holds pictures.
+    """
+    found: dict[str, Path] = {}
+    others: list[Path] = []
+    beside: Counter[str] = Counter()
+    for path in _subfolders(folder, beside):
+        part, inner = SPLITS.get(path.name.lower()), len(_subfolders(path, Counter()))
+        if part is None or inner == 0 or (inner == 1 and _holds_pictures(path, direct=True)):
+            others.append(path)
+        elif part in found:
+            raise InputError(f"{printable(folder)} holds both {found[part].name} and {path.name}: leave one")
+        else:
+            found[part] = path
+    crowd = [path for path in others if _holds_pictures(path)]
+    if found.keys() == {"train"} and crowd and (len(crowd) > 1 or len(_subfolders(found["train"], Counter())) == 1):
+        return {"train": folder}
+    if "train" not in found:
+        _check_side_by_side(folder, found, crowd)
+        return {"train": folder}
+    skipped.update(beside)
+    skipped.update(f"folder {printable(path.name)}, beside the splits" for path in others)
+    return found
 
 
-def _files(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return []
-    return sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+def _check_side_by_side(folder: Path, found: Mapping[str, Path], crowd: list[Path]) -> None:
+    where = printable(folder)
+    if found and len(crowd) < 2:
+        raise InputError(f"{where} has {next(iter(found.values())).name} but no train: add it")
+    named = {SPLITS.get(path.name.lower()) for path in crowd}
+    if "train" in named and None not in named:
+        names = " and ".join(path.name for path in crowd)
+        raise InputError(f"{where} has {names}, but their pictures are not in class folders: put each class into one")
 
 
-def _check(paths: list[Path], size: tuple[int, int] | None) -> bool:
-    """Read the headers: one size unless pictures are resized; whether all are grey."""
-    grey, first = True, (0, 0)
-    for path in paths:
-        with _opened(path) as picture:
-            if picture.mode.startswith(("I", "F")):
-                raise InputError(f"{path} has more than 8 bits a pixel: convert it to 8 bits")
-            grey = grey and picture.mode in GREY
-            first = picture.size if path == paths[0] else first
-            if size is None and picture.size != first:
-                raise InputError(
-                    f"{path} is {picture.width}×{picture.height}, {paths[0]} {first[0]}×{first[1]}: make them "
-                    "equal, or set data.size = [height, width]"
-                )
-    return grey
+def _classes(root: Path, skipped: Counter[str]) -> Classes:
+    """Files of every class folder, which may be empty; those whose names are the same to a reader are one class."""
+    classes: Classes = {}
+    for folder in _subfolders(root, skipped):
+        classes.setdefault(composed(folder.name), []).extend(_pictures(folder, skipped))
+    stray = sum(_is_picture(path) for path in root.iterdir())
+    if stray:
+        skipped[f"picture beside the class folders in {printable(root.name)}"] += stray
+    return classes
 
 
-def _pixels(path: Path, size: tuple[int, int] | None, grey: bool) -> NDArray[np.uint8]:
-    with _opened(path) as picture:
-        if picture.has_transparency_data:  # what lies under the transparent parts is not meant to be seen
-            clear = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
-        pixels = picture.convert("L" if grey else "RGB")
-        if size is not None and (pixels.height, pixels.width) != size:
-            pixels = pixels.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-        values = np.asarray(pixels)
-        return values[..., None] if grey else values
+def _check(folder: Path, splits: Mapping[str, Classes], skipped: Counter[str]) -> None:
+    train = splits["train"]
+    where = printable(folder)
+    if len(train) < 2:
+        inner = [path for path in _subfolders(folder, Counter()) if len(_subfolders(path, Counter())) > 1]
+        hint = f"give {printable(inner[0])}, if you mean that" if inner else "put every class's images into one"
+        raise InputError(f"{where} holds {len(train)} class folders for training: {hint}")
+    for part, classes in splits.items():
+        for name in classes:
+            if name not in train:
+                alike = [known for known in train if known.casefold() == name.casefold()]
+                hint = f"is it {alike[0]}?" if alike else "every class must be trained"
+                raise InputError(f"the {part} split of {where} holds class {name}, its training split does not: {hint}")
+        if not any(classes.values()):
+            raise InputError(f"the {part} split of {where} holds no images{_others(skipped)}: add some, or remove it")
+    empty = [name for name, files in train.items() if not files]
+    if empty:
+        raise InputError(f"class {empty[0]} of {where} holds no images{_others(skipped)}: add some, or remove it")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _others(skipped: Counter[str]) -> str:
+    files = [f"{count} × {what}" for what, count in skipped.most_common(3)]
+    return f" that can be read (but {', '.join(files)})" if files else ""
+
+
+def _is_leftover(name: str) -> bool:
+    return name.startswith(".") or name.lower() in LEFTOVERS
+
+
+def _is_own(path: Path) -> bool:
+    """Whether it is a folder that wunderkind wrote: it holds what we write, or it has such a name and no picture."""
+    holds = any(True for pattern in OWN.values() for _ in path.glob(pattern))
+    return holds or (path.name in OWN and not _holds_pictures(path))
+
+
+def _subfolders(root: Path, skipped: Counter[str]) -> list[Path]:
     try:
-        with Image.open(path) as picture:
-            yield picture
-    except InputError:
-        raise
-    # Pillow meets damaged files with any of these
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is not a readable image ({error}): replace or delete it") from error
+        folders = sorted(path for path in root.iterdir() if path.is_dir())
+    except OSError as error:
+        raise InputError(
+            f"cannot read the folder {printable(root)} ({error.strerror}): check its permissions"
+        ) from error
+    kept = []
+    for path in folders:
+        if _is_leftover(path.name):
+            skipped[f"folder {printable(path.name)}, hidden or of the operating system"] += 1
+        elif _is_own(path):
+            skipped[f"wunderkind's own folder {path.name}"] += 1
+        else:
+            kept.append(path)
+    return kept
+
+
+def _files(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
+    """All files below a folder, links to folders followed once."""
+    seen: set[tuple[int, int]] = set()
+    for root, names, files in os.walk(folder, followlinks=True):
+        about = os.stat(root)
+        if (about.st_dev, about.st_ino) in seen:  # a link that leads back
+            names.clear()
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        hidden = [name for name in names if _is_leftover(name)]
+        skipped.update(f"folder {printable(name)}, hidden or of the operating system" for name in hidden)
+        names[:] = [name for name in names if name not in hidden]
+        yield from (Path(root, name) for name in files)
+
+
+def _pictures(folder: Path, skipped: Counter[str]) -> list[Path]:
+    found = []
+    for path in _files(folder, skipped):
+        if _is_leftover(path.name):
+            skipped["file, hidden or of the operating system"] += 1
+        elif path.suffix.lower() in suffixes():
+            found.append(path)
+        else:
+            skipped[f"{printable(path.suffix.lower()) or 'file without a suffix'}, no picture that can be read"] += 1
+    return sorted(found)
+
+
+def _holds_pictures(folder: Path, direct: bool = False) -> bool:
+    """Whether pictures lie anywhere below a folder, or in it."""
+    return any(map(_is_picture, folder.iterdir() if direct else _files(folder, Counter())))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in suffixes() and not _is_leftover(path.name) and path.is_file()

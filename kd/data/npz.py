@@ -4,34 +4,46 @@ import hashlib
 import io
 import zipfile
 import zlib
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from tokenize import TokenError
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kd.data.raw import Raw
 from space.errors import InputError
 
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-VALIDATION = ("x_val", "y_val")
+SAMPLES = ("x", "images", "image", "imgs", "data", "samples", "features", "sequences")
+LABELS = ("y", "labels", "label", "targets", "target")
+PARTS = {
+    "train": ("train", "training", "tr"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+CLASS_NAMES = ("names", "classnames", "classes", "labelnames", "targetnames")
+
+PADDING = "n = max(map(len, x)); x = numpy.stack([numpy.pad(s, ((n - len(s), 0), (0, 0))) for s in x])"
+"""How sequences of different lengths, (time, features) each, become one array that ends with their last steps."""
 
 
 def read(path: Path) -> Raw:
-    """Read `x_train y_train x_test y_test` and, if there are any, `x_val y_val`; raises InputError.
+    """Read `x_train y_train` and, if there are any, `x_test y_test` and `x_val y_val`; raises InputError.
 
-    The checksum is that of the file.
+    Other usual names (`X_train`, `train_images`, `y_valid`, `x y`) are known too, and so are `class_names`. The
+    checksum is that of the file.
     """
     if not path.is_file():
         raise InputError(f"no data file at {path}: check the path")
     content = path.read_bytes()
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            wanted = ARRAYS + VALIDATION if any(name in archive for name in VALIDATION) else ARRAYS
-            missing = [name for name in wanted if name not in archive]
-            if missing:
-                raise InputError(f"{path} lacks {', '.join(missing)}: it must hold {' '.join(wanted)}")
-            arrays = {name: archive[name] for name in wanted}
-        foreign = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+            stored = _stored(path, list(archive))
+            _check_pickled(path, content, stored)
+            found = {role: archive[name] for role, name in stored.items()}
+        foreign = [stored[role] for role, array in found.items() if not isinstance(array, np.ndarray)]
         if foreign:
             raise InputError(f"{path} holds no array {foreign[0]}, but a file of that name: save it with numpy.savez")
     # numpy parses an array's header as Python
@@ -39,4 +51,71 @@ def read(path: Path) -> Raw:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is not a readable .npz file ({error}): save it with numpy.savez") from error
-    return Raw(origin=str(path), checksum=hashlib.sha256(content).hexdigest(), arrays=arrays)
+    names = found.pop("names", np.array([]))
+    others = {role: name for role, name in stored.items() if role != name}
+    return Raw(
+        origin=str(path),
+        checksum=hashlib.sha256(content).hexdigest(),
+        arrays=found,
+        names=_class_names(path, names),
+        notes=tuple(f"{name} is taken for {role}" for role, name in others.items()),
+    )
+
+
+def _stored(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """Names of the arrays by what they are: `x_train`, …, `y_val`, `names`."""
+    found: dict[str, str] = {}
+    for name in names:
+        role = _role(name)
+        if role in found:
+            raise InputError(f"{path} holds both {found[role]} and {name}: leave one")
+        if role is not None:
+            found[role] = name
+    holds = ", ".join(names) or "nothing"
+    for part in PARTS:
+        missing = [role for role in (f"x_{part}", f"y_{part}") if role not in found]
+        if len(missing) == 1 or (missing and part == "train"):
+            wanted = "x_train y_train, and x_test y_test if it has a test split"
+            raise InputError(f"{path} lacks {', '.join(missing)}: it holds {holds}, and must hold {wanted}")
+    return found
+
+
+def _role(name: str) -> str | None:
+    """What an array of a name is; None where that cannot be told."""
+    plain = "".join(character for character in name.lower() if character.isalnum())
+    if plain in CLASS_NAMES:
+        return "names"
+    for letter, words in (("x", SAMPLES), ("y", LABELS)):
+        if plain in words:
+            return f"{letter}_train"
+        for part, parts in PARTS.items():
+            if any(plain in (word + one, one + word) for word, one in product(words, parts)):
+                return f"{letter}_{part}"
+    return None
+
+
+def _check_pickled(path: Path, content: bytes, stored: dict[str, str]) -> None:
+    """Refuse arrays of Python objects, by their header: they are pickled, and reading them would run what they say."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for role, name in stored.items():
+            if f"{name}.npy" not in archive.namelist():
+                continue
+            with archive.open(f"{name}.npy") as file:
+                if np.lib.format.read_magic(file) == (1, 0):
+                    shape, _, kind = np.lib.format.read_array_header_1_0(file)
+                    if kind.hasobject and role[0] == "x" and len(shape) == 1:
+                        raise InputError(
+                            f"{path}: {name} is a list of {shape[0]} arrays, as sequences of different lengths are; it "
+                            f"is pickled and not read: pad them before you save, {PADDING}"
+                        )
+                    if kind.hasobject:
+                        raise InputError(
+                            f"{path}: {name} holds Python objects, which are pickled and not read: save plain numbers "
+                            f'or text, numpy.array({name}.tolist(), dtype="{"uint8" if role[0] == "x" else "U"}")'
+                        )
+
+
+def _class_names(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
+    if names.size and (names.ndim != 1 or names.dtype.kind not in "US"):
+        raise InputError(f"{path}: the class names are {names.dtype} of shape {names.shape}, must be a list of text")
+    return tuple(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name) for name in names)

@@ -16,13 +16,15 @@ class Raw:
     """Data as a source holds it, unchecked.
 
     `arrays` has `x_train y_train`, mostly `x_test y_test` and sometimes `x_val y_val`. `origin` says where they were
-    read, `checksum` (SHA-256) stands for their content, `names` are the classes' where they have any.
+    read, `checksum` (SHA-256) stands for their content, `names` are the classes' where they have any, and `notes` say
+    what was left out or guessed.
     """
 
     origin: str
     checksum: str
     arrays: Arrays
     names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def fingerprint(arrays: Arrays) -> str:

@@ -99,9 +99,14 @@ class SplitOptions:
     """How a data set is split, as the keys `data.*` of a study say it."""
 
     validation: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Training samples held out for validation; a study's data.validation."),
-    ] = 5_000
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Training samples held out for validation; default: 5,000, or a fifth of fewer than 25,000; a study's "
+            "data.validation.",
+        ),
+    ] = None
     split_seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Decides what is held out; a study's data.seed.")
     ] = 0
@@ -118,12 +123,33 @@ class SplitOptions:
         tuple[int, int] | None,
         typer.Option(metavar="H W", min=1, help="Height and width to resize a folder of images to."),
     ] = None
+    kind: Annotated[
+        Literal["images", "sequences"] | None,
+        typer.Option(help="What the arrays of an .npz hold, where it is not seen; a study's data.kind."),
+    ] = None
+    layout: Annotated[
+        Literal["channels_first", "channels_last", "time_first", "features_first"] | None,
+        typer.Option(help="Which axes of the arrays come first; a study's data.layout."),
+    ] = None
+    range: Annotated[
+        str | None,
+        typer.Option(metavar="LOW..HIGH", help="Values of black and white, like 0..1; a study's data.range."),
+    ] = None
 
     def source(self, name: str) -> "DataSource":
-        """The data of this name or path, split so."""
+        """The data of this name or path, read and split so."""
         from kd.data.dataset import DataSource
 
-        return DataSource(name=name, validation=self.validation, seed=self.split_seed, test=self.test, size=self.size)
+        return DataSource(
+            name=name,
+            kind=self.kind,
+            layout=self.layout,
+            range=self.range,
+            validation=self.validation,
+            seed=self.split_seed,
+            test=self.test,
+            size=self.size,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,8 +40,10 @@ def teach(
     path = out or Path("teachers") / f"{splits.name}.safetensors"
 
     def note(line: str) -> None:
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
+    for line in splits.notes:
+        note(f"data: {line}")
     teach_members(path, options.recipe(data), members, splits, pick(device), note)
 
 

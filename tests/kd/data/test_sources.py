@@ -404,18 +404,17 @@ def test_wrong_class_folders_are_refused(tmp_path: Path, small_data: DataSet) ->
 
     refused("0 class folders", read)
     write_images(tmp_path / "train", small_data, 2)
-    refused("has train but no test", read)
     write_images(tmp_path / "test", small_data, 2)
     (tmp_path / "test" / "digit x").mkdir()
     refused("holds class digit x", read)
     (tmp_path / "train" / "digit x").mkdir()
-    refused("digit x holds no images", read)
+    refused("digit x .* holds no images", read)
     (tmp_path / "train" / "digit x").rmdir()
     (tmp_path / "test" / "digit x").rmdir()
     (tmp_path / "test" / ".hidden").mkdir()
     read()
-    (tmp_path / "val").mkdir()
-    refused("val holds no images .*: add some, or remove it", read)
+    (tmp_path / "val" / "digit 1").mkdir(parents=True)
+    refused("the val split of .* holds no images: add some, or remove it", read)
 
 
 def test_transparent_pictures_lie_on_white(tmp_path: Path, small_data: DataSet) -> None:

@@ -24,7 +24,7 @@ def test_a_data_set_is_described(small_source: DataSource) -> None:
         (["mnits"], "unknown data set 'mnits': use one of mnist, fashion-mnist, kmnist"),
         (["none.npz"], "no data file at none.npz"),
         (["tests"], "holds no images"),
-        (["mnist", "--validation", "60000"], "data.validation is 60000"),
+        (["mnist", "--validation", "60000"], "data.validation = 60000 (--validation) would hold out 60,000 of 60,000"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], words: str) -> None:

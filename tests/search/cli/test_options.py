@@ -19,8 +19,8 @@ def test_the_defaults_of_data_and_teachers_are_those_of_the_library() -> None:
 
 
 def test_options_reach_what_they_name() -> None:
-    source = SplitOptions(validation=7, split_seed=3, test=0.5, size=(8, 9)).source("mine.npz")
-    assert source == DataSource(name="mine.npz", validation=7, seed=3, test=0.5, size=(8, 9))
+    source = SplitOptions(validation=7, split_seed=3, test=0.5, size=(8, 9), kind="images").source("mine.npz")
+    assert source == DataSource(name="mine.npz", validation=7, seed=3, test=0.5, size=(8, 9), kind="images")
     recipe = TeachOptions(epochs=2, batch=32, optimizer="adamw", learning_rate=1e-3, seed=5).recipe("fashion-mnist")
     assert (recipe.epochs, recipe.batch, recipe.optimizer, recipe.learning_rate, recipe.seed) == (
         2,
@@ -62,7 +62,11 @@ def test_a_noun_is_spread_into_its_options_and_put_together_again() -> None:
         """Do it."""
         seen.append((name, split, last))
 
-    assert list(signature(command).parameters) == ["name", "validation", "split_seed", "test", "size", "last"]
+    assert list(signature(command).parameters) == [
+        "name",
+        *("validation", "split_seed", "test", "size", "kind", "layout", "range"),
+        "last",
+    ]
     assert (command.__name__, command.__doc__) == ("command", "Do it.")
-    command(name="a", validation=1, split_seed=2, test=0.3, size=None, last=4)
+    command(name="a", validation=1, split_seed=2, test=0.3, size=None, kind=None, layout=None, range=None, last=4)
     assert seen == [("a", SplitOptions(validation=1, split_seed=2, test=0.3), 4)]
