@@ -82,14 +82,11 @@ def _accuracies(
     labels = [split.labels[places] for split, places in (fit, judged)]
     if settings:
         yield Remedy(settings=settings, accuracy=score(logits[1], labels[1]).balanced_accuracy)
-    if not member.source.classes:
-        order = class_order(logits[0], labels[0], data.classes)
-        if order != list(range(data.classes)):
-            columns = torch.tensor(np.argsort(order))
-            accuracy = score(logits[1][:, columns], labels[1]).balanced_accuracy
-            if accuracy < (1 + 1 / data.classes) / 2:  # random networks come that far
-                return
-            yield Remedy(settings=(*settings, f"teacher.classes={_named(order, data)}"), accuracy=accuracy)
+    order = class_order(logits[0], labels[0], data.classes)
+    if order != list(range(data.classes)):
+        accuracy = score(logits[1][:, torch.tensor(np.argsort(order))], labels[1]).balanced_accuracy
+        if accuracy >= (1 + 1 / data.classes) / 2:  # random networks do not come that far
+            yield Remedy(settings=(*settings, f"teacher.classes={_named(order, member, data)}"), accuracy=accuracy)
 
 
 def class_order(logits: Tensor, labels: Tensor, classes: int) -> list[int]:
@@ -104,11 +101,17 @@ def class_order(logits: Tensor, labels: Tensor, classes: int) -> list[int]:
     return [int(label) for label in linear_sum_assignment(confusion, maximize=True)[1]]
 
 
-def _named(order: list[int], data: DataSet) -> str:
-    """Classes as TOML has them: by name, by index where the names are no more than that."""
+def _named(order: list[int], member: Member, data: DataSet) -> str:
+    """The true class of each of a teacher's columns, whose logits came in this `order`, as TOML has it.
+
+    By name, by index where the names are no more than that.
+    """
+    claimed = member.source.classes or tuple(range(data.classes))
+    indices = [data.names.index(name) if isinstance(name, str) and name else name for name in claimed]
+    true = [order[index] if isinstance(index, int) else index for index in indices]
     if data.names == tuple(map(str, range(data.classes))):
-        return json.dumps(order)
-    return json.dumps([data.names[label] for label in order], ensure_ascii=False)
+        return json.dumps(true)
+    return json.dumps([data.names[label] if isinstance(label, int) else label for label in true], ensure_ascii=False)
 
 
 def _variants(member: Member, data: DataSet) -> Iterator[tuple[tuple[str, ...], Member]]:

@@ -84,6 +84,8 @@ def test_stored_probabilities_and_orders_of_classes(grey: Any) -> None:
         measured_teachers(rolled, grey.data)
     assert measured_teachers(replace(rolled, classes=(1, 2, 0)), grey.data).teachers[0].train.accuracy == 1
     assert measured_teachers(replace(rolled, classes=("1", "2", "0")), grey.data).teachers[0].train.accuracy == 1
+    with pytest.raises(InputError, match=r"teacher\.classes=\[1, 2, 0\]'"):
+        measured_teachers(replace(rolled, classes=(2, 0, 1)), grey.data)
     assert measured_teachers(replace(rolled, check=False), grey.data).teachers[0].train.accuracy == 0
 
 
