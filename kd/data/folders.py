@@ -42,7 +42,7 @@ def read(folder: Path, size: tuple[int, int] | None) -> Raw:
         raise InputError(f"{folder} has train but no test: add it, or put the class folders side by side in {folder}")
     names = _classes(roots["train"])
     if len(names) < 2:
-        raise InputError(f"{roots['train']} holds {len(names)} class folders: put every class's images into one")
+        raise InputError(f"{roots['train']} holds {len(names)} class folders: make one for each class, at least two")
     pictures: dict[str, Pictures] = {}
     for part, root in roots.items():
         unknown = [name for name in _classes(root) if name not in names]

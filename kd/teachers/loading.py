@@ -81,7 +81,7 @@ def _open(
     model: str, weights: str, source: TeacherSource, data: DataSet, device: torch.device, keep: MapConsumer
 ) -> LogitFunction:
     if weights and ":" not in model:
-        raise InputError(f"teacher {model} brings its own weights: leave {weights} away")
+        raise InputError(f"teacher {model} brings its own weights: leave {weights} out")
     if model.endswith(".safetensors"):
         function = _of_module(_own(Path(model), data, device), source, device, keep)
         source = replace(source, standardised=False)  # it standardises by itself
@@ -197,7 +197,7 @@ def _of_logits(path: Path, data: DataSet, device: torch.device) -> LogitFunction
     if logits.shape != (data.given, data.classes) or not np.issubdtype(logits.dtype, np.floating):
         raise InputError(
             f"{path} holds {logits.dtype} of shape {logits.shape}: {data.name} needs floating logits of shape "
-            f"({data.given}, {data.classes}), a row each training sample, held-out ones included"
+            f"({data.given}, {data.classes}), one row for each training sample, held-out ones included"
         )
     with np.errstate(over="ignore"):
         broken = np.flatnonzero(~np.isfinite(logits.astype(np.float16)).all(1))

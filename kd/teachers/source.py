@@ -32,8 +32,8 @@ class TeacherSource:
     """Each the name of a shipped teacher (`mnist`, `mnist-1`, `fashion-mnist`, `fashion-mnist-1`), a `.safetensors`
     file that `wunderkind teach` or a retraining wrote, an `.onnx` file, `torchvision:NAME`, or
     `package.module:callable`, which is called without arguments and gives a module. Or one file of logits, `.npy` or
-    the array `logits` of an `.npz`: floating, (n, classes), a row each sample of the data's training split in the order
-    of their file, held-out ones included; it knows samples as they are, so nothing may be augmented."""
+    the array `logits` of an `.npz`: floating, (n, classes), one row for each sample of the data's training split
+    in the order of their file, held-out ones included; it knows samples as they are, so nothing may be augmented."""
     weights: tuple[str, ...] = ()
     """A file for each of `models` that is code: `.safetensors`, or a state dict saved by torch; empty for code that
     loads its own, and for files."""
@@ -43,9 +43,9 @@ class TeacherSource:
     stage: str = ""
     """Submodule of the one teacher, as `named_modules` names it, whose output is kept in the views for
     `recipe.feature_loss`: maps (batch, channels, height, width) or vectors. Those of a teacher that `wunderkind teach`
-    wrote are `features.2`, `features.5`, …, one a convolution; those of a student `module.blocks.0`, …."""
+    wrote are `features.2`, `features.5`, …, one per convolution; those of a student `module.blocks.0`, …."""
     cells: Annotated[int, Field(ge=1)] = 4
-    """Cells a side that the stage's maps are averaged over at most [cells]."""
+    """Most cells per side that the stage's maps are averaged to [cells]."""
 
     @property
     def stored(self) -> bool:
@@ -69,7 +69,7 @@ class TeacherSource:
         if self.stage and (len(self.models) > 1 or self.models[0].endswith((".onnx", *STORED))):
             raise InputError(
                 f"teacher.stage = '{self.stage}': {', '.join(self.models)} has no stages to name: "
-                "use one teacher that is a PyTorch module, or leave the stage away"
+                "use one teacher that is a PyTorch module, or leave the stage out"
             )
         models = tuple(str(_path(model, missing_ok)) if _is_file(model) else model for model in self.models)
         weights = tuple(name and str(_absolute(Path(name), missing_ok)) for name in self.weights)
