@@ -158,7 +158,7 @@ def _fail(state: _Search, candidate: Candidate, message: str, epochs: float) -> 
     state.session.progress.note(f"trial {candidate.trial.number} failed: {reason}")
     state.failures += 1
     if state.failures >= FAILURES:
-        raise InputError(f"{state.failures} trials in a row failed, the last with {reason}: mend it and run again")
+        raise InputError(f"{state.failures} trials in a row failed, the last with {reason}: fix it and run again")
 
 
 def _name(candidate: Candidate) -> str:

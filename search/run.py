@@ -43,7 +43,7 @@ from studies.store import Store, create, opened, stored_config
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Where a study runs: local workers (None: one a core) or a Dask scheduler, worker resources, device."""
+    """Where a study runs: local workers (None: one per core) or a Dask scheduler, worker resources, device."""
 
     scheduler: str | None = None
     workers: int | None = None
@@ -72,7 +72,7 @@ def run(
         config: what is asked; or a preset's name, or the path of a TOML file.
         name: of the study; None for the preset's or the file's name.
         runs: folder that holds the run directories.
-        workers: worker processes; None for one a core.
+        workers: worker processes; None for one per core.
         device: auto, cpu or cuda.
         quiet: whether nothing is printed.
 
@@ -211,7 +211,7 @@ def _check_outcome(trials: Sequence[TrialRecord]) -> None:
     tried = [trial for trial in trials if trial.outcome not in ("rejected", "duplicate")]
     if tried and all(trial.outcome == "failed" for trial in tried):
         raise InputError(
-            f"{counted(len(tried), 'trial')} failed and none succeeded, the last with {tried[-1].reason}: mend it and "
+            f"{counted(len(tried), 'trial')} failed and none succeeded, the last with {tried[-1].reason}: fix it and "
             "run again with more --trials, or under another --name"
         )
 

@@ -258,7 +258,7 @@ def _read(source: DataSource) -> Raw:
             )
         return images.read(path, source.size)
     if source.size is not None:
-        raise InputError(f"data.size = {list(source.size)}: only folders of pictures are resized, leave it away")
+        raise InputError(f"data.size = {list(source.size)}: only folders of pictures are resized: leave it out")
     if source.name in SHIPPED:
         return npz.read(ASSETS / f"{source.name}.npz")
     if source.name in named.NAMES:

@@ -82,7 +82,7 @@ class Recipe:
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     """Decoupled weight decay, times the learning rate a step."""
     batch: Annotated[int, Field(ge=2)] = 256
-    """Samples a step."""
+    """Samples per step."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Ceiling of the decay of the weights' moving average, which is what is evaluated and kept."""
     weak_augmentation: Share = 0.0

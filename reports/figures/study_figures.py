@@ -19,7 +19,7 @@ CAPTIONS = {
     "the grey line is the search front. Diamonds are retrained students on the test set. "
     "The scale is that of the error: halving it is always the same step.",
     "learning-curves": "Strong lines are on the search front.",
-    "retrained-curves": "One line a seed, on the validation split.",
+    "retrained-curves": "One line per seed, on the validation split.",
     "outcomes": "How the trials of each family ended.",
 }
 

@@ -52,7 +52,7 @@ def explain(error: BaseException) -> str | None:
         if isinstance(cause, OSError):
             place = f" at {cause.filename}" if cause.filename else ""
             fault = f"{cause.strerror or first_line(cause)}{place}"
-            return f"{fault}: {WAYS_OUT.get(cause.errno or 0, 'mend that')}, then {_again()}"
+            return f"{fault}: {WAYS_OUT.get(cause.errno or 0, 'fix that')}, then {_again()}"
         if isinstance(cause, RuntimeError) and "optuna storage upgrade" in str(cause):  # Optuna has no class for it
             return f"the study's database cannot be used (its tables are not this Optuna's): {OTHER_VERSION}"
     return None

@@ -36,7 +36,7 @@ class MachineOptions:
     """Where a study runs."""
 
     workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Local worker processes; default: one a core.")
+        int | None, typer.Option(metavar="N", min=1, help="Local worker processes; default: one per core.")
     ] = None
     scheduler: Annotated[
         str | None,
@@ -157,7 +157,7 @@ class TeachOptions:
     """How a teacher is trained."""
 
     epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Passes over the training split.")] = 10
-    batch: Annotated[int, typer.Option(metavar="N", min=2, help="Samples a step.")] = 256
+    batch: Annotated[int, typer.Option(metavar="N", min=2, help="Samples per step.")] = 256
     optimizer: Annotated[
         Literal["adamw", "muon"], typer.Option(help="muon, or adamw, which needs a lower learning rate.")
     ] = "muon"

@@ -90,7 +90,7 @@ def retrain(
     machine: MachineOptions,
     runs: Runs = ROOT,
 ) -> None:
-    """Retrain students of a study. The recipe is its retrain.recipe; the test split is read once a seed."""
+    """Retrain students of a study. The recipe is its retrain.recipe; the test split is read once per seed."""
     from rich.console import Console
 
     from search.cli.opening import quiet_optuna
@@ -126,7 +126,8 @@ def distil(
 ) -> None:
     """Train architectures that no search found.
 
-    They are distilled by the retrain.recipe of a preset, in a study made for them; the test split is read once a seed.
+    They are distilled by the retrain.recipe of a preset, in a study made for them; the test split is read once per
+    seed.
     """
     from rich.console import Console
 

@@ -154,7 +154,7 @@ def check_feasible(domain: Domain, shape: tuple[int, ...], classes: int, draws: 
                 least, nearest = _excess(budget, closest), reason
     if len(lines) == len(families):
         raise InputError(
-            f"no architecture of {', '.join(families)} meets the budget; the nearest has {nearest}: raise it"
+            f"no architecture of {', '.join(families)} meets the budget; the nearest has {nearest}: raise that limit"
         )
     left_out = (reason for family in domain.families if (reason := unsupported_reason(family, shape)))
     return [*(f"left out: {reason}" for reason in left_out), *lines]

@@ -38,7 +38,7 @@ class Search:
     slack: Annotated[float, Field(ge=1)] = 1.1
     """How many times a candidate's parameters one that counts as its peer may have [ratio]."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Validation accuracy below which a student is no use: the sampler avoids it, the front leaves it out [share]."""
+    """Validation accuracy below which a student is of no use: the sampler avoids it, the front omits it [share]."""
     seed: Seed = 0
     """Seed of the sampler and of every candidate's training."""
     recipe: RecipeDomain = RecipeDomain()

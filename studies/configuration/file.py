@@ -61,7 +61,7 @@ def parse(settings: Mapping[str, Any]) -> Config:
     if asked != config.recipe.epochs:
         raise InputError(
             f"recipe.epochs = {asked:g}: on a constant schedule the search trains to the last of "
-            f"search.rungs = {config.search.epochs:g}: leave it away, or set recipe.schedule=cosine"
+            f"search.rungs = {config.search.epochs:g}: leave it out, or set recipe.schedule=cosine"
         )
     _check_recipes(config)
     check_teacher(config)

@@ -123,7 +123,7 @@ def test_accounts_for_every_trial(searched: Store) -> None:
 def test_states_the_teacher_and_the_use_of_the_test_set(retrained: Store) -> None:
     text = parsed(write_report(retrained)).text
     assert "tutor.safetensors, 288,554 parameters, 99.71 % validation, 99.68 % test" in text
-    assert "the test set was read once a seed" in text
+    assert "the test set was read once per seed" in text
     assert "All choices were made on the validation split" in text
 
 

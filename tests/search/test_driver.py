@@ -252,7 +252,7 @@ def test_a_resumed_study_prunes_by_failed_trials_as_well(run: Run, records: Reco
 
 def test_failures_in_a_row_stop_a_study(run: Run, records: Records) -> None:
     broken = Simulation(curve=lambda architecture, epoch: math.nan)
-    with pytest.raises(InputError, match=rf"^{FAILURES} trials in a row failed, the last with loss is nan: mend it"):
+    with pytest.raises(InputError, match=rf"^{FAILURES} trials in a row failed, the last with loss is nan: fix it"):
         run("a", broken)
     assert [record.outcome for record in records("a")] == ["failed"] * FAILURES
 
