@@ -11,6 +11,7 @@ from reports.figures.student_svg import student_svg
 from reports.figures.study_figures import CAPTIONS, TITLES, study_figures
 from reports.figures.theme import COLOURS
 from reports.layers import layers_of
+from reports.majority import mean_scores
 from reports.outcomes import group_by_outcome
 from reports.render import render
 from reports.report_data import ReportData, gather, headline
@@ -39,6 +40,7 @@ def _rendered(template: str, report: ReportData, figures: Mapping[str, str]) -> 
         headline=headline(report),
         outcomes=group_by_outcome(report),
         figures=figures,
+        scores=report.best and mean_scores(report.best),
         layers={digest: layers_of(architecture) for digest, architecture in students.items()},
         diagrams={digest: student_svg(architecture, standalone=False) for digest, architecture in students.items()},
         titles=TITLES,

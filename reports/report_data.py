@@ -8,6 +8,7 @@ from kd.teachers.log import TeacherLog, log_of
 from reports.data_set import split_sizes
 from reports.environment import Environment, current_environment
 from reports.formats import count, counted, mean_test, percent
+from reports.majority import Majority, constant_warning, majority_of
 from space.architecture import FAMILIES, Family
 from space.errors import InputError
 from studies.config import Config
@@ -48,14 +49,18 @@ class TeacherRecord:
 class ReportData:
     """Everything a report is rendered from.
 
-    `target` is how commands name the study, `data` describes its data, `environment` is that of the process that writes
-    the report.
+    `target` is how commands name the study, `data` describes its data, `notes` are those of the data set, `classes` its
+    classes' names, `majority` what a constant answer reaches, and `environment` is that of the process that writes the
+    report.
     """
 
     name: str
     target: str
     config: Config
     data: str
+    notes: tuple[str, ...]
+    classes: tuple[str, ...]
+    majority: Majority
     teachers: tuple[TeacherRecord, ...]
     assistants: tuple[TeacherRecord, ...]
     trials: tuple[TrialRecord, ...]
@@ -113,6 +118,9 @@ def gather(store: Store) -> ReportData:
         target=store.directory.target,
         config=store.config,
         data=f"{store.data.source.name}: {split_sizes(store.data)} samples, split seed {store.data.source.seed}",
+        notes=store.data.notes,
+        classes=store.data.names,
+        majority=majority_of(store.data),
         teachers=tuple(_teacher(Path(model).name, Path(model), store.data) for model in models),
         assistants=tuple(_teacher(job.name, job.weights, store.data) for job in store.assistants),
         trials=tuple(trials),
@@ -134,11 +142,12 @@ def headline(report: ReportData) -> str:
         f"The best student{where} reaches {mean_test(best)} on the test set "
         f"with {count(best.cost.parameters)} parameters ({best.architecture.family})"
     )
+    warning = constant_warning(best, report.majority)
     if smallest is best:
-        return f"{first}; no smaller one retrained is within a point of it on validation samples."
+        return f"{first}; no smaller one retrained is within a point of it on validation samples.{warning}"
     return (
         f"{first}; the smallest within a point of it on validation samples reaches {mean_test(smallest)} "
-        f"with {count(smallest.cost.parameters)} ({smallest.architecture.family})."
+        f"with {count(smallest.cost.parameters)} ({smallest.architecture.family}).{warning}"
     )
 
 
@@ -157,7 +166,7 @@ def _progress(report: ReportData) -> str:
     return (
         f"No student is retrained yet; the best candidate of the search has {percent(top.accuracy)} validation "
         f"accuracy after {counted(top.epochs, 'epoch')} with {count(top.cost.parameters)} parameters "
-        f"({top.architecture.family})."
+        f"({top.architecture.family}).{constant_warning(top, report.majority)}"
     )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from kd.optim.recipe import PREFIX, drawn
 from kd.students.curve import Epoch
+from kd.students.scores import Scores
 from space.architecture import Architecture, from_json
 from space.cost import Cost
 from studies.store import Store
@@ -57,6 +58,7 @@ class SeedRecord:
     test: float
     seconds: float
     curve: tuple[Epoch, ...]
+    test_scores: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,14 @@ def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     curve = tuple(epoch for rung in rungs for epoch in rung.curve)
     seconds = sum(rung.seconds for rung in rungs)
     validation = None if store.config.retrain.with_validation else curve[-1].validation_accuracy
-    return SeedRecord(seed=seed, validation=validation, test=test, seconds=seconds, curve=curve)
+    return SeedRecord(
+        seed=seed,
+        validation=validation,
+        test=test,
+        seconds=seconds,
+        curve=curve,
+        test_scores=store.ledger.test_scores(training),
+    )
 
 
 def frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
