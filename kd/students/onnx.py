@@ -89,7 +89,7 @@ def compare(student: TrainedStudent, content: bytes, images: Tensor) -> tuple[fl
     return difference, limit
 
 
-def _onnx(module: nn.Module, example: Tensor, names: tuple[str, ...]) -> bytes:
+def _onnx(module: nn.Module, example: Tensor, names: tuple[str, ...] = ()) -> bytes:
     with _quiet():
         program = torch.onnx.export(
             module,

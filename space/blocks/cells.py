@@ -36,7 +36,8 @@ def _scanned(step: Step, state: Tensor, inputs: tuple[Tensor, ...], mean: bool) 
         return (after, carry[1] + after), after.clone()
 
     last, _ = scan(combine, (state, torch.zeros_like(state)), tuple(one.transpose(0, 1) for one in inputs))
-    return last[1] / inputs[0].shape[1] if mean else last[0]
+    found: Tensor = last[1] / inputs[0].shape[1] if mean else last[0]
+    return found
 
 
 class LiquidTimeConstantCell(nn.Module):
@@ -69,10 +70,11 @@ class LiquidTimeConstantCell(nn.Module):
         }
 
     @staticmethod
-    def _currents(
-        synapses: nn.ParameterDict, source: Float[Tensor, "*steps sources"]
-    ) -> tuple[Float[Tensor, "*steps hidden"], Float[Tensor, "*steps hidden"]]:
-        """The terms f·A and f of the solver, summed over a target's sources."""
+    def _currents(synapses: nn.ParameterDict, source: Tensor) -> tuple[Tensor, Tensor]:
+        """The terms f·A and f of the solver, (…, hidden), summed over a target's sources, (…, sources).
+
+        Its shapes are not checked: an export traces it inside of a scan, where nothing else may happen.
+        """
         gate = torch.sigmoid(synapses["steepness"] * (source.unsqueeze(-1) - synapses["threshold"]))
         conductance = functional.softplus(synapses["weight"]) * gate
         return (conductance * synapses["reversal"]).sum(-2), conductance.sum(-2)
