@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kd.data.dataset import DataSet, class_counts
-from reports.facts.formats import SPLITS, count, split_sizes
+from reports.facts.formats import SPLITS, count, percent, split_sizes
 
 BAR = 20
 """Characters of the longest bar."""
@@ -14,7 +14,7 @@ BAR = 20
 def describe(data: DataSet) -> RenderableType:
     """Render what a data set holds: source, shape, splits, statistics, and how many samples each class has."""
     kind = "sequences of {} steps, {} features" if data.sequences else "images {}×{}×{}"
-    counts = class_counts(data)
+    counts, splits = class_counts(data), (data.train, data.validation, data.test)
     largest, smallest = int(counts[0].max()), int(counts[0].min())
     facts = Table.grid(padding=(0, 2))
     for name, value in (
@@ -24,6 +24,7 @@ def describe(data: DataSet) -> RenderableType:
         ("splits", split_sizes(data)),
         ("mean", _numbers(data.mean)),
         ("deviation", _numbers(data.std)),
+        ("majority", ", ".join(f"{percent(s.majority)} of {name}" for s, name in zip(splits, SPLITS, strict=True))),
         ("imbalance", f"{largest / smallest:.2f} (largest class / smallest, in training)"),
     ):
         facts.add_row(name, Text(value, overflow="fold"))

@@ -8,6 +8,7 @@ from plotly.offline import get_plotlyjs
 
 from kd.files import write_whole
 from reports.facts.layers import layers_of
+from reports.facts.majority import mean_scores
 from reports.facts.outcomes import group_by_outcome
 from reports.facts.report_data import ReportData, gather, headline
 from reports.facts.tables import front_rows, to_csv, to_json
@@ -39,6 +40,7 @@ def _rendered(template: str, report: ReportData, figures: Mapping[str, str]) -> 
         headline=headline(report),
         outcomes=group_by_outcome(report),
         figures=figures,
+        scores=report.best and mean_scores(report.best),
         layers={digest: layers_of(architecture) for digest, architecture in students.items()},
         diagrams={digest: student_svg(architecture, standalone=False) for digest, architecture in students.items()},
         titles=TITLES,

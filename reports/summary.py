@@ -15,7 +15,12 @@ from studies.store import Store
 def status(store: Store) -> RenderableType:
     """Render how far a study is: trials by outcome, the front, retrained students, and the next command."""
     report = gather(store)
-    parts: list[RenderableType] = [Text(headline(report), style="bold"), Text(), _trials(report)]
+    parts: list[RenderableType] = [
+        Text(headline(report), style="bold"),
+        Text(report.majority.summary),
+        Text(),
+        _trials(report),
+    ]
     if report.front:
         parts += [Text(), _front(report)]
     if report.students:

@@ -87,7 +87,7 @@ def conclude(store: Store, candidate: Candidate, outcome: Outcome, reason: str, 
 def _tell_study(store: Store, trial: Trial) -> None:
     match trial.user_attrs["outcome"]:
         case "complete":
-            store.study.tell(trial, [trial.user_attrs["validation_accuracy"], trial.user_attrs["parameters"]])
+            store.study.tell(trial, [trial.user_attrs["score"], trial.user_attrs["parameters"]])
         case "failed":
             store.study.tell(trial, state=TrialState.FAIL)
         case _:

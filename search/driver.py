@@ -137,13 +137,16 @@ def _decide(state: _Search, candidate: Candidate, rung: Rung) -> None:
         _fail(state, candidate, rung.failure, rung.epochs)
         return
     state.failures, last = 0, rung.curve[-1]
-    _enter(state.standings, trial.number, last, candidate.parameters)
+    score = last.score(settings.metric)
+    _enter(state.standings, trial.number, last, score, candidate.parameters)
     trial.set_user_attr("validation_accuracy", last.validation_accuracy)
     trial.set_user_attr("validation_loss", last.validation_loss)
-    event = f"{_name(candidate)}: {100 * last.validation_accuracy:.2f} % after {counted(rung.epochs, 'epoch')}"
+    trial.set_user_attr("score", score)
+    measure = "" if settings.metric == "accuracy" else f", {settings.metric.replace('_', ' ')} {100 * score:.2f} %,"
+    event = f"{_name(candidate)}: {100 * last.validation_accuracy:.2f} %{measure} after {counted(rung.epochs, 'epoch')}"
     if candidate.rung == len(settings.rungs) - 1:
         if "floor" not in trial.constraints:
-            trial.set_constraint("floor", settings.floor - last.validation_accuracy)
+            trial.set_constraint("floor", settings.floor - score)
         conclude(store, candidate, "complete", "", rung.epochs)
         note(f"{event}, complete")
     else:
@@ -175,11 +178,12 @@ def _standings(store: Store) -> Standings:
     for record in trial_records(store):
         for epoch in record.curve:
             if epoch.epoch in store.config.search.rungs:
-                _enter(standings, record.number, epoch, record.cost.parameters)
+                score = epoch.score(store.config.search.metric)
+                _enter(standings, record.number, epoch, score, record.cost.parameters)
     return standings
 
 
-def _enter(standings: Standings, number: int, epoch: Epoch, parameters: int) -> None:
+def _enter(standings: Standings, number: int, epoch: Epoch, score: float, parameters: int) -> None:
     standings.setdefault(epoch.epoch, {})[number] = Standing(
-        number=number, accuracy=epoch.validation_accuracy, loss=epoch.validation_loss, parameters=parameters
+        number=number, accuracy=score, loss=epoch.validation_loss, parameters=parameters
     )

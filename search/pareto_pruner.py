@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How a trial (`number`) stands at a rung: validation accuracy (share), validation loss (nats), parameters."""
+    """How a trial (`number`) stands at a rung: the metric (share) and the loss (nats) on validation, parameters."""
 
     number: int
     accuracy: float

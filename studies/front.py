@@ -11,17 +11,17 @@ from studies.store import Store
 
 
 def front(records: Sequence[TrialRecord], floor: float) -> list[TrialRecord]:
-    """The Pareto set of complete trials over validation accuracy (up) and parameters (down), smallest first.
+    """The Pareto set of complete trials over merit (up) and parameters (down), smallest first.
 
-    Trials below the accuracy `floor` (share) are left out, unless all are.
+    Trials below the `floor` (share) are left out, unless all are.
     """
-    complete = [r for r in records if r.outcome == "complete" and r.accuracy is not None]
-    complete = [r for r in complete if (r.accuracy or 0) >= floor] or complete
-    ordered = sorted(complete, key=lambda r: (r.cost.parameters, -(r.accuracy or 0), r.number))
+    complete = [r for r in records if r.outcome == "complete" and r.merit is not None]
+    complete = [r for r in complete if (r.merit or 0) >= floor] or complete
+    ordered = sorted(complete, key=lambda r: (r.cost.parameters, -(r.merit or 0), r.number))
     best, kept = -1.0, []
     for record in ordered:
-        if (record.accuracy or 0) > best:
-            best = record.accuracy or 0
+        if (record.merit or 0) > best:
+            best = record.merit or 0
             kept.append(record)
     return kept
 

@@ -9,6 +9,7 @@ from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from kd.students.curve import Epoch
+from kd.students.scores import Scores
 
 
 class Base(DeclarativeBase):
@@ -54,6 +55,7 @@ class TestRow(Base):
 
     training: Mapped[int] = mapped_column(ForeignKey("wunderkind_training.id"), primary_key=True)
     accuracy: Mapped[float]
+    scores: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +120,18 @@ class Ledger:
             row = _find(session, training)
             return row.test.accuracy if row and row.test else None
 
-    def record_test(self, training: Training, accuracy: float) -> None:
+    def test_scores(self, training: Training) -> Scores | None:
+        """All test scores of a finished retraining, None before that and where only the accuracy was measured."""
+        with Session(self.engine) as session:
+            row = _find(session, training)
+            scores = row.test.scores if row and row.test else []
+            return Scores(**{**scores[0], "recalls": tuple(scores[0]["recalls"])}) if scores else None
+
+    def record_test(self, training: Training, accuracy: float, scores: Scores | None = None) -> None:
         """Store the one test reading of a retraining; a reading stored before stays as it was."""
         with self._training(training) as row:
             if row.test is None:
-                row.test = TestRow(accuracy=accuracy)
+                row.test = TestRow(accuracy=accuracy, scores=[asdict(scores)] if scores else [])
 
     def close(self) -> None:
         """Close all connections."""

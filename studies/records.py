@@ -11,6 +11,7 @@ import pandas as pd
 
 from kd.optim.recipe import PREFIX, drawn
 from kd.students.curve import Epoch
+from kd.students.scores import Scores
 from space.architecture import Architecture, from_json
 from space.cost import Cost
 from studies.store import Store
@@ -38,6 +39,12 @@ class TrialRecord:
     seconds: float
     curve: tuple[Epoch, ...]
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    score: float | None = None
+
+    @property
+    def merit(self) -> float | None:
+        """What candidates are compared by: the study's metric after `epochs`."""
+        return self.accuracy if self.score is None else self.score
 
     @property
     def trained(self) -> bool:
@@ -57,11 +64,13 @@ class SeedRecord:
     test: float
     seconds: float
     curve: tuple[Epoch, ...]
+    test_scores: Scores | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentRecord:
-    """A retrained student with at least one finished seed; `searched` is the validation accuracy of its trial."""
+    """A retrained student with at least one finished seed; `searched` is the merit of its trial."""
 
     trial: int | None
     searched: float | None
@@ -77,8 +86,10 @@ class StudentRecord:
 
     @property
     def merit(self) -> float | None:
-        """What choices between students go by: validation accuracy, after retraining if that is known."""
-        return self.searched if self.validation is None else self.validation
+        """What choices between students go by: the study's metric on validation, after retraining if it is known."""
+        scores = [seed.validation if seed.score is None else seed.score for seed in self.seeds]
+        known = [score for score in scores if score is not None]
+        return statistics.fmean(known) if known else self.searched
 
     @property
     def test(self) -> float:
@@ -113,7 +124,7 @@ def student_records(store: Store) -> list[StudentRecord]:
             students.append(
                 StudentRecord(
                     trial=trial.number if trial else None,
-                    searched=trial.accuracy if trial else None,
+                    searched=trial.merit if trial else None,
                     architecture=architecture,
                     cost=architecture.cost(),
                     seeds=tuple(sorted(seeds, key=lambda s: s.seed)),
@@ -131,8 +142,16 @@ def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     rungs = store.ledger.rungs(training)
     curve = tuple(epoch for rung in rungs for epoch in rung.curve)
     seconds = sum(rung.seconds for rung in rungs)
-    validation = None if store.config.retrain.with_validation else curve[-1].validation_accuracy
-    return SeedRecord(seed=seed, validation=validation, test=test, seconds=seconds, curve=curve)
+    measured, metric = not store.config.retrain.with_validation, store.config.retrain.metric
+    return SeedRecord(
+        seed=seed,
+        validation=curve[-1].validation_accuracy if measured else None,
+        test=test,
+        seconds=seconds,
+        curve=curve,
+        test_scores=store.ledger.test_scores(training),
+        score=curve[-1].score(metric or store.config.search.metric) if measured else None,
+    )
 
 
 def frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
@@ -177,4 +196,5 @@ def _trial_record(store: Store, trial: optuna.trial.FrozenTrial) -> TrialRecord:
         seconds=sum(rung.seconds for rung in rungs),
         curve=curve,
         recipe=drawn(trial.params),
+        score=curve[-1].score(store.config.search.metric) if curve else None,
     )

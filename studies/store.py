@@ -21,8 +21,6 @@ from studies.directory import RunDirectory
 from studies.jobs import TrainingJob, assistant_chain
 from studies.ledger import Ledger, Training
 
-METRICS = ("validation accuracy", "parameters")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
@@ -123,7 +121,7 @@ def opened(directory: RunDirectory, data: DataSet | None = None, fingerprint: st
                 directions=["maximize", "minimize"],
                 load_if_exists=True,
             )
-            study.set_metric_names(list(METRICS))
+            study.set_metric_names([f"validation {config.search.metric.replace('_', ' ')}", "parameters"])
         fingerprint = _unchanged(study, config, data, fingerprint)
         assistants, views, retrain_views = assistant_chain(directory, config, data, fingerprint)
         yield Store(

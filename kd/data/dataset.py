@@ -19,7 +19,7 @@ from kd.data import idx, named, npz
 from kd.data.checks import Part, checked
 from kd.data.raw import Raw
 from kd.data.samples import Form, Kind, Layout
-from kd.data.splits import few_samples_notes, hold_out
+from kd.data.splits import few_samples_notes, hold_out, uneven_notes
 from space.errors import InputError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -78,6 +78,11 @@ class Split:
 
     images: Tensor
     labels: Tensor
+
+    @property
+    def majority(self) -> float:
+        """Share of the largest class: the accuracy of a constant answer."""
+        return float(self.labels.bincount().max()) / len(self.labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -183,7 +188,7 @@ def load(source: DataSource | str) -> DataSet:
         notes += split.notes("validation")
         identity[1] = count
     parts["train"] = x[rows], y[rows]
-    notes += few_samples_notes(len(parts["val"][1]), "validation")
+    notes += few_samples_notes(len(parts["val"][1]), "validation") + uneven_notes(parts["train"][1], names)
     mean, std = _moments(parts["train"][0])
     digest = hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16]
     return DataSet(

@@ -9,6 +9,8 @@ from space.errors import InputError
 
 Indices = NDArray[np.int64]
 
+UNEVEN = 3
+"""How many times the samples of the other classes' mean the largest class may have before it is told."""
 FEW = 100
 """Samples below which one more or less right is a whole point of accuracy."""
 
@@ -66,6 +68,20 @@ def few_samples_notes(count: int, part: str) -> tuple[str, ...]:
     if count >= FEW:
         return ()
     return (f"with {count} {part} samples, one of them is {100 / count:.1f} points of {part} accuracy: it is coarse",)
+
+
+def uneven_notes(labels: Indices, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What is to be told where one class is much larger than the others."""
+    counts = np.bincount(labels, minlength=len(names))
+    largest = int(counts.argmax())
+    others = (len(labels) - counts[largest]) / (len(names) - 1)
+    if counts[largest] <= UNEVEN * others:
+        return ()
+    return (
+        f"the classes are uneven: {100 * counts[largest] / len(labels):.1f} % of the training samples are of class "
+        f"{names[largest]}, which a student that answers nothing else gets right; search.metric = balanced_accuracy or "
+        "macro_f1 compares students by every class alike",
+    )
 
 
 def stratified(labels: Indices, count: int, seed: int, leave: int = 0) -> Indices:

@@ -96,13 +96,16 @@ def _train_stretch(trainer: Trainer, view: View, begin: float, end: float) -> Ep
     loss = trainer.train(view, begin, end)
     calibration = (normalise(images, data, device) for images in equal_parts(view.images[:CALIBRATION], 512))
     update_bn(calibration, trainer.averaged)
-    accuracy, validation_loss = evaluate(trainer.averaged, data.validation, data, device)
+    found = evaluate(trainer.averaged, data.validation, data, device)
     return Epoch(
         epoch=end,
         train_loss=loss,
-        validation_accuracy=accuracy,
-        validation_loss=validation_loss,
+        validation_accuracy=found.accuracy,
+        validation_loss=found.loss,
         seconds=time.perf_counter() - began,
+        balanced_accuracy=found.scores.balanced_accuracy,
+        macro_f1=found.scores.macro_f1,
+        recalls=found.scores.recalls,
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,8 +28,8 @@ class TrainedStudent:
     """A student in evaluation mode.
 
     `mean` and `std`, one value a channel, normalise pixels in 0..1 or sequences; `data` is the digest of the data set
-    it learnt from, `parameters` the number of trained values among the stored tensors. `curve` is that of its training;
-    files do not hold it.
+    it learnt from, `parameters` the number of trained values among the stored tensors, `names` are those of the
+    classes. `curve` is that of its training; files do not hold it.
 
     >>> from kd.data.dataset import load
     >>> from space.blocks.mlp import Dense
@@ -48,6 +48,7 @@ class TrainedStudent:
     std: tuple[float, ...]
     data: str
     parameters: int
+    names: tuple[str, ...] = ()
     curve: tuple[Epoch, ...] = ()
 
     @property
@@ -86,6 +87,7 @@ class TrainedStudent:
             "mean": self.mean,
             "std": self.std,
             "data": self.data,
+            "names": self.names,
         }
         # one entry, because safetensors writes entries in random order: the same student is the same bytes
         write_whole(Path(path), save(tensors, {"student": json.dumps(about)}))
@@ -119,7 +121,7 @@ def trained_student(weights: Mapping[str, Tensor], architecture: Architecture, d
         architecture: what the weights belong to.
         data: the data set it was trained on.
     """
-    return _student(weights, architecture, data.mean, data.std, data.digest)
+    return replace(_student(weights, architecture, data.mean, data.std, data.digest), names=data.names)
 
 
 def save_student(path: Path, weights: Mapping[str, Tensor], architecture: Architecture, data: DataSet) -> None:
@@ -139,6 +141,7 @@ def load_student(path: Path) -> TrainedStudent:
         architecture = from_json(json.dumps(about["architecture"]))
         mean, std = tuple(map(float, about["mean"])), tuple(map(float, about["std"]))
         student = _student(tensors, architecture, mean, std, str(about["data"]))
+        student = replace(student, names=tuple(map(str, about["names"])))
         _check_values(tensors, mean, std, maps(architecture.shape)[0])
     except KeyError as error:
         raise _foreign(path, f"it lacks {error.args[0]}") from error

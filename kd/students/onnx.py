@@ -1,5 +1,6 @@
 """A trained student as one ONNX file, checked against PyTorch in onnxruntime."""
 
+import json
 import logging
 import math
 import warnings
@@ -17,6 +18,8 @@ from kd.files import write_whole
 from kd.students.file import Deployed, TrainedStudent, load_student
 
 OUTPUT = "logits"
+CLASSES = "classes"
+"""Key of the model's metadata that holds the classes' names, a JSON list in the order of the logits."""
 BATCHES = (1, 64)
 """Batch sizes at which an export must agree with PyTorch."""
 TOLERANCE = 1e-4
@@ -35,7 +38,8 @@ def export_onnx(student_path: Path, onnx_path: Path, images: Tensor) -> float:
     """Write a student as `onnx_path`, whole or not at all, once it agrees with PyTorch.
 
     The model takes for any n `image`, float32 (n, channels, height, width), pixels in 0..1, or `sequence`, float32
-    (n, time, features), as it is, and gives `logits`, float32 (n, classes).
+    (n, time, features), as it is, and gives `logits`, float32 (n, classes). Its metadata hold the
+    classes' names. Liquid cells are scans: neither the file nor the export grows with the steps of a sequence.
 
     Args:
         student_path: what `kd.students.file.save_student` wrote.
@@ -50,7 +54,7 @@ def export_onnx(student_path: Path, onnx_path: Path, images: Tensor) -> float:
         space.errors.InputError: when there is no student in `student_path`.
     """
     student = load_student(student_path)
-    content = _onnx(Deployed(student).eval(), torch.zeros(2, *student.architecture.shape))
+    content = _onnx(Deployed(student).eval(), torch.zeros(2, *student.architecture.shape), student.names)
     difference, limit = compare(student, content, images)
     if not difference <= limit:
         raise ExportError(
@@ -85,7 +89,7 @@ def compare(student: TrainedStudent, content: bytes, images: Tensor) -> tuple[fl
     return difference, limit
 
 
-def _onnx(module: nn.Module, example: Tensor) -> bytes:
+def _onnx(module: nn.Module, example: Tensor, names: tuple[str, ...] = ()) -> bytes:
     with _quiet():
         program = torch.onnx.export(
             module,
@@ -98,15 +102,23 @@ def _onnx(module: nn.Module, example: Tensor) -> bytes:
         )
     assert program is not None
     model: onnx.ModelProto = program.model_proto
-    # the exporter notes source lines of this machine at every node; they are half the file
-    graph = model.graph
-    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        part.ClearField("metadata_props")
-    for node in graph.node:
-        node.ClearField("doc_string")
+    model.ClearField("metadata_props")
+    _strip(model.graph)
+    onnx.helper.set_model_props(model, {CLASSES: json.dumps(names)})
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _strip(graph: onnx.GraphProto) -> None:
+    """Clear what the exporter notes of this machine at every node, its source lines: they are half the file."""
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")
+    for node in graph.node:
+        node.ClearField("doc_string")
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:  # the body of a scan
+                _strip(attribute.g)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter
 
 from kd.environment import Environment
 from kd.files import from_json, to_json
+from kd.students.scores import Scores
 from space.errors import InputError
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -16,19 +17,24 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedResult:
-    """One retraining: accuracies (shares), that on validation only where it is a measure, and seconds of training."""
+    """One retraining: accuracies (shares), that on validation only where it is a measure, and seconds of training.
+
+    The scores have, beside the accuracy, recall of every class, balanced accuracy and macro F1.
+    """
 
     seed: int
     validation: Share | None
     test: Share
     seconds: float
+    test_scores: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentResults:
     """A retrained student: what it is, what it costs and what it reaches.
 
-    `test_deviation` is the sample standard deviation over the seeds, None for one.
+    `test_deviation` is the sample standard deviation over the seeds, None for one. `classes` are the classes' names,
+    `test_majority` is the share of test samples of the largest class: what a constant answer reaches.
     """
 
     architecture: Mapping[str, Any]
@@ -39,6 +45,8 @@ class StudentResults:
     test_mean: float
     test_deviation: float | None
     environment: Environment
+    classes: tuple[str, ...] = ()
+    test_majority: Share | None = None
 
     def to_json(self) -> str:
         """What `results.json` holds."""

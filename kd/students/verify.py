@@ -145,7 +145,7 @@ def _seed(student: TrainedStudent, result: SeedResult, architecture: Architectur
         measured["validation"] = data.validation, result.validation, ROUNDING
     for part, (split, claimed, rounding) in measured.items():
         tolerance = max(rounding, SAMPLES / len(split.labels))
-        accuracy, _ = evaluate(student.module, split, data, torch.device("cpu"))
+        accuracy = evaluate(student.module, split, data, torch.device("cpu")).accuracy
         yield Check(
             name=f"seed {result.seed} {part}",
             ok=abs(accuracy - claimed) <= tolerance,

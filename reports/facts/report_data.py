@@ -9,6 +9,7 @@ from kd.students.results import StudentResults
 from kd.teachers.log import TeacherLog, log_of
 from kd.teachers.measurement import TeacherMeasurement
 from reports.facts.formats import count, counted, mean_test, percent, split_sizes
+from reports.facts.majority import Majority, constant_warning, majority_of
 from space.architecture import FAMILIES, Family
 from space.errors import InputError
 from studies.configuration.config import Config
@@ -49,14 +50,18 @@ class TeacherRecord:
 class ReportData:
     """Everything a report is rendered from.
 
-    `target` is how commands name the study, `data` describes its data, `measured` is how good the teachers were found
-    before they taught, None where that is not known; `environments` are those that its students were retrained in.
+    `target` is how commands name the study, `data` describes its data, `notes` are those of the data set, `classes` its
+    classes' names, `majority` what a constant student reaches. `measured` is how good the teachers were found before
+    they taught, None where that is not known; `environments` are those that its students were retrained in.
     """
 
     name: str
     target: str
     config: Config
     data: str
+    notes: tuple[str, ...]
+    classes: tuple[str, ...]
+    majority: Majority
     teachers: tuple[TeacherRecord, ...]
     assistants: tuple[TeacherRecord, ...]
     measured: TeacherMeasurement | None
@@ -115,6 +120,9 @@ def gather(store: Store) -> ReportData:
         target=store.directory.target,
         config=store.config,
         data=f"{store.data.source.name}: {split_sizes(store.data)} samples, split seed {store.data.source.seed}",
+        notes=store.data.notes,
+        classes=store.data.names,
+        majority=majority_of(store.data),
         teachers=tuple(_teacher(Path(model).name, Path(model), store.data) for model in models),
         assistants=tuple(_teacher(job.name, job.weights, store.data) for job in store.assistants),
         measured=_measured(store),
@@ -148,11 +156,12 @@ def headline(report: ReportData) -> str:
         f"The best student{where} reaches {mean_test(best)} on the test set "
         f"with {count(best.cost.parameters)} parameters ({best.architecture.family})"
     )
+    warning = constant_warning(best, report.majority)
     if smallest is best:
-        return f"{first}; no smaller one retrained is within a point of it on validation samples."
+        return f"{first}; no smaller one retrained is within a point of it on validation samples.{warning}"
     return (
         f"{first}; the smallest within a point of it on validation samples reaches {mean_test(smallest)} "
-        f"with {count(smallest.cost.parameters)} ({smallest.architecture.family})."
+        f"with {count(smallest.cost.parameters)} ({smallest.architecture.family}).{warning}"
     )
 
 
@@ -171,7 +180,7 @@ def _progress(report: ReportData) -> str:
     return (
         f"No student is retrained yet; the best candidate of the search has {percent(top.accuracy)} validation "
         f"accuracy after {counted(top.epochs, 'epoch')} with {count(top.cost.parameters)} parameters "
-        f"({top.architecture.family})."
+        f"({top.architecture.family}).{constant_warning(top, report.majority)}"
     )
 
 

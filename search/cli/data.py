@@ -1,5 +1,6 @@
 """The command that describes data: data."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,11 @@ def describe_data(
         str,
         typer.Argument(metavar="DATA", help="A data set's name or path, as for data.name.", show_default=False),
     ],
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw samples of every class, and augmented ones, into this file (.png)."),
+    ] = None,
+    *,
     split: SplitOptions,
 ) -> None:
     """Show a data set: source, shape, splits, statistics, classes."""
@@ -21,4 +27,9 @@ def describe_data(
     from kd.data.dataset import load
     from reports.data_set import describe
 
-    Console().print(describe(load(split.source(name))))
+    data = load(split.source(name))
+    if picture is not None:
+        from reports.contact_sheet import write_contact_sheet
+
+        write_contact_sheet(data, picture)
+    Console().print(describe(data))

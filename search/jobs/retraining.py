@@ -5,6 +5,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from kd.data.dataset import DataSet
 from kd.environment import current
 from kd.files import write_whole
 from kd.students.onnx import export_onnx
@@ -30,6 +31,7 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
         partial(jobs_seconds, session, jobs),
     )
     train(session, jobs)
+    session.progress.phase(f"exporting {counted(len(students), 'student')}")
     digests = {architecture.digest for architecture in students}
     for record in student_records(store):
         if record.architecture.digest in digests:
@@ -42,7 +44,7 @@ def write_student(store: Store, student: StudentRecord, device: str) -> None:
     Exported is the seed best on validation, the first where validation samples were trained on.
     """
     folder = store.directory.student(student.architecture.digest)
-    path, export, found = folder / "results.json", folder / "student.onnx", results(student, device)
+    path, export, found = folder / "results.json", folder / "student.onnx", results(student, store.data, device)
     if export.is_file() and path.is_file() and _has_figures(path, found):
         return
     best = max(student.seeds, key=lambda seed: (seed.validation or 0, -seed.seed))
@@ -50,7 +52,7 @@ def write_student(store: Store, student: StudentRecord, device: str) -> None:
     write_whole(path, found.to_json())  # last, so that it names no seeds that the export was not chosen from
 
 
-def results(student: StudentRecord, device: str) -> StudentResults:
+def results(student: StudentRecord, data: DataSet, device: str) -> StudentResults:
     """A retrained student's numbers, for `results.json`; validation is None where its samples were trained on."""
     return StudentResults(
         architecture=student.architecture.to_dict(),
@@ -58,12 +60,20 @@ def results(student: StudentRecord, device: str) -> StudentResults:
         family=student.architecture.family,
         cost=asdict(student.cost),
         seeds=tuple(
-            SeedResult(seed=s.seed, validation=s.validation, test=s.test, seconds=round(s.seconds, 1))
+            SeedResult(
+                seed=s.seed,
+                validation=s.validation,
+                test=s.test,
+                seconds=round(s.seconds, 1),
+                test_scores=s.test_scores,
+            )
             for s in student.seeds
         ),
         test_mean=student.test,
         test_deviation=student.test_deviation if len(student.seeds) > 1 else None,
         environment=current(device),
+        classes=data.names,
+        test_majority=data.test.majority,
     )
 
 

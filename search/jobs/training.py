@@ -13,6 +13,7 @@ from kd.files import write_whole
 from kd.optim.checkpoint import averaged_weights
 from kd.students.evaluate import evaluate
 from kd.students.file import load_student, save_student
+from kd.students.scores import Scores
 from search.rungs import next_stretch, record_rung, state_at
 from search.session import Session
 from space.errors import InputError
@@ -43,19 +44,19 @@ def train(session: Session, jobs: Sequence[TrainingJob]) -> None:
                 measure = f"loss {last.train_loss:.4f}" if ticket.views.with_validation else validation
                 progress.note(f"{ticket.name}: epoch {last.epoch:g} of {ticket.recipe.epochs}, {measure}")
                 waiting.appendleft(ticket)
-            elif isinstance(result, float):
-                store.ledger.record_test(ticket.training, result)
-                progress.note(f"{ticket.name}: test {100 * result:.2f} %")
+            elif isinstance(result, Scores):
+                store.ledger.record_test(ticket.training, result.accuracy, result)
+                progress.note(f"{ticket.name}: test {100 * result.accuracy:.2f} %")
             else:
                 reason = result.failure if isinstance(result, RungResult) else result
                 raise InputError(f"training of {ticket.name} failed: {reason}")
 
 
-def measure_test(weights: str, source: DataSource) -> float:
-    """Test accuracy of a stored student, read from its file; on the CPU, so that `verify` finds the same."""
+def measure_test(weights: str, source: DataSource) -> Scores:
+    """Test scores of a stored student, read from its file; on the CPU, so that `verify` finds the same."""
     torch.set_num_threads(1)
     data = load(source)
-    return evaluate(load_student(Path(weights)).module, data.test, data, torch.device("cpu"))[0]
+    return evaluate(load_student(Path(weights)).module, data.test, data, torch.device("cpu")).scores
 
 
 def _submit(session: Session, job: TrainingJob) -> None:

@@ -1,11 +1,43 @@
 """Liquid cells: LTC (Hasani et al. 2021) and CfC (Hasani et al. 2022)."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 EPSILON = 1e-8
+
+Step = Callable[[Tensor, tuple[Tensor, ...]], Tensor]
+"""A cell's state (batch, hidden) after a time step, from the state before and the step's inputs (batch, …)."""
+
+
+def read(step: Step, state: Tensor, inputs: tuple[Tensor, ...], mean: bool) -> Tensor:
+    """Step through inputs (batch, time, …) from a first state; the last state, or the mean of all states.
+
+    An export scans, so that its size and the seconds it takes do not grow with the steps.
+    """
+    steps = inputs[0].shape[1]
+    if torch.compiler.is_exporting():
+        return _scanned(step, state, inputs, mean)
+    total = state
+    for index in range(steps):
+        state = step(state, tuple(one[:, index] for one in inputs))
+        total = total + state
+    return total / steps if mean else state
+
+
+def _scanned(step: Step, state: Tensor, inputs: tuple[Tensor, ...], mean: bool) -> Tensor:
+    from torch._higher_order_ops.scan import scan  # imported where it is needed: it is slow, and no public name yet
+
+    def combine(carry: tuple[Tensor, Tensor], one: tuple[Tensor, ...]) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        after = step(carry[0], one)
+        return (after, carry[1] + after), after.clone()
+
+    last, _ = scan(combine, (state, torch.zeros_like(state)), tuple(one.transpose(0, 1) for one in inputs))
+    found: Tensor = last[1] / inputs[0].shape[1] if mean else last[0]
+    return found
 
 
 class LiquidTimeConstantCell(nn.Module):
@@ -38,10 +70,11 @@ class LiquidTimeConstantCell(nn.Module):
         }
 
     @staticmethod
-    def _currents(
-        synapses: nn.ParameterDict, source: Float[Tensor, "*steps sources"]
-    ) -> tuple[Float[Tensor, "*steps hidden"], Float[Tensor, "*steps hidden"]]:
-        """The terms f·A and f of the solver, summed over a target's sources."""
+    def _currents(synapses: nn.ParameterDict, source: Tensor) -> tuple[Tensor, Tensor]:
+        """The terms f·A and f of the solver, (…, hidden), summed over a target's sources, (…, sources).
+
+        Its shapes are not checked: an export traces it inside of a scan, where nothing else may happen.
+        """
         gate = torch.sigmoid(synapses["steepness"] * (source.unsqueeze(-1) - synapses["threshold"]))
         conductance = functional.softplus(synapses["weight"]) * gate
         return (conductance * synapses["reversal"]).sum(-2), conductance.sum(-2)
@@ -51,15 +84,16 @@ class LiquidTimeConstantCell(nn.Module):
         drive, conductance = self._currents(self.sensory, sequence * self.input_scale + self.input_shift)
         capacity = functional.softplus(self.capacity) * self.unfolds
         leak = functional.softplus(self.leak)
-        state = total = sequence.new_zeros(sequence.shape[0], self.hidden)
-        for step in range(sequence.shape[1]):
+
+        def step(state: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
             for _ in range(self.unfolds):
                 inner_drive, inner_conductance = self._currents(self.recurrent, state)
-                numerator = capacity * state + leak * self.leak_potential + inner_drive + drive[:, step]
-                denominator = capacity + leak + inner_conductance + conductance[:, step]
+                numerator = capacity * state + leak * self.leak_potential + inner_drive + inputs[0]
+                denominator = capacity + leak + inner_conductance + inputs[1]
                 state = numerator / (denominator + EPSILON)
-            total = total + state
-        return total / sequence.shape[1] if self.mean else state
+            return state
+
+        return read(step, sequence.new_zeros(sequence.shape[0], self.hidden), (drive, conductance), self.mean)
 
 
 class ClosedFormCell(nn.Module):
@@ -78,10 +112,10 @@ class ClosedFormCell(nn.Module):
     def forward(self, sequence: Float[Tensor, "batch time inputs"]) -> Float[Tensor, "batch {self.hidden}"]:
         """Return the last state, or the mean of all states."""
         drives = self.input(sequence)
-        state = total = sequence.new_zeros(sequence.shape[0], self.hidden)
-        for step in range(sequence.shape[1]):
-            first, second, time = (drives[:, step] + self.recurrent(state)).chunk(3, dim=1)
+
+        def step(state: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+            first, second, time = (inputs[0] + self.recurrent(state)).chunk(3, dim=1)
             gate = torch.sigmoid(time)
-            state = torch.tanh(first) * (1 - gate) + gate * torch.tanh(second)
-            total = total + state
-        return total / sequence.shape[1] if self.mean else state
+            return torch.tanh(first) * (1 - gate) + gate * torch.tanh(second)
+
+        return read(step, sequence.new_zeros(sequence.shape[0], self.hidden), (drives,), self.mean)

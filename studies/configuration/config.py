@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from kd.data.dataset import DataSource
 from kd.optim.recipe import Recipe, RecipeDomain
+from kd.students.scores import Metric
 from kd.teachers.source import TeacherSource
 from space.architecture import FAMILIES, Family
 from space.budget import Budget
@@ -37,8 +38,11 @@ class Search:
     """A candidate is pruned at a rung when this many peers, one no larger, did at least as well [candidates]."""
     slack: Annotated[float, Field(ge=1)] = 1.1
     """How many times a candidate's parameters one that counts as its peer may have [ratio]."""
+    metric: Metric = "accuracy"
+    """What of the validation split candidates are compared, pruned and put on the front by; where classes are uneven,
+    balanced_accuracy, the mean of their recalls, or macro_f1."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Validation accuracy below which a student is of no use: the sampler avoids it, the front omits it [share]."""
+    """Value of the metric below which a student is no use: the sampler avoids it, the front leaves it out [share]."""
     seed: Seed = 0
     """Seed of the sampler and of every candidate's training."""
     recipe: RecipeDomain = RecipeDomain()
@@ -75,6 +79,8 @@ class Retrain:
     """Times that each of them is trained, from another start each time [seeds]."""
     with_validation: bool = False
     """Train on validation samples too; reports then give the test accuracy alone, and choices go by the search."""
+    metric: Metric | None = None
+    """What of the validation split the best retrained student is chosen by; left out, search.metric."""
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=0.05)
     """How a student is retrained."""
 

@@ -112,7 +112,7 @@ def measure(run: Run) -> list[Row]:
         raise RuntimeError(f"{run.name}: {result.failure}")
     data, model = load_once(run.views.data), build(run.student)
     model.load_state_dict(averaged_weights(result.checkpoint))
-    test, _ = evaluate(model, data.test, data, torch.device("cpu"))
+    test = evaluate(model, data.test, data, torch.device("cpu")).accuracy
     facts = {
         "parameters": run.student.cost().parameters,
         "way": run.way,

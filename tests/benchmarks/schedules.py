@@ -156,7 +156,8 @@ def schedule_free(student: Architecture, source: ViewSource) -> list[Row]:
         optimizer.eval()
         calibration = (normalise(images, data, place) for images in view.images[:CALIBRATION].split(512))
         update_bn(calibration, model)
-        accuracy, loss = evaluate(model, data.validation, data, place)
+        found = evaluate(model, data.validation, data, place)
+        accuracy, loss = found.accuracy, found.loss
         rows.append(row(student, "free", rung, accuracy, loss, time.perf_counter() - started))
         start = rung
     return rows

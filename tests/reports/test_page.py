@@ -187,7 +187,7 @@ def test_states_where_students_were_retrained(retrained: Store) -> None:
         environment = Environment(
             wunderkind="0.1.0", torch="2.14.1", python="3.11.7", platform="Linux", device=device, threads=1
         )
-        found = replace(results(student, "cpu"), environment=environment)
+        found = replace(results(student, retrained.data, "cpu"), environment=environment)
         (retrained.directory.student(student.architecture.digest) / "results.json").write_text(found.to_json())
     text = parsed(write_report(retrained)).text.split("Configuration")[1]
     document = (retrained.directory.report / "report.md").read_text().split("## Configuration")[1]

@@ -118,7 +118,7 @@ def test_the_assistant_is_trained_as_a_student_and_logged_as_a_teacher(
     assert (log["data"], log["parameters"]) == (small_data.digest, student.parameters)
     for part in ("validation", "test"):
         split = getattr(small_data, part)
-        assert log[f"{part}_accuracy"] == evaluate(student.module, split, small_data, torch.device("cpu"))[0]
+        assert log[f"{part}_accuracy"] == evaluate(student.module, split, small_data, torch.device("cpu")).accuracy
     assert [point["epoch"] for point in log["curve"]] == [1, 2, 3, 4, 5, 6, 7]
     assert log["validation_accuracy"] > 0.3
 

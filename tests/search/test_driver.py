@@ -324,3 +324,34 @@ def test_the_time_left_and_the_speed_are_those_of_the_simulation(run: Run, recor
     retrainings = 3 * len(front(found, 0))  # of 40 epochs each
     total = SECONDS * (left / workers + 40 * math.ceil(retrainings / workers))
     assert f"about {timedelta(seconds=int(total))} left" in printed.splitlines()[-1]
+
+
+@dataclass(kw_only=True)
+class Uneven(Simulation):
+    """Every student answers nearly always the largest class; the curve is their balanced accuracy."""
+
+    def __call__(self, task: RungTask, checkpoint: bytes | None) -> RungResult:
+        result = Simulation.__call__(self, task, checkpoint)
+        curve = tuple(
+            replace(
+                point,
+                validation_accuracy=0.97 - point.validation_accuracy / 100,
+                balanced_accuracy=point.validation_accuracy,
+            )
+            for point in result.curve
+        )
+        return replace(result, curve=curve)
+
+
+def test_the_metric_that_is_asked_for_is_what_is_searched(run: Run, tmp_path: Path, small_data: DataSet) -> None:
+    printed = run("mine", Uneven(), metric="balanced_accuracy", trials=12)
+    assert "balanced accuracy" in printed
+    with opened(RunDirectory(root=tmp_path, name="mine"), small_data) as store:
+        records = [record for record in trial_records(store) if record.outcome == "complete"]
+        assert store.study.metric_names == ["validation balanced accuracy", "parameters"]
+        for record in records:
+            assert record.merit == record.curve[-1].balanced_accuracy != record.accuracy
+            assert store.study.trials[record.number].values[0] == record.merit
+        best = max(records, key=lambda record: record.merit or 0)
+        assert front(records, 0)[-1].number == best.number
+        assert best.accuracy == min(record.accuracy or 1 for record in records)

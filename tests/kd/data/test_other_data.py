@@ -75,7 +75,7 @@ def test_from_teacher_to_export(kind: str, request: pytest.FixtureRequest, tmp_p
     save_student(path, averaged_weights(result.checkpoint), student, data)
     trained = load_student(path)
     assert (trained.mean, trained.std) == (data.mean, data.std)
-    test, _ = evaluate(trained.module, data.test, data, CPU)
+    test = evaluate(trained.module, data.test, data, CPU).accuracy
     results = StudentResults(
         architecture=student.to_dict(),
         digest=student.digest,

@@ -110,7 +110,8 @@ def test_the_averaged_weights_are_what_was_evaluated(small_views: ViewSource, sm
     module = build(student("depthwise"))
     module.load_state_dict(averaged_weights(result.checkpoint))
     cpu = torch.device("cpu")
-    accuracy, loss = evaluate(module.to(memory_format=torch.channels_last), small_data.validation, small_data, cpu)
+    found = evaluate(module.to(memory_format=torch.channels_last), small_data.validation, small_data, cpu)
+    accuracy, loss = found.accuracy, found.loss
     assert accuracy == result.curve[-1].validation_accuracy
     assert loss == pytest.approx(result.curve[-1].validation_loss, rel=1e-5)
 
@@ -165,7 +166,8 @@ def test_evaluation_by_hand(small_data: DataSet) -> None:
             logits[:, 3] = torch.tensor(11.0).log()
             return logits
 
-    accuracy, loss = evaluate(Always3(), small_data.test, small_data, torch.device("cpu"))
+    found = evaluate(Always3(), small_data.test, small_data, torch.device("cpu"))
+    accuracy, loss = found.accuracy, found.loss
     share = float((small_data.test.labels == 3).float().mean())
     assert accuracy == pytest.approx(share)
     assert loss == pytest.approx(torch.tensor(20.0).log().item() - share * torch.tensor(11.0).log().item(), rel=1e-5)

@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from kd.data.dataset import DataSet
+from kd.data.dataset import DataSet, Split
 from kd.students.evaluate import normalise
 from kd.students.file import load_student, save_student
 from kd.students.onnx import ExportError, compare, export_onnx
@@ -80,6 +82,35 @@ def test_exports_compute_what_pytorch_does_for_any_batch(
         with torch.no_grad():
             expected = student.module(normalise(small_data.test.images[:count], small_data, torch.device("cpu")))
         np.testing.assert_allclose(answer, expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_classes_keep_their_names(tmp_path: Path, small_data: DataSet) -> None:
+    named = replace(small_data, names=tuple(f"digit {c}" for c in range(10)))
+    student_path, onnx_path = written(tmp_path / "student", STUDENTS["dense"], named), tmp_path / "student.onnx"
+    assert load_student(student_path).names == named.names
+    export_onnx(student_path, onnx_path, named.test.images)
+    session = onnxruntime.InferenceSession(onnx_path, providers=["CPUExecutionProvider"])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(named.names)
+
+
+def test_long_sequences_are_scanned_not_unrolled(tmp_path: Path, sequences: DataSet) -> None:
+    steps, features = 1_500, sequences.shape[1]
+    long = replace(sequences.first(64), train=stretched(sequences.train, steps), test=stretched(sequences.test, steps))
+    block = LiquidScan(cell="cfc", hidden=4, readout="mean", both_directions=True)
+    architecture = Architecture(family="liquid", shape=(steps, features), classes=long.classes, blocks=(block,))
+    torch.manual_seed(0)
+    save_student(tmp_path / "student", build(architecture).state_dict(), architecture, long)
+    export_onnx(tmp_path / "student", tmp_path / "student.onnx", long.test.images)
+    model = onnx.load(tmp_path / "student.onnx")
+    assert [node.op_type for node in model.graph.node].count("Scan") == 2
+    assert len(model.graph.node) < 60
+    assert (tmp_path / "student.onnx").stat().st_size < 4 * load_student(tmp_path / "student").parameters + 20_000
+
+
+def stretched(split: Split, steps: int) -> Split:
+    """64 samples of which each is repeated to `steps` time steps."""
+    images = split.images[:64]
+    return Split(images=images.repeat(1, -(-steps // images.shape[1]), 1)[:, :steps], labels=split.labels[:64])
 
 
 def test_exports_tell_nothing_about_the_machine_they_were_made_on(tmp_path: Path, small_data: DataSet) -> None:

@@ -47,7 +47,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory, small_views: ViewSource, sma
         )
         path = folder / f"seed-{seed}.safetensors"
         save_student(path, averaged_weights(result.checkpoint), STUDENT, small_data)
-        test, _ = evaluate(load_student(path).module, small_data.test, small_data, torch.device("cpu"))
+        test = evaluate(load_student(path).module, small_data.test, small_data, torch.device("cpu")).accuracy
         validation = result.curve[-1].validation_accuracy
         seeds.append(SeedResult(seed=seed, validation=validation, test=test, seconds=1.0))
     best = max(seeds, key=lambda s: (s.validation or 0, -s.seed)).seed

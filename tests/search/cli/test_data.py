@@ -1,6 +1,8 @@
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kd.data.dataset import DataSource
@@ -32,3 +34,25 @@ def test_bad_input_is_one_line(arguments: list[str], words: str) -> None:
     assert result.returncode == 2
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_picture_is_drawn_and_guesses_are_told(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    labels = np.array(["ant"] * 40 + ["[bold]bee[/x]"] * 5)
+    np.savez(tmp_path / "mine.npz", x=generator.random((45, 8, 8)), y=labels)
+    result = data(str(tmp_path / "mine.npz"), "--picture", str(tmp_path / "sheet.png"))
+    assert result.returncode == 0, result.stderr
+    told = " ".join(result.stdout.split())
+    for words in (
+        "is taken for sequences",
+        "x is taken for x_train",
+        "the classes are uneven: 89.7 % of the training samples are of class ant",
+        "[bold]bee[/x]",
+        "majority 89.74 % of training",
+        "no test split: 9 of 45 samples are held out",
+    ):
+        assert words in told
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    refused = data(str(tmp_path / "mine.npz"), "--picture", str(tmp_path / "sheet.csv"))
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "is no format of pictures" in refused.stderr
