@@ -12,12 +12,14 @@ from rich.console import Console
 
 from kd.data.dataset import DataSet, load
 from kd.device import pick
+from kd.manifest import is_sound
 from kd.teachers.loading import open_teacher
 from reports.dashboard import publish
 from reports.formats import counted
 from reports.page import write_report
 from reports.study import Study, open_study
 from reports.summary import status
+from reports.terminal import terminal
 from search.driver import search
 from search.engine.dask import DaskEngine
 from search.estimate import study_seconds
@@ -32,11 +34,11 @@ from space.errors import InputError
 from space.sampling.domain import check_feasible
 from studies.config import Config
 from studies.config_file import read
-from studies.directory import ROOT, RunDirectory
-from studies.front import chosen, is_done, is_searched
+from studies.directory import ROOT, RunDirectory, name_of
+from studies.front import chosen, is_done, is_searched, retraining_jobs
 from studies.jobs import assistant_chain
 from studies.records import TrialRecord, student_records, trial_records
-from studies.store import Store, create, opened, stored_config
+from studies.store import Store, create, opened, placed_as, stored_config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +80,11 @@ def run(
         InputError: for what was asked, with nothing lost or half-written.
     """
     if isinstance(config, str):
-        name, config = name or Path(config).stem, read(config)
+        name, config = name or name_of(config), read(config)
     if name is None:
         raise InputError("name: a study that comes from a Config needs one")
     directory = RunDirectory(root=Path(runs), name=name)
-    run_study(directory, config, Machine(workers=workers, device=pick(device)), Console(quiet=quiet))
+    run_study(directory, config, Machine(workers=workers, device=pick(device)), terminal(quiet))
     return open_study(directory.path)
 
 
@@ -98,8 +100,8 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
     with directory.locked():
         if directory.config.is_file():
             create(directory, config)
-            with opened(directory, data) as store:
-                if directory.page.is_file() and is_done(trial_records(store), student_records(store), config):
+            with opened(directory, data, config) as store:
+                if is_done(trial_records(store), student_records(store), config) and _is_whole(store):
                     console.print(f"study '{directory.name}' is done", soft_wrap=True)
                     _print_status(store, console)
                     return
@@ -146,7 +148,8 @@ def retrain_study(
             or does not fit the data.
     """
     if config is None or directory.config.is_file():
-        config = stored_config(directory, config)
+        stored = stored_config(directory, config)
+        config = placed_as(stored, config) if config else stored
     data = _checked_data(directory, config)
     for architecture in others:
         check_student(architecture, data, config.budget)
@@ -171,7 +174,7 @@ def _session(
     """A session on a study, which is made if it is not there; the engine starts first: without it there is no study."""
     with machine.start() as engine:
         create(directory, config)
-        with opened(directory, data) as store, Progress(console, store, engine) as progress:
+        with opened(directory, data, config) as store, Progress(console, store, engine) as progress:
             yield Session(store=store, engine=engine, device=machine.device, progress=progress, started=started)
 
 
@@ -181,6 +184,15 @@ def _checked_data(directory: RunDirectory, config: Config) -> DataSet:
     for job in assistant_chain(directory, config, data)[0]:
         check_fit(job.architecture, data)
     return data
+
+
+def _is_whole(store: Store) -> bool:
+    """Whether no file of a study that is done is missing or damaged."""
+    directory = store.directory
+    students = [trial.architecture for trial in chosen(trial_records(store), store.config)]
+    folders = [directory.student(architecture.digest) for architecture in students]
+    retrained = not retraining_jobs(store, students, store.config.retrain.seeds)
+    return retrained and all(map(is_sound, [directory.report, *folders]))
 
 
 def _check_outcome(trials: Sequence[TrialRecord]) -> None:

@@ -16,9 +16,8 @@ def describe_data(
     split: SplitOptions,
 ) -> None:
     """Show a data set: source, shape, splits, statistics, classes."""
-    from rich.console import Console
-
     from kd.data.dataset import load
     from reports.data_set import describe
+    from reports.terminal import terminal
 
-    Console().print(describe(load(split.source(name))))
+    terminal().print(describe(load(split.source(name))))
