@@ -151,7 +151,7 @@ class RunDirectory:
 
 def name_of(preset: str) -> str:
     """What a study is called that nobody named: as its preset or file, with '-' for what a name may not have."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(preset).stem).lstrip("._-") or "study"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(preset).stem).strip("._-") or "study"
 
 
 def study_names(root: Path) -> list[str]:
