@@ -85,9 +85,7 @@ def stored_config(directory: RunDirectory, asked: Config | None = None) -> Confi
     directory.require()
     try:
         config = parse(json.loads(directory.config.read_bytes()))
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
+    except (ValueError, AttributeError, TypeError) as error:  # among them InputError: no key of it was typed by anybody
         raise InputError(
             f"{directory.config} is damaged ({first_line(error)}): restore it with wunderkind repair {directory.target}"
         ) from error
