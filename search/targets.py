@@ -19,7 +19,9 @@ def of_front(store: Store) -> list[Architecture]:
     """Architectures of the whole search front; raises InputError when there is none yet."""
     points = front(trial_records(store), store.config.search.floor)
     if not points:
-        raise InputError("the study has no complete trial yet: go on with wunderkind run")
+        raise InputError(
+            f"the study has no complete trial yet: go on with wunderkind run --name {store.directory.target}"
+        )
     return [point.architecture for point in points]
 
 
@@ -28,7 +30,10 @@ def of_trials(store: Store, numbers: Sequence[int]) -> list[Architecture]:
     known = {record.number: record.architecture for record in trial_records(store)}
     for number in numbers:
         if number not in known:
-            raise InputError(f"no trial {number}: the study has trials 0 to {max(known, default=-1)}")
+            there = f"trials 0 to {max(known)}" if known else "none yet"
+            raise InputError(
+                f"no trial {number}: the study has {there}, see wunderkind status {store.directory.target}"
+            )
     return [known[number] for number in numbers]
 
 
@@ -37,7 +42,8 @@ def of_digest(directory: RunDirectory, digest: str) -> Architecture:
     directory.require()
     known = {path.name: path / "architecture.json" for path in directory.student_folders}
     if digest not in known:
-        raise InputError(f"no student '{digest}' in study '{directory.name}': it has {', '.join(known) or 'none'}")
+        there = ", ".join(known) or f"none yet, wunderkind retrain {directory.target} makes some"
+        raise InputError(f"no student '{digest}' in study '{directory.name}': it has {there}")
     return read(known[digest])
 
 

@@ -2,14 +2,14 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from kd.files import write_whole
 from kd.students.results import StudentResults
 from space.errors import InputError
-from studies.config_file import parse
+from studies.config_file import changed, parse
 from studies.database import BESIDE, database_fault
 from studies.directory import RunDirectory
 from studies.ledger import Training
@@ -19,8 +19,12 @@ from studies.store import Store, opened, stored_config
 CONFIGURATION = "SELECT value_json FROM study_user_attributes WHERE key = 'config'"
 
 
-def repair(directory: RunDirectory) -> Iterator[str]:
+def repair(directory: RunDirectory, places: Sequence[str] = ()) -> Iterator[str]:
     """Repair a study as far as that is possible, and tell what was done and what could not be, a line each.
+
+    Args:
+        directory: the study's.
+        places: where its data and teacher lie now, as `key=value`.
 
     Raises:
         InputError: when there is no such study, another process works on it, or its configuration is lost.
@@ -29,13 +33,16 @@ def repair(directory: RunDirectory) -> Iterator[str]:
         directory.require()
     with directory.locked():
         yield _restore_configuration(directory)
+        asked = changed(stored_config(directory), places) if places else None
         fault = database_fault(directory.database)
         if not fault:
+            with opened(directory, asked=asked):  # which tells if another version wrote it
+                pass
             yield f"{directory.database.name} is sound"
             return
         if fault != "missing":
             yield f"{directory.database.name} is {fault}: it is kept as {_set_aside(directory.database).name}"
-        with opened(directory, rebuilding=True) as store:
+        with opened(directory, asked=asked, rebuilding=True) as store:
             yield f"{directory.database.name} is made anew, with {_restore_rungs(store)}"
         yield (
             "trials cannot be restored: the search suggests them again, and finds what is restored of their training, "

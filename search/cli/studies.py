@@ -113,7 +113,8 @@ def verify(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
         raise typer.Exit(1)
 
 
-def repair(name: Name, runs: Runs = ROOT) -> None:
+@with_options
+def repair(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
     """Rebuild what can be of a study whose database or configuration is damaged or gone.
 
     The rungs of its training and its retrained students are found again in their files, trials are not.
@@ -124,7 +125,7 @@ def repair(name: Name, runs: Runs = ROOT) -> None:
 
     quiet_optuna()
     console = terminal()
-    for line in repaired(RunDirectory(root=runs, name=name)):
+    for line in repaired(RunDirectory(root=runs, name=name), places.settings):
         console.print(line, soft_wrap=True)
 
 

@@ -212,7 +212,7 @@ def test_a_trial_is_shown(tmp_path: Path) -> None:
     for arguments, words in (
         (("mine", "--trial", "7"), "no trial 7: the study has trials 0 to 0"),
         (("mine",), "'mine' is a study: say which student"),
-        (("mine", "--student", "abc"), "no student 'abc' in study 'mine': it has none"),
+        (("mine", "--student", "abc"), "no student 'abc' in study 'mine': it has none yet, wunderkind retrain"),
         (("mine", "--student", "abc", "--trial", "0"), "give one of them"),
         (("--trial", "0"), "need a target"),
         (("nobody", "--trial", "0"), "no study 'nobody'"),
