@@ -1,6 +1,8 @@
-"""Files that are whole or not there, and folders to prepare them in."""
+"""Files that are whole or not there, also after a power cut, and folders to prepare them in."""
 
+import errno
 import json
+import os
 import re
 import shutil
 import uuid
@@ -55,15 +57,49 @@ def from_json(noun: TypeAdapter[T], content: str | bytes, path: Path, way_out: s
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, making its folder; a crash or a full disk leaves the old one or none, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    """Write a file, making its folder; a crash, a full disk or a power cut leaves the old one or none, never half."""
+    make_folder(path.parent)
+    draft = path.with_name(f".{path.name[:100]}-{uuid.uuid4().hex}")
     try:
-        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        with draft.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
         _remove_stale_drafts(path.parent)
         draft.replace(path)
+        sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, and have the disk know of them."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing:
+        sync_folder(place.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk know what was renamed into a folder, as far as its file system can be asked to."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some network file systems sync files alone
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def move_whole(folder: Path, path: Path) -> None:
+    """Give a folder of files its final name, after the disk has them."""
+    for file in folder.iterdir():
+        with file.open("rb") as content:
+            os.fsync(content.fileno())
+    sync_folder(folder)
+    folder.rename(path)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -73,7 +109,7 @@ def scratch_folder(place: Path, name: str) -> Iterator[Path]:
     One process at a time has it, others wait for its lock. The system frees the lock of a process that dies, so what
     the next one finds there is nobody's any more.
     """
-    place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     folder = place / f".{name}.draft"
     with FileLock(place / f".{name}.lock"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,8 +9,9 @@ from reports.facts.report_data import ReportData, gather, headline
 from reports.figures.curve_svg import curve_svg
 from reports.figures.study_figures import TITLES, study_figures
 from space.describe import describe
+from studies.database import database_url
 from studies.records import TrialRecord
-from studies.store import Store, database_url
+from studies.store import Store
 
 
 def publish(store: Store) -> str | None:
@@ -30,7 +31,7 @@ def publish(store: Store) -> str | None:
 def serve(store: Store, port: int, host: str = "127.0.0.1") -> None:
     """Serve the dashboard of a study until interrupted. It has no login: keep it on loopback."""
     artifacts = FileSystemArtifactStore(store.directory.artifacts)
-    run_server(database_url(store.directory), host=host, port=port, artifact_store=artifacts)
+    run_server(database_url(store.directory.database), host=host, port=port, artifact_store=artifacts)
 
 
 def _publish(store: Store, report: ReportData) -> None:

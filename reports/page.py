@@ -7,6 +7,7 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from kd.files import write_whole
+from kd.manifest import write_manifest
 from reports.facts.layers import layers_of
 from reports.facts.majority import mean_scores
 from reports.facts.outcomes import group_by_outcome
@@ -19,16 +20,20 @@ from reports.render import render
 from studies.store import Store
 
 
-def write_report(store: Store) -> Path:
-    """Write `index.html`, `report.md`, `pareto.csv` and `pareto.json` for a study in any state; returns the page."""
+def write_report(store: Store, out: Path | None = None) -> Path:
+    """Write `index.html`, `report.md`, `pareto.csv` and `pareto.json` for a study in any state; returns the page.
+
+    They are written to the folder `out`, else to the study's own.
+    """
     report = gather(store)
     rows = front_rows(report)
-    folder = store.directory.report
+    folder = out or store.directory.report
     write_whole(folder / "pareto.csv", to_csv(rows))
     write_whole(folder / "pareto.json", to_json(rows))
     write_whole(folder / "report.md", _rendered("report.md", report, {}))
-    page = store.directory.page
+    page = folder / store.directory.page.name
     write_whole(page, _rendered("report.html", report, _figures_html(report)))
+    write_manifest(folder, (page.name, "report.md", "pareto.csv", "pareto.json"))
     return page
 
 

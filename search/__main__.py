@@ -3,10 +3,12 @@
 import sys
 
 from search.interrupt import Stopped, command, listen
+from search.output import speak_plainly
 
 
 def main() -> None:
     """Run the command that was typed."""
+    speak_plainly()
     listen()
     try:
         from search.cli import app  # a signal may come while it is imported

@@ -100,6 +100,8 @@ def _submit(session: Session, candidate: Candidate) -> None:
 def _receive(state: _Search, candidate: Candidate, result: Any) -> None:
     """Record what a candidate's task returned, a `RungResult` or the exception that it ended with."""
     store, rungs = state.session.store, state.session.store.config.search.rungs
+    if isinstance(result, InputError):  # a damaged view, data that are gone: nothing that this candidate did
+        raise result
     if not isinstance(result, RungResult):
         before = rungs[candidate.rung - 1] if candidate.rung else 0
         _fail(state, candidate, f"{type(result).__name__}: {result}", before)

@@ -13,6 +13,7 @@ from kd.data.dataset import DataSet, load
 from kd.device import pick
 from kd.distil.distil import check_fit
 from kd.files import write_whole
+from kd.manifest import is_sound
 from kd.teachers.check import measured_teachers
 from kd.teachers.measurement import TeacherMeasurement
 from reports.dashboard import publish
@@ -20,6 +21,7 @@ from reports.facts.formats import counted
 from reports.page import write_report
 from reports.study import Study, open_study
 from reports.summary import status
+from reports.terminal import terminal
 from search.driver import search
 from search.engine.dask import DaskEngine
 from search.estimate import study_seconds
@@ -34,11 +36,11 @@ from space.errors import InputError
 from space.sampling.domain import check_feasible
 from studies.configuration.config import Config
 from studies.configuration.file import read
-from studies.directory import ROOT, RunDirectory
-from studies.front import chosen, is_done, is_searched
+from studies.directory import ROOT, RunDirectory, name_of
+from studies.front import chosen, is_done, is_searched, retraining_jobs
 from studies.jobs import assistant_chain
 from studies.records import TrialRecord, student_records, trial_records
-from studies.store import Store, create, opened, stored_config
+from studies.store import Store, create, opened, placed_as, stored_config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +82,11 @@ def run(
         InputError: for what was asked, with nothing lost or half-written.
     """
     if isinstance(config, str):
-        name, config = name or Path(config).stem, read(config)
+        name, config = name or name_of(config), read(config)
     if name is None:
         raise InputError("name: a study that comes from a Config needs one")
     directory = RunDirectory(root=Path(runs), name=name)
-    run_study(directory, config, Machine(workers=workers, device=pick(device)), Console(quiet=quiet))
+    run_study(directory, config, Machine(workers=workers, device=pick(device)), terminal(quiet))
     return open_study(directory.path)
 
 
@@ -100,8 +102,8 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
     with directory.locked():
         if directory.config.is_file():
             create(directory, config)
-            with opened(directory, data, measured.fingerprint) as store:
-                if directory.page.is_file() and is_done(trial_records(store), student_records(store), config):
+            with opened(directory, data, config, measured.fingerprint) as store:
+                if is_done(trial_records(store), student_records(store), config) and _is_whole(store):
                     console.print(f"study '{directory.name}' is done", soft_wrap=True)
                     _print_status(store, console)
                     return
@@ -148,7 +150,8 @@ def retrain_study(
             or does not fit the data.
     """
     if config is None or directory.config.is_file():
-        config = stored_config(directory, config)
+        stored = stored_config(directory, config)
+        config = placed_as(stored, config) if config else stored
     data, measured = _checked(directory, config, machine, console)
     for architecture in others:
         check_student(architecture, data, config.budget)
@@ -180,7 +183,10 @@ def _session(
     with machine.start() as engine:
         create(directory, config)
         write_whole(directory.teachers, measured.to_json())
-        with opened(directory, data, measured.fingerprint) as store, Progress(console, store, engine) as progress:
+        with (
+            opened(directory, data, config, measured.fingerprint) as store,
+            Progress(console, store, engine) as progress,
+        ):
             for note in data.notes:
                 progress.note(f"data: {note}")
             yield Session(store=store, engine=engine, device=machine.device, progress=progress, started=started)
@@ -204,6 +210,15 @@ def _checked(
     for job in assistant_chain(directory, config, data, measured.fingerprint)[0]:
         check_fit(job.architecture, data)
     return data, measured
+
+
+def _is_whole(store: Store) -> bool:
+    """Whether no file of a study that is done is missing or damaged."""
+    directory = store.directory
+    students = [trial.architecture for trial in chosen(trial_records(store), store.config)]
+    folders = [directory.student(architecture.digest) for architecture in students]
+    retrained = not retraining_jobs(store, students, store.config.retrain.seeds)
+    return retrained and all(map(is_sound, [directory.report, *folders]))
 
 
 def _check_outcome(trials: Sequence[TrialRecord]) -> None:

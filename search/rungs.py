@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from kd.distil.train import RungResult
-from kd.files import write_whole
 from studies.ledger import Rung, Training
+from studies.rung_file import read_state, write_rung
 from studies.store import Store
 
 
@@ -24,17 +24,16 @@ def known_rung(store: Store, training: Training, epochs: float) -> Rung | None:
 
 def record_rung(store: Store, training: Training, epochs: float, result: RungResult) -> Rung:
     """Keep a rung to `epochs`: the state of a finished one as a file, then its row in the ledger."""
-    if result.failure is None:
-        write_whole(store.directory.checkpoint(training.name, epochs), result.checkpoint)
     rung = Rung(epochs=epochs, curve=result.curve, seconds=result.seconds, failure=result.failure)
+    write_rung(store.directory, training, rung, result.checkpoint)
     store.ledger.record_rung(training, rung)
     return rung
 
 
 def state_at(store: Store, training: Training, epochs: float) -> bytes | None:
-    """Training state that a finished rung left, None without its row or its file."""
-    path, rung = store.directory.checkpoint(training.name, epochs), known_rung(store, training, epochs)
-    return path.read_bytes() if rung is not None and rung.failure is None and path.is_file() else None
+    """Training state that a finished rung left, None without its row, and where its file is lost or damaged."""
+    rung = known_rung(store, training, epochs)
+    return read_state(store.directory, training, epochs) if rung is not None and rung.failure is None else None
 
 
 def next_stretch(store: Store, training: Training, stop: float) -> Stretch:

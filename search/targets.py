@@ -8,18 +8,21 @@ from kd.distil.distil import check_fit
 from space.architecture import Architecture, read
 from space.budget import Budget
 from space.errors import InputError
+from studies.configuration.file import changed
 from studies.directory import RunDirectory
 from studies.front import front
 from studies.records import trial_records
 from studies.shipped import find, names
-from studies.store import Store, opened
+from studies.store import Store, opened, stored_config
 
 
 def of_front(store: Store) -> list[Architecture]:
     """Architectures of the whole search front; raises InputError when there is none yet."""
     points = front(trial_records(store), store.config.search.floor)
     if not points:
-        raise InputError("the study has no complete trial yet: go on with wunderkind run")
+        raise InputError(
+            f"the study has no complete trial yet: go on with wunderkind run --name {store.directory.target}"
+        )
     return [point.architecture for point in points]
 
 
@@ -28,16 +31,20 @@ def of_trials(store: Store, numbers: Sequence[int]) -> list[Architecture]:
     known = {record.number: record.architecture for record in trial_records(store)}
     for number in numbers:
         if number not in known:
-            raise InputError(f"no trial {number}: the study has trials 0 to {max(known, default=-1)}")
+            there = f"trials 0 to {max(known)}" if known else "none yet"
+            raise InputError(
+                f"no trial {number}: the study has {there}, see wunderkind status {store.directory.target}"
+            )
     return [known[number] for number in numbers]
 
 
 def of_digest(directory: RunDirectory, digest: str) -> Architecture:
     """Architecture of a study's retrained student; raises InputError when there is none of this digest."""
     directory.require()
-    known = {path.parent.name: path for path in sorted(directory.students.glob("*/architecture.json"))}
+    known = {path.name: path / "architecture.json" for path in directory.student_folders}
     if digest not in known:
-        raise InputError(f"no student '{digest}' in study '{directory.name}': it has {', '.join(known) or 'none'}")
+        there = ", ".join(known) or f"none yet, wunderkind retrain {directory.target} makes some"
+        raise InputError(f"no student '{digest}' in study '{directory.name}': it has {there}")
     return read(known[digest])
 
 
@@ -46,7 +53,9 @@ def resolve_student(directory: RunDirectory, text: str) -> Architecture:
     return of_digest(directory, text) if (directory.students / text / "architecture.json").is_file() else find(text)
 
 
-def resolve_target(root: Path, target: str, trial: int | None, student: str | None) -> Architecture:
+def resolve_target(
+    root: Path, target: str, trial: int | None, student: str | None, places: Sequence[str] = ()
+) -> Architecture:
     """The architecture of a name or file, or of a trial (number) or retrained student (digest) of a study.
 
     Args:
@@ -54,6 +63,7 @@ def resolve_target(root: Path, target: str, trial: int | None, student: str | No
         target: a shipped architecture's name, a file, or with a trial or student a study's name.
         trial: number of the trial.
         student: digest of the student.
+        places: where data and teacher of the study lie now, as `key=value`.
 
     Raises:
         InputError: when there is none, or more than one is named.
@@ -63,7 +73,9 @@ def resolve_target(root: Path, target: str, trial: int | None, student: str | No
     if student is not None:
         return of_digest(RunDirectory(root=root, name=target), student)
     if trial is not None:
-        with opened(RunDirectory(root=root, name=target)) as store:
+        directory = RunDirectory(root=root, name=target)
+        asked = changed(stored_config(directory), places) if places else None
+        with opened(directory, asked=asked) as store:
             return of_trials(store, [trial])[0]
     if target not in names() and (root / target / "config.json").is_file():
         raise InputError(f"'{target}' is a study: say which student with --trial or --student")

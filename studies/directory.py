@@ -13,6 +13,12 @@ from space.errors import InputError, did_you_mean
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What a study may be called."""
 
+DIGEST = re.compile(r"[0-9a-f]{12}")
+"""What the folder of a student is called."""
+
+SEED = re.compile(r"seed-(0|[1-9][0-9]*)\.safetensors")
+"""What the weights of one of its seeds are called."""
+
 ROOT = Path("runs")
 """Where run directories lie unless `--runs` says otherwise."""
 
@@ -90,6 +96,16 @@ class RunDirectory:
         return self.students / digest
 
     @property
+    def student_folders(self) -> list[Path]:
+        """Folders of the retrained students that there are; what else lies there is none of ours."""
+        return sorted(path for path in self.students.glob("*") if DIGEST.fullmatch(path.name) and path.is_dir())
+
+    def seeds(self, digest: str) -> list[int]:
+        """Seeds of a student's files of weights, ascending."""
+        found = (SEED.fullmatch(path.name) for path in self.student(digest).glob("seed-*"))
+        return sorted(int(seed[1]) for seed in found if seed)
+
+    @property
     def cache(self) -> Path:
         """Views, shared by all studies under the same root."""
         return self.root / ".views"
@@ -136,6 +152,11 @@ class RunDirectory:
             raise InputError(
                 f"another process is working on study '{self.name}': wait for it, or use another --name"
             ) from None
+
+
+def name_of(preset: str) -> str:
+    """What a study is called that nobody named: as its preset or file, with '-' for what a name may not have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(preset).stem).strip("._-") or "study"
 
 
 def study_names(root: Path) -> list[str]:

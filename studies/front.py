@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from kd.students.file import is_student
 from space.architecture import Architecture
 from studies.configuration.config import Config
 from studies.jobs import TrainingJob
@@ -61,7 +62,7 @@ def retraining_jobs(store: Store, architectures: Sequence[Architecture], seeds: 
     """Retrainings with seeds 0..seeds-1 that are not finished, the most expensive first."""
     ordered = sorted(architectures, key=lambda architecture: -architecture.cost().macs)
     jobs = [store.retraining_job(architecture, seed) for architecture in ordered for seed in range(seeds)]
-    return [job for job in jobs if not job.weights.is_file() or store.ledger.test_accuracy(job.training) is None]
+    return [job for job in jobs if not is_student(job.weights) or store.ledger.test_accuracy(job.training) is None]
 
 
 def are_retrained(architectures: Sequence[Architecture], seeds: int, students: Sequence[StudentRecord]) -> bool:

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from studies.database import readable_database
 from studies.directory import RunDirectory, study_names
 
 ATTRIBUTES = (
@@ -83,8 +84,8 @@ def summarise(directory: RunDirectory) -> StudySummary | UnreadableStudy:
     """How one study stands."""
     try:
         asked = json.loads(directory.config.read_bytes())
-        trials = _read_trials(directory.database) if directory.database.is_file() else []
-        students = [_read_student(path) for path in sorted(directory.students.glob("*/results.json"))]
+        trials = _trials(directory)
+        students = [_read_student(path) for path in _results(directory)]
         begun = [trial for trial in trials if trial.outcome not in ("rejected", "duplicate")]
         concluded = all(trial.outcome != "unfinished" for trial in trials)
         searched = concluded and len(begun) >= asked["search"]["trials"]
@@ -117,6 +118,13 @@ def _state(directory: RunDirectory, tried: bool, searched: bool, finished: bool,
     if tried:
         return "stopped"
     return "distilled" if distilled else "new"
+
+
+def _trials(directory: RunDirectory) -> list[_Trial]:
+    if not directory.database.is_file():
+        return []
+    with readable_database(directory) as database:
+        return _read_trials(database)
 
 
 def _read_trials(database: Path) -> list[_Trial]:
@@ -178,7 +186,12 @@ def _changed(directory: RunDirectory) -> datetime:
     return datetime.fromtimestamp(max(path.stat().st_mtime for path in _records(directory)))
 
 
+def _results(directory: RunDirectory) -> list[Path]:
+    places = (folder / "results.json" for folder in directory.student_folders)
+    return [path for path in places if path.exists()]
+
+
 def _records(directory: RunDirectory) -> Iterator[Path]:
     """Files whose change is progress; the database's own log grows before the database does."""
     places = (directory.config, directory.database, Path(f"{directory.database}-wal"), directory.page)
-    yield from (path for path in (*places, *directory.students.glob("*/results.json")) if path.is_file())
+    yield from (path for path in (*places, *_results(directory)) if path.is_file())

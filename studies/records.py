@@ -12,8 +12,9 @@ import pandas as pd
 from kd.optim.recipe import PREFIX, drawn
 from kd.students.curve import Epoch
 from kd.students.scores import Scores
-from space.architecture import Architecture, from_json
+from space.architecture import Architecture, from_json, read
 from space.cost import Cost
+from space.errors import InputError
 from studies.store import Store
 
 Outcome = Literal["rejected", "duplicate", "pruned", "complete", "failed", "unfinished"]
@@ -109,15 +110,21 @@ def trial_records(store: Store) -> list[TrialRecord]:
 
 
 def student_records(store: Store) -> list[StudentRecord]:
-    """Retrained students, smallest first: every folder under `students/` with a finished seed."""
+    """Retrained students, smallest first: every folder under `students/` with a finished seed.
+
+    One whose `architecture.json` is damaged is left out until it is retrained.
+    """
     trials = {record.architecture.digest: record for record in reversed(trial_records(store))}
     students = []
-    for path in store.directory.students.glob("*/architecture.json"):
-        architecture = from_json(path.read_bytes())
+    for folder in store.directory.student_folders:
+        try:
+            architecture = read(folder / "architecture.json")
+        except InputError:
+            continue
         seeds = tuple(
             record
-            for file in sorted(path.parent.glob("seed-*.safetensors"))
-            if (record := seed_record(store, architecture.digest, int(file.stem.removeprefix("seed-"))))
+            for seed in store.directory.seeds(architecture.digest)
+            if (record := seed_record(store, architecture.digest, seed))
         )
         if seeds:
             trial = trials.get(architecture.digest)

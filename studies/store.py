@@ -5,18 +5,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import optuna
 
-from kd.data.dataset import DataSet, load
+from kd.data.dataset import KNOWN, DataSet, DataSource, load
 from kd.distil.views import ViewSource
 from kd.files import write_whole
 from kd.optim.recipe import Recipe, RecipeDomain, drawn
 from kd.teachers.fingerprint import fingerprint as fingerprint_of
 from space.architecture import Architecture
-from space.errors import InputError
+from space.errors import InputError, first_line
 from studies.configuration.config import Config
 from studies.configuration.file import differences, parse
+from studies.database import check_database, database_url, is_writable, readable_database
 from studies.directory import RunDirectory
 from studies.jobs import TrainingJob, assistant_chain
 from studies.ledger import Ledger, Training
@@ -67,15 +69,13 @@ class Store:
         )
 
 
-def database_url(directory: RunDirectory) -> str:
-    """URL of a study's SQLite database."""
-    return f"sqlite:///{directory.database.resolve()}"
-
-
 def create(directory: RunDirectory, config: Config) -> None:
-    """Make a study's run directory, or check that the one there was asked the same; raises InputError."""
+    """Make a study's run directory, or check that the one there was asked the same; raises InputError.
+
+    Where data and teacher of one that is there lie now is kept by `opened`, once it has found that they are the same.
+    """
     if directory.config.is_file():
-        stored_config(directory, config)
+        config = placed_as(config, stored_config(directory, config))
     write_whole(directory.config, config.to_json())
 
 
@@ -83,10 +83,10 @@ def stored_config(directory: RunDirectory, asked: Config | None = None) -> Confi
     """What a study was asked, from its run directory; raises InputError when it differs from what is `asked` now."""
     directory.require()
     try:
-        config = parse(json.loads(directory.config.read_text()))
-    except json.JSONDecodeError as error:
+        config = parse(json.loads(directory.config.read_bytes()))
+    except (ValueError, AttributeError, TypeError) as error:  # among them InputError: no key of it was typed by anybody
         raise InputError(
-            f"{directory.config} is damaged ({error}): run the study again under another --name"
+            f"{directory.config} is damaged ({first_line(error)}): restore it with wunderkind repair {directory.target}"
         ) from error
     different = differences(config, asked) if asked else []
     if different:
@@ -98,18 +98,60 @@ def stored_config(directory: RunDirectory, asked: Config | None = None) -> Confi
 
 
 @contextmanager
-def opened(directory: RunDirectory, data: DataSet | None = None, fingerprint: str | None = None) -> Iterator[Store]:
-    """Open a study that `create` made, with its `data` if they are loaded; makes its database at the first call.
+def opened(
+    directory: RunDirectory,
+    data: DataSet | None = None,
+    asked: Config | None = None,
+    fingerprint: str | None = None,
+    rebuilding: bool = False,
+) -> Iterator[Store]:
+    """Open a study that `create` made; makes its database at the first call. One that may only be read can be read.
 
-    To go on with a study takes the `fingerprint` of its teacher as it is now; to read it, none is needed, nor is the
-    teacher.
+    Args:
+        directory: the study's.
+        data: its data, if they are loaded.
+        asked: its configuration with the present places of data and teacher, which are kept if they are the same;
+            None for the places where they lay.
+        fingerprint: of its teacher as it is now, without which nothing can be trained; a study can be read without,
+            and without its teacher.
+        rebuilding: whether students on disk may have no database, which then is made anew.
 
     Raises:
         InputError: when it cannot be opened, or its data or teacher have changed.
     """
-    config = stored_config(directory)
-    data = data or load(config.data)
-    url = database_url(directory)
+    stored = stored_config(directory, asked)
+    config = placed_as(stored, asked) if asked else stored
+    data = data or _load(config.data)
+    with readable_database(directory) as database:
+        if not rebuilding:
+            check_database(directory, database)
+        if fingerprint is None and config.teacher != stored.teacher:
+            fingerprint = fingerprint_of(config.teacher, data)
+        with _opened(directory, config, data, database_url(database), fingerprint) as store:
+            if config != stored and is_writable(directory):
+                write_whole(directory.config, config.to_json())
+            yield store
+
+
+def placed_as(config: Config, other: Config) -> Config:
+    """A configuration with its data and teacher where another one has them."""
+    teacher = replace(config.teacher, models=other.teacher.models, weights=other.teacher.weights)
+    return replace(config, data=replace(config.data, name=other.data.name), teacher=teacher)
+
+
+def _load(source: DataSource) -> DataSet:
+    try:
+        return load(source)
+    except InputError as error:
+        if source.name in KNOWN or Path(source.name).exists():
+            raise
+        raise InputError(f"the study's data are not at {source.name}: say where they lie with --data PATH") from error
+
+
+@contextmanager
+def _opened(
+    directory: RunDirectory, config: Config, data: DataSet, url: str, fingerprint: str | None
+) -> Iterator[Store]:
     ledger = Ledger(url)
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
     try:
@@ -159,6 +201,8 @@ def _unchanged(study: optuna.Study, config: Config, data: DataSet, fingerprint: 
         elif stored != digest:
             raise InputError(
                 f"{key} {name} has changed since study '{study.study_name}' began ({stored[:12]}, now {digest[:12]}): "
-                "put the old one back, or run under another --name"
+                f"put the old one back, say where it lies with --{key}, or run under another --name"
             )
+    if study.user_attrs.get("config") != config.to_json():
+        study.set_user_attr("config", config.to_json())  # so that a damaged file can be restored
     return fingerprint

@@ -10,6 +10,7 @@ has the label of its larger part. Where a policy changes nothing there is one vi
 import hashlib
 import json
 import math
+import shutil
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from torch import Tensor, nn
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation, augmented
 from kd.data.dataset import DataSet, DataSource, load, values
 from kd.data.mixup import mix
-from kd.files import scratch_folder
+from kd.files import move_whole, scratch_folder
+from kd.manifest import damaged_files, is_sound, write_manifest
 from kd.optim.recipe import Recipe
 from kd.teachers.fingerprint import fingerprint as fingerprint_of
 from kd.teachers.loading import open_teacher
@@ -152,10 +154,21 @@ class View:
 
 
 def open_view(source: ViewSource, index: int) -> View:
-    """Memory-map a view that `make_view` wrote."""
-    # copy-on-write: nothing is copied and the file cannot be changed, yet torch sees a writable array
-    files = source.view(index).iterdir()
-    return View(**{file.stem: torch.from_numpy(np.load(file, mmap_mode="c")) for file in files})
+    """Memory-map a view that `make_view` wrote; raises InputError where a file of it is missing or cut short."""
+    folder = source.view(index)
+    tensors: dict[str, Tensor] = {}
+    for field in fields(View):
+        file = folder / f"{field.name}.npy"
+        if field.name == "features" and not file.exists():
+            continue
+        try:
+            # copy-on-write: nothing is copied and the file cannot be changed, yet torch sees a writable array
+            tensors[field.name] = torch.from_numpy(np.load(file, mmap_mode="c"))
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{file} is missing or damaged: go on with the same command, which makes it again"
+            ) from error
+    return View(**tensors)
 
 
 def view_of(source: ViewSource, recipe: Recipe, epoch: int) -> tuple[ViewSource, int]:
@@ -168,15 +181,15 @@ def view_of(source: ViewSource, recipe: Recipe, epoch: int) -> tuple[ViewSource,
 
 
 def missing(source: ViewSource, recipe: Recipe) -> list[tuple[ViewSource, int]]:
-    """Views that a recipe uses and that are still to be made, in the order of their use."""
+    """Views that a recipe uses and that are still to be made, or made again, in the order of their use."""
     used = dict.fromkeys(view_of(source, recipe, epoch) for epoch in range(math.ceil(recipe.epochs)))
-    return [(family, index) for family, index in used if not family.view(index).is_dir()]
+    return [(family, index) for family, index in used if not is_sound(family.view(index))]
 
 
 def make_view(
     source: ViewSource, index: int, device: str, data: DataSet | None = None, teacher: nn.Module | None = None
 ) -> None:
-    """Write one view, whole or not at all; does nothing if it exists.
+    """Write one view, whole or not at all; does nothing if it exists and is sound.
 
     Args:
         source: what it is made from.
@@ -189,14 +202,30 @@ def make_view(
         InputError: for what `open_teacher` refuses, and for logits or maps beyond float16.
     """
     path = source.view(index)
-    if path.is_dir():
+    if is_sound(path):
         return
     with scratch_folder(path.parent, path.name) as folder:
-        if path.is_dir():  # another process has made it meanwhile
+        if is_sound(path):  # another process has made it meanwhile
             return
-        for name, tensor in _tensors(source, index, device, data or load(source.data), teacher).items():
+        tensors = _tensors(source, index, device, data or load(source.data), teacher)
+        for name, tensor in tensors.items():
             np.save(folder / f"{name}.npy", tensor.numpy())
-        folder.rename(path)
+        write_manifest(folder, [f"{name}.npy" for name in tensors])
+        _remove_damaged(path)
+        move_whole(folder, path)
+
+
+def damage(source: ViewSource, index: int) -> str:
+    """What is wrong with a view that was written, in a few words; nothing where it is sound or was never written."""
+    path = source.view(index)
+    return ", ".join(damaged_files(path)) if path.is_dir() else ""
+
+
+def _remove_damaged(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _tensors(source: ViewSource, index: int, device: str, data: DataSet, module: nn.Module | None) -> dict[str, Tensor]:

@@ -2,8 +2,10 @@
 
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -88,6 +90,7 @@ class TrainedStudent:
             "std": self.std,
             "data": self.data,
             "names": self.names,
+            "checksum": _checksum(tensors),
         }
         # one entry, because safetensors writes entries in random order: the same student is the same bytes
         write_whole(Path(path), save(tensors, {"student": json.dumps(about)}))
@@ -143,11 +146,39 @@ def load_student(path: Path) -> TrainedStudent:
         student = _student(tensors, architecture, mean, std, str(about["data"]))
         student = replace(student, names=tuple(map(str, about["names"])))
         _check_values(tensors, mean, std, maps(architecture.shape)[0])
+        if about["checksum"] != _checksum(tensors):
+            raise ValueError("its weights are not those that were written")
     except KeyError as error:
         raise _foreign(path, f"it lacks {error.args[0]}") from error
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise _foreign(path, " ".join(str(error).split())[:200]) from error
     return student
+
+
+@lru_cache(maxsize=1_000)
+def _is_student(path: Path, size: int, changed: int) -> bool:
+    try:
+        load_student(path)
+    except InputError:
+        return False
+    return True
+
+
+def is_student(path: Path) -> bool:
+    """Whether a file is there and holds a whole student; one that has not changed is read once."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return False
+    return _is_student(path, stat.st_size, stat.st_mtime_ns)
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> int:
+    """CRC-32 of tensors and their names."""
+    crc = 0
+    for name, tensor in sorted(tensors.items()):
+        crc = zlib.crc32(tensor.numpy().tobytes(), zlib.crc32(name.encode(), crc))
+    return crc
 
 
 def _student(

@@ -137,9 +137,9 @@ def gather(store: Store) -> ReportData:
 def _environments(store: Store) -> tuple[Environment, ...]:
     """Where the students were retrained, each place once; of students that say it."""
     found: dict[Environment, None] = {}
-    for path in sorted(store.directory.students.glob("*/results.json")):
+    for folder in store.directory.student_folders:
         try:
-            found[StudentResults.from_json(path).environment] = None
+            found[StudentResults.from_json(folder / "results.json").environment] = None
         except InputError:  # damaged, or a retraining is still writing it: `verify` says so
             continue
     return tuple(found)

@@ -28,6 +28,7 @@ for command, name, example in (
     (running.retrain, "retrain", "retrain mine --trial 17 --seeds 5"),
     (running.distil, "distil", "distil mnist tied-cnn my.json --name long --set retrain.recipe.epochs=60"),
     (studies.verify, "verify", "verify mine"),
+    (studies.repair, "repair", "repair mine"),
     (studies.dashboard, "dashboard", "dashboard mine --port 8080"),
     (teaching.teach, "teach", "teach mnist --members 3 --epochs 30 --out my-teacher.safetensors"),
     (teaching.teachers, "teachers", "teachers my-data.npz --teacher my-teacher.onnx --set teacher.scale=0..255"),

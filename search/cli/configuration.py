@@ -53,12 +53,12 @@ def config(
         return
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.text import Text
 
+    from reports.terminal import terminal
     from studies.configuration.file import flatten
 
-    console = Console()
+    console = terminal()
     values = flatten(asdict(_config(target, runs))) if target is not None else {}
     for line, style in _lines(values):
         console.print(Text(line, style=style), soft_wrap=True)

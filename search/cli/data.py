@@ -22,14 +22,13 @@ def describe_data(
     split: SplitOptions,
 ) -> None:
     """Show a data set: source, shape, splits, statistics, classes."""
-    from rich.console import Console
-
     from kd.data.dataset import load
     from reports.data_set import describe
+    from reports.terminal import terminal
 
     data = load(split.source(name))
     if picture is not None:
         from reports.contact_sheet import write_contact_sheet
 
         write_contact_sheet(data, picture)
-    Console().print(describe(data))
+    terminal().print(describe(data))

@@ -28,7 +28,7 @@ WAYS_OUT = {
 """What to do about an error of the system, by its number."""
 
 OTHER_VERSION = "another version wrote it: use that version, or run the study afresh under another --name"
-AFRESH = "put a copy of study.db back, or run the study afresh under another --name"
+AFRESH = "put a copy of study.db back, or rebuild what can be with wunderkind repair"
 DATABASE_WAYS_OUT = {
     sqlite3.SQLITE_BUSY: "close the other program that holds it: a dashboard, a browser of databases, a backup",
     sqlite3.SQLITE_LOCKED: "close the other program that holds it: a dashboard, a browser of databases, a backup",

@@ -5,22 +5,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.cli.options import PlaceOptions
 from studies.directory import RunDirectory
 
 if TYPE_CHECKING:
+    from studies.configuration.config import Config
     from studies.store import Store
 
 
+HERE = PlaceOptions()
+"""Where they lay."""
+
+
 @contextmanager
-def open_study(name: str, runs: Path) -> "Iterator[Store]":
-    """A study that is there, open; raises InputError when it is not, or cannot be opened."""
+def open_study(name: str, runs: Path, places: PlaceOptions = HERE) -> "Iterator[Store]":
+    """A study that is there, open, its data and teacher in `places`; raises InputError when it cannot be opened."""
     directory = RunDirectory(root=runs, name=name)
     directory.require()  # before imports that take seconds
     from studies.store import opened
 
     quiet_optuna()
-    with opened(directory) as store:
+    with opened(directory, asked=placed_config(directory, places)) as store:
         yield store
+
+
+def placed_config(directory: RunDirectory, places: PlaceOptions) -> "Config | None":
+    """A study's configuration with data and teacher where they lie now; None where nothing is said of that."""
+    from studies.configuration.file import changed
+    from studies.store import stored_config
+
+    return changed(stored_config(directory), places.settings) if places.settings else None
 
 
 def quiet_optuna() -> None:

@@ -85,13 +85,36 @@ class ChangeOptions:
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key, see wunderkind config. Repeatable."),
     ] = None
 
-    def settings(self, limits: Mapping[str, float | None] | None = None) -> list[str]:
+    def settings(self, limits: Mapping[str, float | str | None] | None = None) -> list[str]:
         """All of it as `key=value`, together with the `limits` that are not None."""
         given = {**(limits or {}), "teacher.models": self.teacher or None, "teacher.weights": self.weights or None}
         return [
             *(self.changes or ()),
             *(f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None),
         ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceOptions:
+    """Where the data and the teacher of a study lie now, if it was copied or they were moved."""
+
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Where the study's data lie now, if not where they lay.")
+    ] = None
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Where its teacher lies now, if not where it lay. Repeatable: an ensemble."),
+    ] = None
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Where the weights of each --teacher that is code lie now."),
+    ] = None
+
+    @property
+    def settings(self) -> list[str]:
+        """All of it as `key=value`."""
+        given = {"data.name": self.data, "teacher.models": self.teacher or None, "teacher.weights": self.weights}
+        return [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

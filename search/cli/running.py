@@ -1,13 +1,12 @@
 """Commands that train students: run, retrain, distil."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from search.cli.options import ChangeOptions, MachineOptions, Runs, Seeds, with_options
+from search.cli.options import ChangeOptions, MachineOptions, PlaceOptions, Runs, Seeds, with_options
 from space.errors import InputError
-from studies.directory import ROOT, RunDirectory
+from studies.directory import ROOT, RunDirectory, name_of
 
 Preset = Annotated[
     str,
@@ -43,23 +42,25 @@ def run(
             help="Wall-clock limit: the search ends early enough to retrain, but has at least half of it.",
         ),
     ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The data: data.name, or where a study's data lie now.")
+    ] = None,
     *,
     changes: ChangeOptions,
     machine: MachineOptions,
     runs: Runs = ROOT,
 ) -> None:
     """Run a study to its report, or go on with a stopped one."""
-    from rich.console import Console
-
+    from reports.terminal import terminal
     from search.cli.opening import quiet_optuna
     from search.run import run_study
     from studies.configuration import file as config_file
     from studies.store import stored_config
 
     quiet_optuna()
-    settings = changes.settings({"search.trials": trials, "search.hours": hours})
+    settings = changes.settings({"search.trials": trials, "search.hours": hours, "data.name": data})
     if preset is not None:
-        directory = RunDirectory(root=runs, name=name or Path(preset).stem)
+        directory = RunDirectory(root=runs, name=name or name_of(preset))
         config = config_file.read(preset, settings)
     elif name is not None:
         directory = RunDirectory(root=runs, name=name)
@@ -67,7 +68,7 @@ def run(
     else:
         presets = ", ".join(config_file.presets())
         raise InputError(f"nothing to run: name a preset ({presets}), or a study with --name")
-    run_study(directory, config, machine.machine(), Console())
+    run_study(directory, config, machine.machine(), terminal())
 
 
 @with_options
@@ -87,13 +88,13 @@ def retrain(
     ] = None,
     seeds: Seeds = None,
     *,
+    places: PlaceOptions,
     machine: MachineOptions,
     runs: Runs = ROOT,
 ) -> None:
     """Retrain students of a study. The recipe is its retrain.recipe; the test split is read once per seed."""
-    from rich.console import Console
-
-    from search.cli.opening import quiet_optuna
+    from reports.terminal import terminal
+    from search.cli.opening import placed_config, quiet_optuna
     from search.run import retrain_study
     from search.targets import resolve_student
     from studies.configuration.file import presets
@@ -107,7 +108,9 @@ def retrain(
         )
     directory.require()
     others = [resolve_student(directory, text) for text in student or ()]
-    retrain_study(directory, None, trial or (), others, seeds, machine.machine(), Console())
+    retrain_study(
+        directory, placed_config(directory, places), trial or (), others, seeds, machine.machine(), terminal()
+    )
 
 
 @with_options
@@ -129,15 +132,14 @@ def distil(
     They are distilled by the retrain.recipe of a preset, in a study made for them; the test split is read once per
     seed.
     """
-    from rich.console import Console
-
+    from reports.terminal import terminal
     from search.cli.opening import quiet_optuna
     from search.run import retrain_study
     from studies.configuration import file as config_file
     from studies.shipped import find
 
     quiet_optuna()
-    directory = RunDirectory(root=runs, name=name or Path(preset).stem)
+    directory = RunDirectory(root=runs, name=name or name_of(preset))
     config = config_file.read(preset, changes.settings())
     architectures = [find(text) for text in student]
-    retrain_study(directory, config, (), architectures, seeds, machine.machine(), Console())
+    retrain_study(directory, config, (), architectures, seeds, machine.machine(), terminal())

@@ -6,31 +6,41 @@ from typing import Annotated
 import typer
 
 from search.cli.opening import open_study, quiet_optuna
-from search.cli.options import Name, Runs
+from search.cli.options import Name, PlaceOptions, Runs, with_options
 from space.errors import InputError
-from studies.directory import ROOT
+from studies.directory import ROOT, RunDirectory
 
 
-def status(name: Name, runs: Runs = ROOT) -> None:
+@with_options
+def status(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
     """Show what a study has found so far; also while it runs."""
-    with open_study(name, runs) as store:
-        from rich.console import Console
-
+    with open_study(name, runs, places) as store:
         from reports.summary import status as summary
+        from reports.terminal import terminal
 
-        Console().print(summary(store))
+        terminal().print(summary(store))
 
 
-def report(name: Name, runs: Runs = ROOT) -> None:
+@with_options
+def report(
+    name: Name,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder to write it to; default: report/ in the study's own."),
+    ] = None,
+    *,
+    places: PlaceOptions,
+    runs: Runs = ROOT,
+) -> None:
     """Write a study's report: HTML, Markdown, CSV and JSON."""
-    with open_study(name, runs) as store:
-        from rich.console import Console
-
+    with open_study(name, runs, places) as store:
         from reports.page import write_report
+        from reports.terminal import terminal
 
-        Console().print(f"report: {write_report(store)}", soft_wrap=True)
+        terminal().print(f"report: {write_report(store, out)}", soft_wrap=True)
 
 
+@with_options
 def show(
     target: Annotated[
         str | None,
@@ -46,24 +56,25 @@ def show(
         str | None, typer.Option(metavar="DIGEST", help="Digest of a retrained student of the study.")
     ] = None,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="File to draw the student to, as SVG.")] = None,
+    *,
+    places: PlaceOptions,
     runs: Runs = ROOT,
 ) -> None:
     """Show a student layer by layer, or the shipped ones."""
-    from rich.console import Console
-
     from kd.files import write_whole
     from reports.facts.layers import layer_table, shipped_table
     from reports.figures.student_svg import student_svg
+    from reports.terminal import terminal
     from search.targets import resolve_target
 
     if target is None:
         if trial is not None or student is not None or svg is not None:
             raise InputError("--trial, --student and --svg need a target: name a study or an architecture")
-        Console().print(shipped_table())
+        terminal().print(shipped_table())
         return
     quiet_optuna()
-    architecture = resolve_target(runs, target, trial, student)
-    Console().print(layer_table(architecture))
+    architecture = resolve_target(runs, target, trial, student, places.settings)
+    terminal().print(layer_table(architecture))
     if svg is not None:
         try:
             write_whole(svg, student_svg(architecture, standalone=True))
@@ -71,18 +82,20 @@ def show(
             raise InputError(f"--svg {svg}: cannot be written ({error.strerror}): choose another file") from error
 
 
-def verify(name: Name, runs: Runs = ROOT) -> None:
+@with_options
+def verify(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
     """Check a study's students from their files.
 
     Parameters are counted three ways; budget, accuracies and the ONNX export are checked. Exit code 1 if any fails.
     """
-    with open_study(name, runs) as store:
-        from rich.console import Console
+    with open_study(name, runs, places) as store:
+        from rich.text import Text
 
         from kd.students.verify import verify_student
+        from reports.terminal import terminal
         from studies.records import student_records
 
-        console = Console()
+        console = terminal()
         directory = store.directory
         students = student_records(store)
         if not students:
@@ -93,26 +106,44 @@ def verify(name: Name, runs: Runs = ROOT) -> None:
             for check in verify_student(folder, store.data, store.config.budget):
                 checked += 1
                 failed += not check.ok
-                mark = "[green]ok[/]    " if check.ok else "[red]FAILED[/]"
-                console.print(f"{mark} {folder.name}  {check.name}: {check.detail}", soft_wrap=True, highlight=False)
+                mark = Text("ok    ", "green") if check.ok else Text("FAILED", "red")
+                console.print(mark, f"{folder.name}  {check.name}: {check.detail}", soft_wrap=True)
     console.print(f"{checked - failed} of {checked} checks passed")
     if failed:
         raise typer.Exit(1)
 
 
+@with_options
+def repair(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
+    """Rebuild what can be of a study whose database or configuration is damaged or gone.
+
+    The rungs of its training and its retrained students are found again in their files, trials are not.
+    """
+    from reports.terminal import terminal
+    from search.cli.opening import quiet_optuna
+    from studies.repair import repair as repaired
+
+    quiet_optuna()
+    console = terminal()
+    for line in repaired(RunDirectory(root=runs, name=name), places.settings):
+        console.print(line, soft_wrap=True)
+
+
+@with_options
 def dashboard(
     name: Name,
     port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="Port on loopback to serve at.")] = 8080,
+    *,
+    places: PlaceOptions,
     runs: Runs = ROOT,
 ) -> None:
     """Serve optuna-dashboard for a study on loopback."""
-    with open_study(name, runs) as store:
-        from rich.console import Console
-
+    with open_study(name, runs, places) as store:
         from reports.dashboard import publish, serve
+        from reports.terminal import terminal
 
         _check_port(port)
-        console = Console()
+        console = terminal()
         if missing := publish(store):
             console.print(missing, soft_wrap=True)
         console.print(f"http://127.0.0.1:{port}  (Ctrl-C stops)")

@@ -30,13 +30,12 @@ def teach(
 
     They see the training split alone; a log with validation and test accuracy lies beside each as JSON.
     """
-    from rich.console import Console
-
     from kd.data.dataset import load
     from kd.device import pick
+    from reports.terminal import terminal
     from search.jobs.teachers import teach as teach_members
 
-    console, splits = Console(), load(split.source(data))
+    console, splits = terminal(), load(split.source(data))
     path = out or Path("teachers") / f"{splits.name}.safetensors"
 
     def note(line: str) -> None:

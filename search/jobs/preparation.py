@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from kd.distil.views import ViewSource, make_view, missing
+from kd.distil.views import ViewSource, damage, make_view, missing
 from kd.environment import current
 from kd.optim.recipe import Recipe
 from kd.teachers.log import TeacherLog, log_of
@@ -41,6 +41,8 @@ def _make_views(session: Session, uses: Sequence[tuple[ViewSource, Recipe]], tea
     progress.phase(f"preparing {counted(len(lacking), 'view')} with the logits of {teacher}")
     for views, index in lacking:
         path = views.view(index)
+        if wrong := damage(views, index):
+            progress.note(f"view {path.parent.name}/{path.name} is damaged ({wrong}) and made again")
         engine.submit(f"{path.parent.name}/{path.name}", make_view, views, index, session.device)
     while engine.tickets:
         progress.tick()

@@ -8,6 +8,7 @@ from pathlib import Path
 from kd.data.dataset import DataSet
 from kd.environment import current
 from kd.files import write_whole
+from kd.manifest import is_sound, write_manifest
 from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
 from reports.facts.formats import counted
@@ -32,6 +33,8 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
     )
     train(session, jobs)
     session.progress.phase(f"exporting {counted(len(students), 'student')}")
+    for architecture in students:
+        write_architecture(store.directory.student(architecture.digest), architecture)
     digests = {architecture.digest for architecture in students}
     for record in student_records(store):
         if record.architecture.digest in digests:
@@ -45,11 +48,19 @@ def write_student(store: Store, student: StudentRecord, device: str) -> None:
     """
     folder = store.directory.student(student.architecture.digest)
     path, export, found = folder / "results.json", folder / "student.onnx", results(student, store.data, device)
-    if export.is_file() and path.is_file() and _has_figures(path, found):
+    if is_sound(folder) and _has_figures(path, found):
         return
     best = max(student.seeds, key=lambda seed: (seed.validation or 0, -seed.seed))
     export_onnx(folder / f"seed-{best.seed}.safetensors", export, store.data.test.images[:64])
-    write_whole(path, found.to_json())  # last, so that it names no seeds that the export was not chosen from
+    write_whole(path, found.to_json())  # after it, so that it names no seeds that the export was not chosen from
+    write_manifest(folder, (path.name, export.name, "architecture.json"))
+
+
+def write_architecture(folder: Path, architecture: Architecture) -> None:
+    """Write a student's `architecture.json`, unless the one there says the same."""
+    path, content = folder / "architecture.json", (architecture.to_json() + "\n").encode()
+    if not path.is_file() or path.read_bytes() != content:
+        write_whole(path, content)
 
 
 def results(student: StudentRecord, data: DataSet, device: str) -> StudentResults:

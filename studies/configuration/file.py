@@ -18,6 +18,7 @@ from kd.teachers.source import TeacherSource
 from space.errors import InputError, did_you_mean
 from studies.configuration.checks import check_numbers, check_search, check_teacher
 from studies.configuration.config import Assistants, Config, Retrain, teacher_settings
+from studies.places import place, placed
 
 PRESETS = Path(__file__).parents[1] / "presets"
 
@@ -37,7 +38,7 @@ def read(preset: str, changes: Iterable[str] = ()) -> Config:
         known = ", ".join(presets())
         raise InputError(f"unknown preset '{preset}': {alike}use one of {known} or the path of a .toml file")
     try:
-        settings = tomllib.loads(path.read_text())
+        settings = placed(tomllib.loads(path.read_text(encoding="utf-8-sig")), path.parent)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
     return parse_changed(settings, changes)
@@ -128,9 +129,13 @@ def _check_recipes(config: Config) -> None:
 
 
 def differences(stored: Config, asked: Config) -> list[str]:
-    """Settings that differ, as "key is A, not B"; how long to search and whether teachers are checked may change."""
+    """Settings that differ, as "key is A, not B".
+
+    How long to search and whether teachers are checked may change, and where data and teacher lie: whoever opens the
+    study compares those.
+    """
     old, new = flatten(asdict(stored)), flatten(asdict(asked))
-    free = {"search.trials", "search.hours", "teacher.check"}
+    free = {"search.trials", "search.hours", "teacher.check", "data.name", "teacher.models", "teacher.weights"}
     return [f"{key} is {old[key]}, not {new[key]}" for key in old if key not in free and old[key] != new[key]]
 
 
@@ -189,11 +194,18 @@ def _apply(settings: dict[str, Any], change: str) -> None:
     *parents, last = key.strip().split(".")
     if parents and "teacher" in settings:
         settings["teacher"] = teacher_settings(settings["teacher"])
+    if _is_text(key.strip()) and not isinstance(value, str | list | dict):
+        value = text.strip()  # a name made of digits is a name
+    value = place(key.strip(), value, Path.cwd())
     for parent in parents:
         settings = settings.setdefault(parent, {})
         if not isinstance(settings, dict):
             raise InputError(f"--set {change}: {parent} is a value, not a section")
     settings[last] = value
+
+
+def _is_text(key: str) -> bool:
+    return key in ("teacher", "data.sha256") or isinstance(flatten(asdict(Config())).get(key), str)
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -22,8 +22,9 @@ from packaging.requirements import Requirement
 
 from reports.dashboard import publish
 from reports.dashboard_attributes import UPPER_BOUNDS, DashboardAttributes, UnsupportedVersionError
+from studies.database import database_url
 from studies.records import trial_records
-from studies.store import Store, database_url
+from studies.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +33,7 @@ def get(store: Store, address: str) -> tuple[str, str, bytes]:
     """Status, content type and body of what the real dashboard returns."""
     artifacts = FileSystemArtifactStore(store.directory.artifacts)
     application: Callable[..., Iterable[bytes]] = optuna_dashboard.wsgi(
-        database_url(store.directory), artifact_store=artifacts
+        database_url(store.directory.database), artifact_store=artifacts
     )
     started: list[tuple[str, str]] = []
 

@@ -108,7 +108,7 @@ def test_architectures_that_no_search_found_are_distilled_by_a_preset(tmp_path: 
     after = [{path.name: path.stat().st_mtime_ns for path in folder.iterdir()} for folder in folders]
     assert after[0] == before[0]
     changed = {name for name in after[1] if after[1][name] != before[1].get(name)}
-    assert changed == {"architecture.json", "seed-1.safetensors", "results.json", "student.onnx"}
+    assert changed == {"architecture.json", "seed-1.safetensors", "results.json", "student.onnx", "manifest.json"}
     # an export that was lost comes back
     (folders[0] / "student.onnx").unlink()
     retrain(runs, "--student", CNN.digest)
@@ -212,7 +212,7 @@ def test_a_trial_is_shown(tmp_path: Path) -> None:
     for arguments, words in (
         (("mine", "--trial", "7"), "no trial 7: the study has trials 0 to 0"),
         (("mine",), "'mine' is a study: say which student"),
-        (("mine", "--student", "abc"), "no student 'abc' in study 'mine': it has none"),
+        (("mine", "--student", "abc"), "no student 'abc' in study 'mine': it has none yet, wunderkind retrain"),
         (("mine", "--student", "abc", "--trial", "0"), "give one of them"),
         (("--trial", "0"), "need a target"),
         (("nobody", "--trial", "0"), "no study 'nobody'"),

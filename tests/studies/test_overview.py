@@ -14,10 +14,11 @@ from optuna.trial import Trial, TrialState
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
 from studies.configuration.config import Config, Retrain, Search
+from studies.database import database_url
 from studies.directory import RunDirectory
 from studies.overview import BestStudent, StudySummary, UnreadableStudy, summaries, summarise
 from studies.records import Outcome
-from studies.store import create, database_url
+from studies.store import create
 
 
 def student(width: int) -> Architecture:
@@ -63,7 +64,7 @@ def directory(tmp_path: Path) -> RunDirectory:
 
 @pytest.fixture
 def study(directory: RunDirectory) -> Iterator[optuna.Study]:
-    storage = optuna.storages.RDBStorage(database_url(directory))
+    storage = optuna.storages.RDBStorage(database_url(directory.database))
     yield optuna.create_study(storage=storage, study_name="mine", directions=["maximize", "minimize"])
     storage.engine.dispose()
 
@@ -147,9 +148,9 @@ def test_studies_are_listed_by_name_and_broken_ones_with_the_reason(
     for file in (root / "d-tables").glob("study.db*"):
         file.unlink()
     (root / "d-tables" / "study.db").touch()
-    (root / "e-results" / "students" / "abc").mkdir(parents=True)
-    (root / "e-results" / "students" / "abc" / "results.json").write_text("[]")
-    (root / "f-attributes" / "students" / "abc" / "results.json").mkdir(parents=True)
+    (root / "e-results" / "students" / "0123456789ab").mkdir(parents=True)
+    (root / "e-results" / "students" / "0123456789ab" / "results.json").write_text("[]")
+    (root / "f-attributes" / "students" / "0123456789ab" / "results.json").mkdir(parents=True)
     for name in (".views", "no study"):
         (root / name).mkdir()
         (root / name / "config.json").write_text("{}")

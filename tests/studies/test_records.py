@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd.students.curve import Epoch
+from kd.students.file import save_student
 from kd.teachers.source import TeacherSource
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
+from space.network import build
 from studies.configuration.config import Config, Retrain, Search
 from studies.directory import RunDirectory
 from studies.front import are_retrained, chosen, front, is_done, is_searched, retraining_jobs, spread, student_front
@@ -225,7 +227,9 @@ def test_students_are_those_with_a_test_reading(tmp_path: Path, teacher_path: Pa
                 training = store.training(student(width).digest, seed)
                 store.ledger.record_rung(training, Rung(epochs=1, curve=(epoch(1),), seconds=2.0))
                 store.ledger.record_test(training, 0.9 + seed / 1_000)
-                (folder / f"seed-{seed}.safetensors").touch()
+                save_student(
+                    folder / f"seed-{seed}.safetensors", build(student(width)).state_dict(), student(width), store.data
+                )
             (folder / "seed-7.safetensors").touch()
         records = student_records(store)
         left = retraining_jobs(store, [student(3), student(5)], 3)

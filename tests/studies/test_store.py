@@ -43,7 +43,7 @@ def refused(directory: RunDirectory, match: str) -> None:
     with pytest.raises(InputError, match=match) as caught:
         config = stored_config(directory)
         data = load(config.data)
-        with opened(directory, data, fingerprint(config.teacher, data)):
+        with opened(directory, data, fingerprint=fingerprint(config.teacher, data)):
             pass
     assert "\n" not in str(caught.value)
 
@@ -53,7 +53,8 @@ def test_a_study_with_another_teacher_is_refused_until_the_old_one_is_back(
 ) -> None:
     shutil.copy(teacher_path.with_name("mnist-1-teacher.safetensors"), tmp_path / "teacher.safetensors")
     refused(
-        directory, r"teacher .*teacher\.safetensors has changed since study 'mine' began .*: put the old one back, or"
+        directory,
+        r"teacher .*teacher\.safetensors has changed since study 'mine' began .*: put the old one back, say where",
     )
     with opened(directory) as before:  # to read it, nobody needs the teacher
         pass

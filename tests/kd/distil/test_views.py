@@ -308,3 +308,30 @@ def test_saved_logits_answer_for_no_augmented_sample(small_data: DataSet, tmp_pa
     source = TeacherSource(models=(str(tmp_path / "logits.npy"),))
     with pytest.raises(InputError, match=r"as they are: set recipe\.augmentation=none, or assistants"):
         view_source(tmp_path, small_data, source, Augmentation(rotation=0, shift=0, scale=0, shear=0, flip=0.5))
+
+
+@pytest.mark.parametrize("damage", ["empty", "short", "zeros", "gone"])
+def test_a_damaged_view_is_noticed_and_made_again(small_data: DataSet, tmp_path: Path, damage: str) -> None:
+    data = small_data.first(200)
+    source = view_source(tmp_path, data, TeacherSource(models=("mnist",)), NO_AUGMENTATION)
+    recipe = Recipe(augmentation=NO_AUGMENTATION, views=1)
+    make_view(source, UNAUGMENTED, "cpu", data)
+    whole = open_view(source, UNAUGMENTED)
+    assert missing(source, recipe) == []
+    for name in (".DS_Store", "._logits.npy", "desktop.ini"):
+        (source.view(UNAUGMENTED) / name).write_bytes(b"x")
+    assert torch.equal(open_view(source, UNAUGMENTED).logits, whole.logits)
+    file = source.view(UNAUGMENTED) / "images.npy"
+    content = file.read_bytes()
+    file.unlink()
+    if damage != "gone":
+        torn = {"empty": b"", "short": content[:-1000], "zeros": content[:4096] + bytes(4096) + content[8192:]}
+        file.write_bytes(torn[damage])
+    if damage != "zeros":  # which only the checksum tells
+        with pytest.raises(InputError, match=r"images\.npy is missing or damaged"):
+            open_view(source, UNAUGMENTED)
+    assert missing(source, recipe) == [(source, UNAUGMENTED)]
+    make_view(source, UNAUGMENTED, "cpu", data)
+    again = open_view(source, UNAUGMENTED)
+    assert all(torch.equal(getattr(again, part), getattr(whole, part)) for part in ("images", "labels", "logits"))
+    assert missing(source, recipe) == []

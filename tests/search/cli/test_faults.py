@@ -165,7 +165,7 @@ def large_file(path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-AFRESH = "put a copy of study.db back, or run the study afresh under another --name"
+AFRESH = "put a copy of study.db back, or rebuild what can be with wunderkind repair"
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,10 @@ def test_a_damaged_study_is_refused_with_the_command_to_go_on(tmp_path: Path) ->
     create(directory, Config())
     directory.database.write_bytes(b"something else" * 1_000)
     line = wunderkind("status", "mine", "--runs", str(tmp_path))
-    assert line.startswith("error: the study's database cannot be used (file is not a database): put a copy")
-    assert line.endswith(f"then go on with wunderkind status mine --runs {tmp_path}")
+    assert line == (
+        f"error: {directory.database} is damaged: put a copy of it back, or rebuild what can be with wunderkind repair "
+        f"mine --runs {tmp_path}"
+    )
 
 
 def test_a_database_of_another_optuna_is_refused(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ COMMANDS = [
     "retrain",
     "distil",
     "verify",
+    "repair",
     "dashboard",
     "teach",
     "teachers",

@@ -9,8 +9,9 @@ import optuna
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
 from studies.configuration.config import Config
+from studies.database import database_url
 from studies.directory import RunDirectory
-from studies.store import create, database_url
+from studies.store import create
 
 STUDENT = Architecture(family="mlp", shape=(1, 28, 28), classes=10, blocks=(Dense(width=5),))
 
@@ -23,7 +24,7 @@ def wunderkind(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_studies_are_listed_one_a_line_broken_ones_with_the_reason(tmp_path: Path) -> None:
     for name in ("begun", "distilled", "new"):
         create(RunDirectory(root=tmp_path, name=name), Config())
-    storage = optuna.storages.RDBStorage(database_url(RunDirectory(root=tmp_path, name="begun")))
+    storage = optuna.storages.RDBStorage(database_url(RunDirectory(root=tmp_path, name="begun").database))
     study = optuna.create_study(storage=storage, directions=["maximize", "minimize"])
     trial = study.ask()
     for key, value in (("digest", STUDENT.digest), ("architecture", STUDENT.to_json()), ("outcome", "complete")):

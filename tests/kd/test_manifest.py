@@ -1,0 +1,45 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from kd.manifest import NAME, damaged_files, is_sound, write_manifest
+
+CONTENT = bytes(range(256)) * 64
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(CONTENT)
+    write_manifest(tmp_path, ("a", "b"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", CONTENT[:-1], CONTENT[:4096] + bytes(4096) + CONTENT[8192:], b"x" * len(CONTENT)],
+    ids=["empty", "short", "a page of zeros", "foreign"],
+)
+def test_a_damaged_file_is_named(folder: Path, content: bytes) -> None:
+    assert is_sound(folder)
+    before = (folder / "a").stat()
+    (folder / "a").write_bytes(content)
+    os.utime(folder / "a", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert damaged_files(folder) == ["a"]
+    (folder / "a").write_bytes(CONTENT)  # the same content at another time, as in a copy
+    assert is_sound(folder)
+
+
+def test_a_missing_file_and_a_damaged_manifest_are_named(folder: Path) -> None:
+    (folder / "b").unlink()
+    assert damaged_files(folder) == ["b"]
+    for content in (b"", b"[]", b'{"a": 1}', bytes(100), b'{"a": [1, 2'):
+        (folder / NAME).write_bytes(content)
+        assert damaged_files(folder) == [NAME]
+
+
+def test_what_a_system_leaves_in_a_folder_is_no_content(folder: Path) -> None:
+    for name in (".DS_Store", "._a", ".nfs0001", "desktop.ini"):
+        (folder / name).write_bytes(b"x")
+    assert is_sound(folder)
