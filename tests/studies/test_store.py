@@ -59,7 +59,7 @@ def test_a_study_with_another_teacher_is_refused_until_the_old_one_is_back(
     with opened(directory) as before:  # to read it, nobody needs the teacher
         pass
     shutil.copy(teacher_path, tmp_path / "teacher.safetensors")
-    with opened(directory, before.data, fingerprint(before.config.teacher, before.data)) as store:
+    with opened(directory, before.data, fingerprint=fingerprint(before.config.teacher, before.data)) as store:
         assert store.views == before.views
         assert store.config.teacher.models == (str(tmp_path / "teacher.safetensors"),)
 
