@@ -8,6 +8,7 @@ from heapq import heapify, heapreplace
 
 from search.session import Session
 from studies.front import chosen, retraining_jobs
+from studies.history import History
 from studies.jobs import TrainingJob
 from studies.records import TrialRecord
 from studies.store import Store
@@ -84,28 +85,46 @@ def remaining_trainings(
     return [RemainingTraining(epochs=epochs, seconds_per_epoch=speeds[digest]) for digest, epochs in found]
 
 
-def retraining_seconds(session: Session, trials: Sequence[TrialRecord]) -> float:
-    """Seconds that retraining the present front of some trials takes; 0 if there is none, or none was measured."""
-    store = session.store
-    students = [trial.architecture for trial in chosen(trials, store.config)]
-    jobs = retraining_jobs(store, students, store.config.retrain.seeds)
-    return training_seconds(remaining_trainings(store, jobs, trials), session.engine.slots) or 0.0
+class SearchEstimate:
+    """How long a study that is searching will take, and when its search must end."""
 
+    def __init__(self, session: Session, history: History) -> None:
+        """Estimate for a session, from the history that it extends."""
+        self._session, self._history = session, history
+        self._retraining: tuple[tuple[TrialRecord, ...], float] = (), 0.0
 
-def seconds_to_deadline(session: Session, trials: Sequence[TrialRecord]) -> float:
-    """Seconds that are left to search in: of the hours, less what retraining will take but at most half of them."""
-    hours = session.store.config.search.hours
-    if hours is None:
-        return math.inf
-    return hours * 3600 - min(retraining_seconds(session, trials), hours * 1800) - session.elapsed
+    def retraining_seconds(self) -> float:
+        """Seconds that retraining the present front takes; 0 if there is none, or none was measured.
 
+        Estimated anew when the front has changed.
+        """
+        front = self._history.front
+        if self._retraining[0] is not front:
+            store = self._session.store
+            students = [trial.architecture for trial in chosen(front, store.config)]
+            jobs = retraining_jobs(store, students, store.config.retrain.seeds)
+            left = training_seconds(remaining_trainings(store, jobs, front), self._session.engine.slots)
+            self._retraining = front, left or 0.0
+        return self._retraining[1]
 
-def study_seconds(session: Session, trials: Sequence[TrialRecord]) -> float | None:
-    """Seconds until a study that is searching will be retrained, None before a trial is concluded."""
-    searching = search_seconds(trials, session.store.config.search.trials, session.engine.slots)
-    if searching is None:
-        return None
-    return min(searching, max(0.0, seconds_to_deadline(session, trials))) + retraining_seconds(session, trials)
+    def seconds_to_deadline(self) -> float:
+        """Seconds that are left to search in: of the hours, less what retraining will take but at most half of them."""
+        hours = self._session.store.config.search.hours
+        if hours is None:
+            return math.inf
+        return hours * 3600 - min(self.retraining_seconds(), hours * 1800) - self._session.elapsed
+
+    def out_of_time(self) -> bool:
+        """Whether nothing more may be begun."""
+        return self.seconds_to_deadline() < 0
+
+    def seconds_left(self, trials: Sequence[TrialRecord]) -> float | None:
+        """Seconds until the study will be retrained, None before a trial is concluded."""
+        session = self._session
+        searching = search_seconds(trials, session.store.config.search.trials, session.engine.slots)
+        if searching is None:
+            return None
+        return min(searching, max(0.0, self.seconds_to_deadline())) + self.retraining_seconds()
 
 
 def jobs_seconds(session: Session, jobs: Sequence[TrainingJob], trials: Sequence[TrialRecord]) -> float | None:

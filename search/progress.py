@@ -1,5 +1,6 @@
 """What the user sees while a study runs: a live display, or plain lines where there is no terminal."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,15 +17,22 @@ from search.engine.engine import Engine
 from space.describe import describe
 from studies.front import front
 from studies.jobs import TrainingJob
-from studies.records import OUTCOMES, TrialRecord, trial_records
+from studies.records import OUTCOMES, TrialRecord
 from studies.store import Store
 
 Estimate = Callable[[Sequence[TrialRecord]], float | None]
 """Seconds that what is left will take, by the trials so far; None when that is unknown."""
 
 
+INTERVAL = 1.0
+"""Seconds between two drawings of the display."""
+
+
 class Progress:
-    """Prints every event; on a terminal a display below shows trials, rungs running, the front, speed and time left."""
+    """Prints every event; on a terminal a display below shows trials, rungs running, the front, speed and time left.
+
+    `trials` are those it shows; the display reads no other, so what they are taken from keeps them up to date.
+    """
 
     def __init__(
         self, console: Console, store: Store, engine: Engine, clock: Callable[[], float] = time.monotonic
@@ -32,7 +40,9 @@ class Progress:
         """Show a study and the engine that trains for it on `console`; `clock` gives seconds."""
         self._console, self._store, self._engine, self._clock = console, store, engine, clock
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        self._began = clock()
+        self._began, self._drawn = clock(), -math.inf
+        self._lines: list[str] = []
+        self.trials: Sequence[TrialRecord] = ()
         self._epochs_before = store.ledger.trained_epochs()
         self._phase: str = "starting"
         self._seconds_left: Estimate = _unknown
@@ -47,21 +57,27 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove the display; the lines stay."""
+        self._print()
         if self._live:
             self._live.stop()
 
     def note(self, line: str) -> None:
-        """Print one event with the time since the start."""
-        self._console.print(Text(f"{_hours(self._clock() - self._began):>8}  {line}"), soft_wrap=True)
+        """Print one event with the time since the start; above a display, when that is drawn next."""
+        self._lines.append(f"{_hours(self._clock() - self._began):>8}  {line}")
+        if self._live is None:
+            self._print()
 
     def phase(self, name: str, seconds_left: Estimate | None = None) -> None:
         """Name what is being done now; `seconds_left` estimates from the trials how long it and the rest will take."""
         self._phase, self._seconds_left = name, seconds_left or _unknown
         self.note(name)
+        self._print()
 
     def tick(self) -> None:
-        """Redraw the display."""
-        if self._live:
+        """Redraw the display, at most every `INTERVAL`."""
+        if self._live and self._clock() - self._drawn >= INTERVAL:
+            self._drawn = self._clock()
+            self._print()
             self._live.update(self._draw(), refresh=True)
 
     def headline(self, records: Sequence[TrialRecord]) -> str:
@@ -74,8 +90,14 @@ class Progress:
         left = "time left unknown" if seconds is None else f"about {_hours(seconds)} left"
         return "  ·  ".join(part for part in (self._phase, trials, speed, left) if part)
 
+    def _print(self) -> None:
+        """Print the events so far: each print draws the display again, so above one they are printed together."""
+        if self._lines:
+            self._console.print(Text("\n".join(self._lines)), soft_wrap=True)
+            self._lines.clear()
+
     def _draw(self) -> RenderableType:
-        records = trial_records(self._store)
+        records = self.trials
         head, running = Text(self.headline(records)), Table.grid(padding=(0, 2))
         for ticket in self._engine.tickets:
             running.add_row("running", *self._describe(ticket))
@@ -93,7 +115,7 @@ class Progress:
         if isinstance(ticket, Candidate):
             rungs = self._store.config.search.rungs
             what = f"{ticket.architecture.family}, {ticket.parameters:,} parameters"
-            return f"trial {ticket.trial.number}", f"{what}, to epoch {rungs[ticket.rung]} of {rungs[-1]}"
+            return f"trial {ticket.number}", f"{what}, to epoch {rungs[ticket.rung]} of {rungs[-1]}"
         if isinstance(ticket, TrainingJob):
             return ticket.name, f"{ticket.recipe.epochs} epochs"
         return f"view {ticket}", ""

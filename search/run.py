@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -24,11 +23,9 @@ from reports.summary import status
 from reports.terminal import terminal
 from search.driver import search
 from search.engine.dask import DaskEngine
-from search.estimate import study_seconds
 from search.jobs.preparation import prepare
 from search.jobs.retraining import retrain
 from search.progress import Progress
-from search.samplers.reproducible import ReproducibleSampler
 from search.session import Session
 from search.targets import check_student, of_front, of_trials
 from space.architecture import Architecture
@@ -112,8 +109,6 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
             searches = not is_searched(trial_records(store), config)
             prepare(session, searches)
             if searches:
-                store.study.sampler = ReproducibleSampler(config.search, config.domain, data.shape, data.classes)
-                session.progress.phase("searching", partial(study_seconds, session))
                 for line in infeasible:
                     session.progress.note(line)
                 search(session)

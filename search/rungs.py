@@ -1,5 +1,6 @@
 """Rungs: how they are kept, found again and gone on from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kd.distil.train import RungResult
@@ -17,9 +18,9 @@ class Stretch:
     state: bytes | None
 
 
-def known_rung(store: Store, training: Training, epochs: float) -> Rung | None:
-    """The rung to `epochs`, finished or failed, if the ledger has it, from this study or another."""
-    return next((rung for rung in store.ledger.rungs(training) if rung.epochs == epochs), None)
+def rung_at(rungs: Sequence[Rung], epochs: float) -> Rung | None:
+    """The rung to `epochs`, finished or failed, if it is among those of a training run."""
+    return next((rung for rung in rungs if rung.epochs == epochs), None)
 
 
 def record_rung(store: Store, training: Training, epochs: float, result: RungResult) -> Rung:
@@ -30,20 +31,20 @@ def record_rung(store: Store, training: Training, epochs: float, result: RungRes
     return rung
 
 
-def state_at(store: Store, training: Training, epochs: float) -> bytes | None:
-    """Training state that a finished rung left, None without its row, and where its file is lost or damaged."""
-    rung = known_rung(store, training, epochs)
+def state_at(store: Store, training: Training, rungs: Sequence[Rung], epochs: float) -> bytes | None:
+    """Training state that a finished rung left, None without that rung, and where its file is lost or damaged."""
+    rung = rung_at(rungs, epochs)
     return read_state(store.directory, training, epochs) if rung is not None and rung.failure is None else None
 
 
-def next_stretch(store: Store, training: Training, stop: float) -> Stretch:
-    """The next stretch on the way to `stop`: from the longest finished rung whose state is there.
+def next_stretch(store: Store, training: Training, rungs: Sequence[Rung], stop: float) -> Stretch:
+    """The next stretch on the way to `stop`: from the longest finished one of a training run's rungs that has a state.
 
     It ends at the next finished rung, if there is one, whose file then has been lost. The same inputs give the same
     state again, so that the rung itself stays on record as it was and no part of a learning curve is there twice.
     """
-    finished = [r.epochs for r in store.ledger.rungs(training) if r.failure is None and r.epochs <= stop]
+    finished = [r.epochs for r in rungs if r.failure is None and r.epochs <= stop]
     for index in reversed(range(len(finished))):
-        if finished[index] < stop and (state := state_at(store, training, finished[index])) is not None:
+        if finished[index] < stop and (state := state_at(store, training, rungs, finished[index])) is not None:
             return Stretch(start=finished[index], stop=min([*finished[index + 1 :], stop]), state=state)
     return Stretch(start=0, stop=min([*finished, stop]), state=None)

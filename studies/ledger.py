@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event, func, select
+from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from kd.students.curve import Epoch
@@ -100,12 +100,33 @@ class Ledger:
             row = _find(session, training)
             return [_rung(rung) for rung in row.rungs] if row else []
 
+    def rungs_by_training(self, views: str, seed: int) -> dict[Training, list[Rung]]:
+        """Rungs of all training runs on some views with a seed, as `rungs` gives them, read at once."""
+        wanted = select(TrainingRow.architecture, TrainingRow.recipe, *RungRow.__table__.c).join(
+            RungRow, RungRow.training == TrainingRow.id
+        )
+        found: dict[Training, list[Rung]] = {}
+        with self.engine.connect() as connection:
+            for row in connection.execute(
+                wanted.where(TrainingRow.views == views, TrainingRow.seed == seed).order_by(RungRow.epochs)
+            ):
+                training = Training(architecture=row.architecture, recipe=row.recipe, views=views, seed=seed)
+                found.setdefault(training, []).append(_rung(row))
+        return found
+
     def record_rung(self, training: Training, rung: Rung) -> None:
         """Store a rung; one stored before stays as it was."""
-        with self._training(training) as row:
-            if all(known.epochs != rung.epochs for known in row.rungs):
-                curve = [asdict(epoch) for epoch in rung.curve]
-                row.rungs.append(RungRow(epochs=rung.epochs, curve=curve, seconds=rung.seconds, failure=rung.failure))
+        runs, rungs = TrainingRow.__table__.c, RungRow.__table__.c
+        with self.engine.begin() as connection:
+            key = connection.scalar(select(runs.id).filter_by(**asdict(training)))
+            if key is None:
+                made = connection.execute(insert(TrainingRow).values(**asdict(training)))
+                key = made.inserted_primary_key[0] if made.inserted_primary_key else None
+            elif connection.scalar(select(rungs.id).where(rungs.training == key, rungs.epochs == rung.epochs)):
+                return
+            curve = [asdict(epoch) for epoch in rung.curve]
+            row = {"training": key, "epochs": rung.epochs, "seconds": rung.seconds, "failure": rung.failure}
+            connection.execute(insert(RungRow).values(**row, curve=curve))
 
     def trained_epochs(self) -> float:
         """Epochs of all training runs together, failed rungs left out."""
@@ -148,14 +169,22 @@ class Ledger:
 
 
 def connect(url: str) -> Engine:
-    """Engine for a database URL; SQLite in write-ahead mode, so readers never block the driver."""
-    engine = create_engine(url)
+    """Engine for a database URL, prepared by `prepare_connections`."""
+    return prepare_connections(create_engine(url))
+
+
+def prepare_connections(engine: Engine) -> Engine:
+    """Put SQLite into write-ahead mode, so readers never block the driver, and let it wait for other writers.
+
+    It need not wait for the disk at every commit: a power cut may lose the last commits, never the database.
+    """
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
         def _pragmas(connection: Any, _record: Any) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA busy_timeout=60000")
+            connection.execute("PRAGMA synchronous=NORMAL")
 
     return engine
 
@@ -164,7 +193,7 @@ def _find(session: Session, training: Training) -> TrainingRow | None:
     return session.scalars(select(TrainingRow).filter_by(**asdict(training))).one_or_none()
 
 
-def _rung(row: RungRow) -> Rung:
+def _rung(row: Any) -> Rung:
     return Rung(
         epochs=row.epochs,
         curve=tuple(Epoch(**epoch) for epoch in row.curve),

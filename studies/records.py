@@ -3,19 +3,20 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-import optuna
 import pandas as pd
 
 from kd.optim.recipe import PREFIX, drawn
 from kd.students.curve import Epoch
-from kd.students.scores import Scores
+from kd.students.scores import Metric, Scores
 from space.architecture import Architecture, from_json, read
 from space.cost import Cost
 from space.errors import InputError
+from studies.ledger import Rung, Training
 from studies.store import Store
+from studies.trial_table import TrialRow
 
 Outcome = Literal["rejected", "duplicate", "pruned", "complete", "failed", "unfinished"]
 OUTCOMES: tuple[Outcome, ...] = ("complete", "pruned", "duplicate", "rejected", "failed", "unfinished")
@@ -25,8 +26,8 @@ OUTCOMES: tuple[Outcome, ...] = ("complete", "pruned", "duplicate", "rejected", 
 class TrialRecord:
     """One trial.
 
-    `accuracy` and `loss` (nats) are on the validation split after `epochs`; None if never trained. `recipe` is what was
-    drawn of it.
+    `accuracy` and `loss` (nats) are on the validation split after `epochs`; None if never trained. `params` is what was
+    drawn, the architecture's parameters and those of the recipe.
     """
 
     number: int
@@ -39,18 +40,36 @@ class TrialRecord:
     loss: float | None
     seconds: float
     curve: tuple[Epoch, ...]
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    score: float | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metric: Metric = "accuracy"
 
     @property
     def merit(self) -> float | None:
-        """What candidates are compared by: the study's metric after `epochs`."""
-        return self.accuracy if self.score is None else self.score
+        """What candidates are compared by: the study's `metric` on the validation split after `epochs`."""
+        return self.accuracy if self.metric == "accuracy" or not self.curve else self.curve[-1].score(self.metric)
 
     @property
     def trained(self) -> bool:
         """Whether a weight of it was trained."""
         return self.epochs > 0
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What was drawn of the recipe."""
+        return drawn(self.params)
+
+    def after(self, rungs: Sequence[Rung], limit: float) -> "TrialRecord":
+        """The record once some rungs of its training are known, of which those to `limit` epochs count as its own."""
+        own = [rung for rung in rungs if rung.epochs <= limit]
+        curve = tuple(epoch for rung in own for epoch in rung.curve)
+        return replace(
+            self,
+            epochs=curve[-1].epoch if curve else 0,
+            accuracy=curve[-1].validation_accuracy if curve else None,
+            loss=curve[-1].validation_loss if curve else None,
+            seconds=sum(rung.seconds for rung in own),
+            curve=curve,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +124,19 @@ class StudentRecord:
 
 def trial_records(store: Store) -> list[TrialRecord]:
     """All trials with a complete suggestion, by number."""
-    trials = (t for t in store.study.get_trials(deepcopy=False) if "architecture" in t.user_attrs)
-    return [_trial_record(store, trial) for trial in trials]
+    rows = [row for row in store.trials.rows() if "architecture" in row.attributes]
+    rungs = store.ledger.rungs_by_training(store.views.folder.name, store.config.search.seed)
+    return [trial_record(store, row, rungs) for row in rows]
 
 
-def student_records(store: Store) -> list[StudentRecord]:
+def student_records(store: Store, trials: Sequence[TrialRecord] | None = None) -> list[StudentRecord]:
     """Retrained students, smallest first: every folder under `students/` with a finished seed.
 
-    One whose `architecture.json` is damaged is left out until it is retrained.
+    One whose `architecture.json` is damaged is left out until it is retrained. The `trials` of the study are read
+    unless they are given.
     """
-    trials = {record.architecture.digest: record for record in reversed(trial_records(store))}
+    searched = trial_records(store) if trials is None else trials
+    first = {record.architecture.digest: record for record in reversed(searched)}
     students = []
     for folder in store.directory.student_folders:
         try:
@@ -127,7 +149,7 @@ def student_records(store: Store) -> list[StudentRecord]:
             if (record := seed_record(store, architecture.digest, seed))
         )
         if seeds:
-            trial = trials.get(architecture.digest)
+            trial = first.get(architecture.digest)
             students.append(
                 StudentRecord(
                     trial=trial.number if trial else None,
@@ -182,26 +204,25 @@ def frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _trial_record(store: Store, trial: optuna.trial.FrozenTrial) -> TrialRecord:
-    attributes = trial.user_attrs
+def trial_record(store: Store, row: TrialRow, rungs: Mapping[Training, Sequence[Rung]]) -> TrialRecord:
+    """A trial from its row and the rungs of all training runs."""
+    attributes = row.attributes
     architecture = from_json(attributes["architecture"])
-    outcome: Outcome = attributes.get("outcome", "unfinished")
-    trained = outcome not in ("rejected", "duplicate")
-    limit = attributes.get("epochs", max(store.config.search.rungs))
-    rungs = store.ledger.rungs(store.training(architecture.digest)) if trained else []
-    rungs = [rung for rung in rungs if rung.epochs <= limit]
-    curve = tuple(epoch for rung in rungs for epoch in rung.curve)
-    return TrialRecord(
-        number=trial.number,
-        outcome=outcome,
+    record = TrialRecord(
+        number=row.number,
+        outcome=attributes.get("outcome", "unfinished"),
         reason=attributes.get("reason", ""),
         architecture=architecture,
         cost=architecture.cost(),
-        epochs=curve[-1].epoch if curve else 0,
-        accuracy=curve[-1].validation_accuracy if curve else None,
-        loss=curve[-1].validation_loss if curve else None,
-        seconds=sum(rung.seconds for rung in rungs),
-        curve=curve,
-        recipe=drawn(trial.params),
-        score=curve[-1].score(store.config.search.metric) if curve else None,
+        epochs=0,
+        accuracy=None,
+        loss=None,
+        seconds=0,
+        curve=(),
+        params=row.params,
+        metric=store.config.search.metric,
     )
+    if record.outcome in ("rejected", "duplicate"):
+        return record
+    limit = attributes.get("epochs", max(store.config.search.rungs))
+    return record.after(rungs.get(store.training(architecture.digest, params=row.params), ()), limit)

@@ -2,10 +2,11 @@
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 
@@ -21,7 +22,11 @@ from studies.configuration.file import differences, parse
 from studies.database import check_database, database_url, is_writable, readable_database
 from studies.directory import RunDirectory
 from studies.jobs import TrainingJob, assistant_chain
-from studies.ledger import Ledger, Training
+from studies.ledger import Ledger, Training, prepare_connections
+from studies.trial_table import TrialTable
+
+Params = Mapping[str, Any]
+"""Values of a draw by parameter name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,21 +46,27 @@ class Store:
     views: ViewSource
     retrain_views: ViewSource
 
-    def training(self, architecture: str, seed: int | None = None) -> Training:
+    @property
+    def trials(self) -> TrialTable:
+        """The study's trials, as they are in the database."""
+        return TrialTable(engine=self.ledger.engine, study=self.study._study_id)
+
+    def training(self, architecture: str, seed: int | None = None, params: Params | None = None) -> Training:
         """Ledger key of an architecture (digest): of its retraining with `seed`, without one of its search."""
-        recipe, views = self.recipe(architecture, retraining=seed is not None), self.retrain_views
+        recipe, views = self.recipe(architecture, retraining=seed is not None, params=params), self.retrain_views
         if seed is None:
             views, seed = self.views, self.config.search.seed
         return Training(architecture=architecture, recipe=recipe.digest, views=views.folder.name, seed=seed)
 
-    def recipe(self, architecture: str, retraining: bool = False) -> Recipe:
-        """Recipe of an architecture (digest), with what was drawn for its first trial."""
+    def recipe(self, architecture: str, retraining: bool = False, params: Params | None = None) -> Recipe:
+        """Recipe of an architecture (digest), with what was drawn for its first trial.
+
+        The `params` of that trial are looked up unless they are given.
+        """
         recipe = self.config.retrain.recipe if retraining else self.config.recipe
         if self.config.search.recipe == RecipeDomain():
             return recipe
-        trials = self.study.get_trials(deepcopy=False)
-        params = next((t.params for t in trials if t.user_attrs.get("digest") == architecture), {})
-        return replace(recipe, **drawn(params))
+        return replace(recipe, **drawn(self.trials.first_params(architecture) if params is None else params))
 
     def retraining_job(self, architecture: Architecture, seed: int) -> TrainingJob:
         """Retraining of a student with `seed`."""
@@ -154,6 +165,8 @@ def _opened(
 ) -> Iterator[Store]:
     ledger = Ledger(url)
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+    storage.engine.dispose()  # connections made so far
+    prepare_connections(storage.engine)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

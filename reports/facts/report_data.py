@@ -113,7 +113,7 @@ class ReportData:
 def gather(store: Store) -> ReportData:
     """Read everything a report is rendered from out of an open study, in whatever state it is."""
     trials = trial_records(store)
-    students = student_records(store)
+    students = student_records(store, trials)
     models = store.config.teacher.resolved(missing_ok=True).models
     return ReportData(
         name=store.directory.name,

@@ -62,13 +62,14 @@ def measure_test(weights: str, source: DataSource) -> Scores:
 def _submit(session: Session, job: TrainingJob) -> None:
     store, engine, device = session.store, session.engine, session.device
     architecture, recipe, training = job.architecture, job.recipe, job.training
-    final = state_at(store, training, recipe.epochs)
+    rungs = store.ledger.rungs(training)
+    final = state_at(store, training, rungs, recipe.epochs)
     if final is not None:
         write_whole(job.weights.parent / "architecture.json", architecture.to_json() + "\n")
         save_student(job.weights, averaged_weights(final), architecture, store.data)
         engine.submit(job, measure_test, str(job.weights.resolve()), store.config.data)
         return
-    stretch = next_stretch(store, training, recipe.epochs)
+    stretch = next_stretch(store, training, rungs, recipe.epochs)
     task = RungTask(
         architecture=architecture,
         recipe=recipe,

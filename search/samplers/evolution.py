@@ -1,18 +1,15 @@
 """Evolution: children of the trained trials' front, one mutation away."""
 
+import math
 import random
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
-from optuna.trial import FixedTrial, FrozenTrial, TrialState
-
 from kd.optim.recipe import PREFIX
-from space.sampling.domain import Domain, suggest
 from space.sampling.mutation import mutate
+from studies.history import History
+from studies.records import TrialRecord
 
 NEAR = 8
 """Trials nearest to the target size, of which the entrants of a tournament are drawn."""
@@ -24,58 +21,39 @@ HEREDITY = 0.8
 """Probability that a child takes over a part of its parent's recipe."""
 
 
-class EvolutionSampler(BaseSampler):
-    """Every joint draw is a mutation of a parent from the front or near it, whatever its size.
+class Evolution:
+    """Every student is a mutation of a parent from the front or near it, whatever its size.
 
-    A target is drawn evenly between the least and the largest of the second objective; of the complete trials nearest
-    to it a few enter a tournament, which the one on the best front wins (non-dominated sorting: Deb et al. 2002).
-    Trials that break a constraint are no parents unless all do. Without a parent, and for parameters that a
-    child does not have, draws are random.
+    A target is drawn evenly between the logarithms of the least and the largest number of parameters; of the complete
+    trials nearest to it a few enter a tournament, which the one on the best front wins (non-dominated sorting: Deb et
+    al. 2002). Trials below the accuracy floor are no parents unless all are. Without a parent, and for parameters that
+    a child does not have, draws are random. The cost does not depend on the number of trials.
     """
 
-    def __init__(self, seed: int, domain: Domain, shape: tuple[int, ...], classes: int) -> None:
-        """Make a sampler for studies that minimise both objectives and draw from `domain`."""
-        self._generator, self._random = random.Random(seed), RandomSampler(seed=seed)
-        self._space = domain, shape, classes
-        self._child: dict[str, Any] = {}
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Choose a parent, mutate it, and return the distributions of the child's parameters."""
-        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        parents = [t for t in complete if all(violation <= 0 for violation in t.constraints.values())] or complete
-        if not parents:
+    def propose(self, history: History, generator: random.Random) -> Mapping[str, Any]:
+        """The parameters of a child."""
+        if not history.eligible:
             return {}
-        parent = choose(parents, self._generator)
-        self._child, _ = mutate(parent.params, *self._space, self._generator)
-        child = FixedTrial(self._child)
-        suggest(child, *self._space)
+        parent, store = choose(history.eligible, generator), history.store
+        child, _ = mutate(parent.params, store.config.domain, store.data.shape, store.data.classes, generator)
         recipe = [name for name in parent.params if name.startswith(PREFIX)]
-        kept = [name for name in recipe if self._generator.random() < HEREDITY]
-        self._child |= {name: parent.params[name] for name in kept}
-        return child.distributions | {name: parent.distributions[name] for name in kept}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """The child's parameters; called right after `infer_relative_search_space`."""
-        return {name: self._child[name] for name in search_space}
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Draw one parameter at random."""
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
+        return child | {name: parent.params[name] for name in recipe if generator.random() < HEREDITY}
 
 
-def choose(trials: Sequence[FrozenTrial], generator: random.Random) -> FrozenTrial:
-    """A parent: winner of a tournament among trials near a random value of the second objective."""
-    values = [tuple(trial.values) for trial in trials]
-    second = [value[1] for value in values]
-    target = generator.uniform(min(second), max(second))
-    near = sorted(range(len(trials)), key=lambda index: abs(second[index] - target))[:NEAR]
-    entrants = generator.sample(near, min(ENTRANTS, len(near)))
-    rank = fronts(values)
-    return trials[min(entrants, key=lambda index: rank[index])]
+def choose(trials: Sequence[TrialRecord], generator: random.Random) -> TrialRecord:
+    """A parent among trials, which are ordered by parameters: winner of a tournament among those of about a size."""
+    least, largest = (math.log(trials[end].cost.parameters) for end in (0, -1))
+    near = nearest(trials, generator.uniform(least, largest))
+    entrants = generator.sample(range(len(near)), min(ENTRANTS, len(near)))
+    rank = fronts([(1 - (trial.merit or 0), trial.cost.parameters) for trial in near])
+    return near[min(entrants, key=lambda index: rank[index])]
+
+
+def nearest(trials: Sequence[TrialRecord], target: float) -> Sequence[TrialRecord]:
+    """The `NEAR` trials, of some ordered by parameters, whose logarithm of those is nearest to a target."""
+    middle = bisect_left(trials, target, key=lambda trial: math.log(trial.cost.parameters))
+    around = trials[max(0, middle - NEAR) : middle + NEAR]
+    return sorted(around, key=lambda trial: abs(math.log(trial.cost.parameters) - target))[:NEAR]
 
 
 def fronts(points: Sequence[Sequence[float]]) -> list[int]:

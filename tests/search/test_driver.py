@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,7 @@ from kd.teachers.source import TeacherSource
 from search import candidates
 from search.driver import FAILURES, search
 from search.engine.fake import FakeEngine
-from search.estimate import study_seconds
 from search.progress import Progress
-from search.samplers.reproducible import ReproducibleSampler
 from search.session import Session
 from space.architecture import Architecture
 from space.budget import Budget
@@ -120,7 +117,6 @@ def run(configuration: Config, small_data: DataSet, tmp_path: Path) -> Run:
         create(directory, config)
         printed, engine = io.StringIO(), FakeEngine(simulation, workers)
         with opened(directory, small_data) as store:
-            store.study.sampler = ReproducibleSampler(config.search, config.domain, small_data.shape, 10)
             console = Console(file=printed, width=200)
             session = Session(
                 store=store,
@@ -130,7 +126,6 @@ def run(configuration: Config, small_data: DataSet, tmp_path: Path) -> Run:
                 started=0.0,
                 clock=engine.clock,
             )
-            session.progress.phase("searching", partial(study_seconds, session))
             with contextlib.suppress(Killed):
                 search(session)
             printed.write(session.progress.headline(trial_records(store)))

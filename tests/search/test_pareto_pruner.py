@@ -1,9 +1,10 @@
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.pareto_pruner import Standing, is_weak
+from search.pareto_pruner import Standing, Standings
 
 
 def standing(number: int, accuracy: float, loss: float, parameters: int) -> Standing:
@@ -22,6 +23,13 @@ rungs = st.lists(results, min_size=1, max_size=30).map(
 peer_counts, slacks = st.integers(1, 5), st.sampled_from([1.0, 1.1, 2.0]) | st.floats(1, 100)
 
 
+def is_weak(mine: Standing, others: Iterable[Standing], peers: int, slack: float) -> bool:
+    standings = Standings()
+    for standing in (*others, mine):
+        standings.enter(standing)
+    return standings.is_weak(mine.number, peers, slack)
+
+
 def weak(rung: list[Standing], peers: int, slack: float) -> set[int]:
     """Numbers of the trials of a rung that are weak."""
     return {c.number for c in rung if is_weak(c, [o for o in rung if o is not c], peers, slack)}
@@ -33,8 +41,8 @@ MINE = standing(9, 0.9, 0.3, 1_000)
 def test_weak_needs_enough_peers_of_about_its_size() -> None:
     better = standing(1, 0.95, 0.4, 1_000)
     large = standing(2, 0.99, 0.1, 1_101)
-    assert not is_weak(MINE, [better, large, large], peers=2, slack=1.1)
-    assert is_weak(MINE, [better, better, large], peers=2, slack=1.1)
+    assert not is_weak(MINE, [better, large, replace(large, number=3)], peers=2, slack=1.1)
+    assert is_weak(MINE, [better, replace(better, number=3), large], peers=2, slack=1.1)
     assert is_weak(MINE, [better, standing(3, 0.9, 0.3, 1_100)], peers=2, slack=1.1)
 
 
@@ -87,3 +95,15 @@ def test_more_peers_or_less_slack_prune_no_more(rung: list[Standing], peers: int
     pruned = weak(rung, peers, slack)
     assert weak(rung, peers + 1, slack) <= pruned
     assert weak(rung, peers, 1.0) <= pruned
+
+
+def test_a_trial_that_is_entered_again_counts_once() -> None:
+    standings = Standings()
+    for number in (*range(200), *range(200)):
+        standings.enter(standing(number, 0.5, 1.0, 1_000 + number))
+    better = standing(500, 0.9, 0.1, 900)
+    standings.enter(better)
+    standings.enter(better)
+    assert not standings.is_weak(0, peers=2, slack=1.0)
+    assert standings.is_weak(0, peers=1, slack=1.0)
+    assert standings.is_weak(199, peers=200, slack=1.0)

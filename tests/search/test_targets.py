@@ -3,6 +3,7 @@
 import io
 import json
 import xml.etree.ElementTree as ElementTree
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from space.errors import InputError
 from studies.configuration import file as config_file
 from studies.directory import RunDirectory
 from studies.ledger import Rung
-from studies.records import student_records
+from studies.records import student_records, trial_records
 from studies.shipped import find, names
 from studies.store import create, opened, stored_config
 
@@ -228,7 +229,9 @@ def test_the_live_display_has_a_front_once_there_is_one(tmp_path: Path) -> None:
     shown = io.StringIO()
     with (
         opened(directory) as store,
-        Progress(Console(file=shown, force_terminal=True, width=120), store, FakeEngine(lambda: None)) as progress,
+        Progress(
+            Console(file=shown, force_terminal=True, width=120), store, FakeEngine(lambda: None), count().__next__
+        ) as progress,
     ):
         progress.tick()
         assert "starting" in shown.getvalue()
@@ -238,5 +241,6 @@ def test_the_live_display_has_a_front_once_there_is_one(tmp_path: Path) -> None:
         trial.set_user_attr("outcome", "complete")
         epoch = Epoch(epoch=1, train_loss=1.0, validation_accuracy=0.9, validation_loss=1.0, seconds=1.0)
         store.ledger.record_rung(store.training(CNN.digest), Rung(epochs=1, curve=(epoch,), seconds=1.0))
+        progress.trials = trial_records(store)
         progress.tick()
         assert "front" in shown.getvalue()

@@ -1,11 +1,13 @@
 import math
 import random
 
-import optuna
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.samplers.evolution import choose, fronts
+from search.samplers.evolution import NEAR, choose, fronts, nearest
+from space.architecture import Architecture
+from space.blocks.mlp import Dense
+from studies.records import TrialRecord
 
 values = st.floats(0, 4, allow_subnormal=False).map(lambda value: round(value, 1))
 
@@ -28,22 +30,45 @@ def test_of_equal_points_the_later_is_behind() -> None:
     assert fronts([(1.0, 1.0), (1.0, 1.0), (2.0, 0.0)]) == [0, 1, 0]
 
 
-def trials(points: list[tuple[float, float]]) -> list[optuna.trial.FrozenTrial]:
-    return [optuna.trial.create_trial(values=list(point)) for point in points]
+def trial(number: int, error: float, width: int) -> TrialRecord:
+    architecture = Architecture(family="mlp", shape=(1, 1, 1), classes=10, blocks=(Dense(width=width),))
+    return TrialRecord(
+        number=number,
+        outcome="complete",
+        reason="",
+        architecture=architecture,
+        cost=architecture.cost(),
+        epochs=1,
+        accuracy=1 - error,
+        loss=error,
+        seconds=1.0,
+        curve=(),
+    )
 
 
 def test_parents_are_mostly_on_the_front_and_spread_over_size() -> None:
     generator = random.Random(0)
-    sizes = [2.4 + 1.6 * k / 199 for k in range(200)]
-    # an error of 10^-size, and for every second trial twice that
-    population = trials([(-size + (math.log10(2) if k % 2 else 0), size) for k, size in enumerate(sizes)])
+    widths = [round(20 * 40 ** (k / 199)) for k in range(200)]
+    # an error that falls with the size, and for every second trial twice that
+    population = [trial(k, (2 if k % 2 else 1) / (width + k), width) for k, width in enumerate(widths)]
     chosen = [choose(population, generator) for _ in range(1_000)]
-    on_front = sum(population.index(parent) % 2 == 0 for parent in chosen)
+    on_front = sum(parent.number % 2 == 0 for parent in chosen)
     assert 800 <= on_front < 1_000
-    for low in (2.4, 2.8, 3.2, 3.6):
-        assert 200 <= sum(low <= parent.values[1] < low + 0.4 for parent in chosen) <= 300
+    for quarter in range(4):
+        assert 200 <= sum(parent.number // 50 == quarter for parent in chosen) <= 300
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.floats(2, 7))
+def test_the_nearest_are_those_that_a_search_of_all_finds(widths: list[int], target: float) -> None:
+    population = [trial(number, 0.5, width) for number, width in enumerate(sorted(widths))]
+
+    def distance(record: TrialRecord) -> float:
+        return abs(math.log(record.cost.parameters) - target)
+
+    found = [distance(record) for record in nearest(population, target)]
+    assert found == sorted(map(distance, population))[:NEAR]
 
 
 def test_a_single_trial_is_every_childs_parent() -> None:
-    (only,) = trials([(0.1, 3.0)])
+    only = trial(0, 0.1, 3)
     assert choose([only], random.Random(0)) is only
