@@ -48,7 +48,7 @@ def test_a_picture_is_drawn_and_guesses_are_told(tmp_path: Path) -> None:
         "x is taken for x_train",
         "the classes are uneven: 89.7 % of the training samples are of class ant",
         "[bold]bee[/x]",
-        "majority 89.74 % of training",
+        "majority 89.66 % of training",
         "no test split: 9 of 45 samples are held out",
     ):
         assert words in told
