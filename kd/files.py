@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
@@ -17,6 +18,12 @@ from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from space.errors import InputError, first_line
+
+MANIFEST = "manifest.json"
+"""The manifest's own name in its folder."""
+
+CHUNK = 1 << 22
+"""Bytes read at once."""
 
 T = TypeVar("T")
 
@@ -135,3 +142,50 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:  # its writer has just finished
         return 0
+
+
+def write_manifest(folder: Path, names: Iterable[str]) -> None:
+    """Write down size, CRC-32 and time of change of files in a folder; all must be there."""
+    found = {name: [*_stamp(folder / name), checksum(folder / name)] for name in sorted(names)}
+    write_whole(folder / MANIFEST, json.dumps(found, indent=1) + "\n")
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """Names of files in a folder that are missing or differ from its manifest; its own where it cannot be read.
+
+    A file of the same size and time of change counts as unchanged; of others, such as copies, the CRC-32 is compared.
+    Files that no manifest names are none of our business.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        expected = {str(name): (int(size), int(changed), int(crc)) for name, (size, changed, crc) in manifest.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return [MANIFEST]
+    return [name for name, facts in expected.items() if not _same(folder / name, *facts)]
+
+
+def is_sound(folder: Path) -> bool:
+    """Whether a folder has a manifest and its files are as that says."""
+    return not damaged_files(folder)
+
+
+def checksum(path: Path) -> int:
+    """CRC-32 of a file's content."""
+    crc = 0
+    with path.open("rb") as file:
+        while part := file.read(CHUNK):
+            crc = zlib.crc32(part, crc)
+    return crc
+
+
+def _same(path: Path, size: int, changed: int, crc: int) -> bool:
+    try:
+        found = _stamp(path)
+        return found[0] == size and (found[1] == changed or checksum(path) == crc)
+    except OSError:
+        return False
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns

@@ -9,8 +9,8 @@ from reports.facts.report_data import ReportData, gather, headline
 from reports.figures.curve_svg import curve_svg
 from reports.figures.study_figures import TITLES, study_figures
 from space.describe import describe
-from studies.database import database_url
 from studies.records import TrialRecord
+from studies.storage.database import database_url
 from studies.store import Store
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
-from kd.files import write_whole
-from kd.manifest import write_manifest
+from kd.files import write_manifest, write_whole
 from reports.facts.layers import layers_of
 from reports.facts.majority import mean_scores
 from reports.facts.outcomes import group_by_outcome

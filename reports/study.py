@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from reports.facts.report_data import ReportData, gather
 from reports.facts.tables import student_frame
 from reports.figures.study_figures import study_figures
-from studies.directory import RunDirectory
 from studies.records import StudentRecord, TrialRecord, frame
+from studies.storage.directory import RunDirectory
 from studies.store import opened
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from search.samplers.sampler import Sampler, draw
 from space.architecture import Architecture
 from studies.history import History
-from studies.ledger import Training
+from studies.storage.ledger import Training
 
 EXHAUSTED = 500
 """Consecutive useless suggestions after which the search ends."""

@@ -24,7 +24,7 @@ from search.session import Session
 from space.errors import InputError, first_line
 from studies.front import is_searched
 from studies.history import History
-from studies.ledger import Rung
+from studies.storage.ledger import Rung
 
 FAILURES = 5
 """Consecutive failed trials after which the study stops: the fault is then not the candidates'."""

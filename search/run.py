@@ -11,8 +11,7 @@ from rich.console import Console
 from kd.data.dataset import DataSet, load
 from kd.device import pick
 from kd.distil.distil import check_fit
-from kd.files import write_whole
-from kd.manifest import is_sound
+from kd.files import is_sound, write_whole
 from kd.teachers.check import measured_teachers
 from kd.teachers.measurement import TeacherMeasurement
 from reports.dashboard import publish
@@ -33,10 +32,10 @@ from space.errors import InputError
 from space.sampling.domain import check_feasible
 from studies.configuration.config import Config
 from studies.configuration.file import read
-from studies.directory import ROOT, RunDirectory, name_of
 from studies.front import chosen, is_done, is_searched, retraining_jobs
 from studies.jobs import assistant_chain
 from studies.records import TrialRecord, student_records, trial_records
+from studies.storage.directory import ROOT, RunDirectory, name_of
 from studies.store import Store, create, opened, placed_as, stored_config
 
 

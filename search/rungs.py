@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kd.distil.train import RungResult
-from studies.ledger import Rung, Training
-from studies.rung_file import read_state, write_rung
+from studies.storage.ledger import Rung, Training
+from studies.storage.rung_file import read_state, write_rung
 from studies.store import Store
 
 

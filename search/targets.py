@@ -9,10 +9,10 @@ from space.architecture import Architecture, read
 from space.budget import Budget
 from space.errors import InputError
 from studies.configuration.file import changed
-from studies.directory import RunDirectory
 from studies.front import front
 from studies.records import trial_records
 from studies.shipped import find, names
+from studies.storage.directory import RunDirectory
 from studies.store import Store, opened, stored_config
 
 

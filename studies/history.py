@@ -8,10 +8,10 @@ from typing import Any
 from space.architecture import Architecture
 from space.sampling.distributions import Distribution
 from studies.front import front
-from studies.ledger import Rung, Training
 from studies.records import Outcome, TrialRecord, trial_record
+from studies.storage.ledger import Rung, Training
+from studies.storage.trial_table import Facts, State
 from studies.store import Store
-from studies.trial_table import Facts, State
 
 USELESS = ("rejected", "duplicate")
 """Outcomes of suggestions that are no candidates."""

@@ -10,9 +10,9 @@ from kd.optim.recipe import Recipe
 from kd.teachers.fingerprint import fingerprint as fingerprint_of
 from space.architecture import Architecture
 from studies.configuration.config import Config
-from studies.directory import RunDirectory
-from studies.ledger import Training
 from studies.shipped import find
+from studies.storage.directory import RunDirectory
+from studies.storage.ledger import Training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

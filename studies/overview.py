@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from studies.database import readable_database
-from studies.directory import RunDirectory, study_names
+from studies.storage.database import readable_database
+from studies.storage.directory import RunDirectory, study_names
 
 ATTRIBUTES = (
     "SELECT number, key, value_json FROM trials JOIN trial_user_attributes USING (trial_id) "

@@ -14,9 +14,9 @@ from kd.students.scores import Metric, Scores
 from space.architecture import Architecture, from_json, read
 from space.cost import Cost
 from space.errors import InputError
-from studies.ledger import Rung, Training
+from studies.storage.ledger import Rung, Training
+from studies.storage.trial_table import TrialRow
 from studies.store import Store
-from studies.trial_table import TrialRow
 
 Outcome = Literal["rejected", "duplicate", "pruned", "complete", "failed", "unfinished"]
 OUTCOMES: tuple[Outcome, ...] = ("complete", "pruned", "duplicate", "rejected", "failed", "unfinished")

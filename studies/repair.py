@@ -10,10 +10,10 @@ from kd.files import write_whole
 from kd.students.results import StudentResults
 from space.errors import InputError
 from studies.configuration.file import changed, parse
-from studies.database import BESIDE, database_fault
-from studies.directory import RunDirectory
-from studies.ledger import Training
-from studies.rung_file import rung_files
+from studies.storage.database import BESIDE, database_fault
+from studies.storage.directory import RunDirectory
+from studies.storage.ledger import Training
+from studies.storage.rung_file import rung_files
 from studies.store import Store, opened, stored_config
 
 CONFIGURATION = "SELECT value_json FROM study_user_attributes WHERE key = 'config'"

@@ -19,11 +19,11 @@ from space.architecture import Architecture
 from space.errors import InputError, first_line
 from studies.configuration.config import Config
 from studies.configuration.file import differences, parse
-from studies.database import check_database, database_url, is_writable, readable_database
-from studies.directory import RunDirectory
 from studies.jobs import TrainingJob, assistant_chain
-from studies.ledger import Ledger, Training, prepare_connections
-from studies.trial_table import TrialTable
+from studies.storage.database import check_database, database_url, is_writable, readable_database
+from studies.storage.directory import RunDirectory
+from studies.storage.ledger import Ledger, Training, prepare_connections
+from studies.storage.trial_table import TrialTable
 
 Params = Mapping[str, Any]
 """Values of a draw by parameter name."""

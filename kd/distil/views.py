@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation, augmented
 from kd.data.dataset import DataSet, DataSource, load, values
 from kd.data.mixup import mix
-from kd.files import move_whole, scratch_folder
-from kd.manifest import damaged_files, is_sound, write_manifest
+from kd.files import damaged_files, is_sound, move_whole, scratch_folder, write_manifest
 from kd.optim.recipe import Recipe
 from kd.teachers.fingerprint import fingerprint as fingerprint_of
 from kd.teachers.loading import open_teacher

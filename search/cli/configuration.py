@@ -9,7 +9,7 @@ import typer
 
 from search.cli.options import Runs
 from space.errors import InputError
-from studies.directory import ROOT, RunDirectory
+from studies.storage.directory import ROOT, RunDirectory
 
 if TYPE_CHECKING:
     from studies.configuration.config import Config

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.cli.options import PlaceOptions
-from studies.directory import RunDirectory
+from studies.storage.directory import RunDirectory
 
 if TYPE_CHECKING:
     from studies.configuration.config import Config

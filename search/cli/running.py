@@ -6,7 +6,7 @@ import typer
 
 from search.cli.options import ChangeOptions, MachineOptions, PlaceOptions, Runs, Seeds, with_options
 from space.errors import InputError
-from studies.directory import ROOT, RunDirectory, name_of
+from studies.storage.directory import ROOT, RunDirectory, name_of
 
 Preset = Annotated[
     str,

@@ -8,7 +8,7 @@ import typer
 from search.cli.opening import open_study, quiet_optuna
 from search.cli.options import Name, PlaceOptions, Runs, with_options
 from space.errors import InputError
-from studies.directory import ROOT, RunDirectory
+from studies.storage.directory import ROOT, RunDirectory
 
 
 @with_options

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from kd.data.dataset import DataSet
 from kd.environment import current
-from kd.files import write_whole
-from kd.manifest import is_sound, write_manifest
+from kd.files import is_sound, write_manifest, write_whole
 from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
 from reports.facts.formats import counted

@@ -14,7 +14,7 @@ from space.sampling.domain import suggest
 from space.sampling.random_trial import RandomTrial
 from studies.history import STATES, History
 from studies.records import TrialRecord
-from studies.trial_table import optuna_distribution
+from studies.storage.trial_table import optuna_distribution
 
 BEST, LATEST = 60, 60
 """How many trials are shown: the complete ones on the best fronts, and the latest of the others.

@@ -18,7 +18,7 @@ from kd.teachers.source import TeacherSource
 from space.errors import InputError, did_you_mean
 from studies.configuration.checks import check_numbers, check_search, check_teacher
 from studies.configuration.config import Assistants, Config, Retrain, teacher_settings
-from studies.places import place, placed
+from studies.configuration.places import place, placed
 
 PRESETS = Path(__file__).parents[1] / "presets"
 

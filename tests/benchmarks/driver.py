@@ -28,8 +28,8 @@ from search.engine.fake import FakeEngine
 from search.progress import Progress
 from search.session import Session
 from studies.configuration.config import Config, Search
-from studies.directory import RunDirectory
 from studies.history import History
+from studies.storage.directory import RunDirectory
 from studies.store import create, opened
 
 BOUNDS = (25, 100, 500, 1_000, 2_000, 5_000, 10_000)

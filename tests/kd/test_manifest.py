@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kd.manifest import NAME, damaged_files, is_sound, write_manifest
+from kd.files import MANIFEST, damaged_files, is_sound, write_manifest
 
 CONTENT = bytes(range(256)) * 64
 
@@ -35,8 +35,8 @@ def test_a_missing_file_and_a_damaged_manifest_are_named(folder: Path) -> None:
     (folder / "b").unlink()
     assert damaged_files(folder) == ["b"]
     for content in (b"", b"[]", b'{"a": 1}', bytes(100), b'{"a": [1, 2'):
-        (folder / NAME).write_bytes(content)
-        assert damaged_files(folder) == [NAME]
+        (folder / MANIFEST).write_bytes(content)
+        assert damaged_files(folder) == [MANIFEST]
 
 
 def test_what_a_system_leaves_in_a_folder_is_no_content(folder: Path) -> None:

@@ -14,10 +14,10 @@ from space.budget import Budget
 from space.sampling.domain import Domain, suggest
 from space.sampling.random_trial import RandomTrial
 from studies.configuration.config import Config, Search
-from studies.directory import RunDirectory
 from studies.front import front
-from studies.ledger import Rung
 from studies.records import Outcome, trial_records
+from studies.storage.directory import RunDirectory
+from studies.storage.ledger import Rung
 from studies.store import Store, create, opened
 
 RUNGS = (1, 3, 9)

@@ -22,8 +22,8 @@ from packaging.requirements import Requirement
 
 from reports.dashboard import publish
 from reports.dashboard_attributes import UPPER_BOUNDS, DashboardAttributes, UnsupportedVersionError
-from studies.database import database_url
 from studies.records import trial_records
+from studies.storage.database import database_url
 from studies.store import Store
 
 ROOT = Path(__file__).parents[2]

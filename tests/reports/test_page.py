@@ -14,9 +14,9 @@ from reports.page import write_report
 from search.jobs.retraining import results
 from space.architecture import from_json
 from studies.configuration.config import Config
-from studies.directory import RunDirectory
 from studies.front import front
 from studies.records import student_records, trial_records
+from studies.storage.directory import RunDirectory
 from studies.store import Store, create, opened
 
 FILES = {"index.html", "report.md", "pareto.csv", "pareto.json"}

@@ -23,8 +23,8 @@ from space.blocks.convolution import Convolution, GlobalAverage
 from space.errors import InputError
 from studies.configuration.config import Config
 from studies.configuration.file import read
-from studies.directory import RunDirectory
 from studies.records import student_records
+from studies.storage.directory import RunDirectory
 from studies.store import opened, stored_config
 
 STUDY = """

@@ -8,7 +8,7 @@ from kd.data.dataset import DataSource
 from kd.teachers.source import TeacherSource
 from search.run import _publish
 from studies.configuration.config import Config
-from studies.directory import RunDirectory
+from studies.storage.directory import RunDirectory
 from studies.store import create, opened
 
 

@@ -30,9 +30,9 @@ from space.architecture import Architecture
 from space.budget import Budget
 from space.errors import InputError
 from studies.configuration.config import Config, Search, Space
-from studies.directory import RunDirectory
 from studies.front import front
 from studies.records import TrialRecord, trial_records
+from studies.storage.directory import RunDirectory
 from studies.store import create, opened
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

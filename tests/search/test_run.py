@@ -17,9 +17,9 @@ import pytest
 from distributed import LocalCluster
 
 from kd.device import cores
-from studies.directory import RunDirectory
 from studies.front import front, student_front
 from studies.records import student_records, trial_records
+from studies.storage.directory import RunDirectory
 from studies.store import opened
 
 

@@ -9,8 +9,8 @@ from kd.students.curve import Epoch
 from kd.teachers.source import TeacherSource
 from search.rungs import Stretch, next_stretch, record_rung, rung_at, state_at
 from studies.configuration.config import Config
-from studies.directory import RunDirectory
-from studies.ledger import Training
+from studies.storage.directory import RunDirectory
+from studies.storage.ledger import Training
 from studies.store import Store, create, opened
 
 

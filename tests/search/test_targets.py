@@ -23,10 +23,10 @@ from space.blocks.convolution import Convolution, GlobalAverage, Pool
 from space.blocks.mlp import Dense
 from space.errors import InputError
 from studies.configuration import file as config_file
-from studies.directory import RunDirectory
-from studies.ledger import Rung
 from studies.records import student_records, trial_records
 from studies.shipped import find, names
+from studies.storage.directory import RunDirectory
+from studies.storage.ledger import Rung
 from studies.store import create, opened, stored_config
 
 PRESET = """

@@ -14,12 +14,12 @@ from kd.teachers.source import TeacherSource
 from space.sampling.domain import suggest
 from space.sampling.random_trial import RandomTrial
 from studies.configuration.config import Config, Search
-from studies.directory import RunDirectory
 from studies.history import STATES, Draw, History
-from studies.ledger import Rung
 from studies.records import Outcome, trial_records
+from studies.storage.directory import RunDirectory
+from studies.storage.ledger import Rung
+from studies.storage.trial_table import optuna_distribution
 from studies.store import Store, create, opened
-from studies.trial_table import optuna_distribution
 
 RUNGS = (1.0, 3.0, 9.0)
 

@@ -11,8 +11,8 @@ from kd.distil.views import view_source
 from kd.teachers.source import TeacherSource
 from space.errors import InputError
 from studies.configuration.config import Assistants, Config, Retrain
-from studies.directory import RunDirectory
 from studies.jobs import TrainingJob, assistant_chain
+from studies.storage.directory import RunDirectory
 
 
 def links(root: Path, data: DataSet, config: Config) -> tuple[tuple[TrainingJob, ...], str]:

@@ -14,10 +14,10 @@ from optuna.trial import Trial, TrialState
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
 from studies.configuration.config import Config, Retrain, Search
-from studies.database import database_url
-from studies.directory import RunDirectory
 from studies.overview import BestStudent, StudySummary, UnreadableStudy, summaries, summarise
 from studies.records import Outcome
+from studies.storage.database import database_url
+from studies.storage.directory import RunDirectory
 from studies.store import create
 
 

@@ -14,9 +14,7 @@ from space.architecture import Architecture
 from space.blocks.mlp import Dense
 from space.network import build
 from studies.configuration.config import Config, Retrain, Search
-from studies.directory import RunDirectory
 from studies.front import are_retrained, chosen, front, is_done, is_searched, retraining_jobs, spread, student_front
-from studies.ledger import Rung
 from studies.records import (
     OUTCOMES,
     Outcome,
@@ -27,6 +25,8 @@ from studies.records import (
     student_records,
     trial_records,
 )
+from studies.storage.directory import RunDirectory
+from studies.storage.ledger import Rung
 from studies.store import create, opened
 
 

@@ -7,11 +7,11 @@ import pytest
 from kd.students.curve import Epoch
 from space.errors import InputError
 from studies.configuration.config import Config, Search
-from studies.database import database_fault
-from studies.directory import RunDirectory
-from studies.ledger import Rung
 from studies.repair import repair
-from studies.rung_file import read_state, write_rung
+from studies.storage.database import database_fault
+from studies.storage.directory import RunDirectory
+from studies.storage.ledger import Rung
+from studies.storage.rung_file import read_state, write_rung
 from studies.store import create, opened, stored_config
 
 CONFIG = Config(search=Search(trials=7))

@@ -15,7 +15,7 @@ from kd.teachers.fingerprint import fingerprint
 from kd.teachers.source import TeacherSource
 from space.errors import InputError
 from studies.configuration.config import Config
-from studies.directory import RunDirectory
+from studies.storage.directory import RunDirectory
 from studies.store import create, opened, stored_config
 
 NETWORK = """

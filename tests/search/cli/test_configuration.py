@@ -12,7 +12,7 @@ from space.errors import InputError
 from studies.configuration.config import Config
 from studies.configuration.file import flatten, read
 from studies.configuration.keys import sections
-from studies.directory import RunDirectory
+from studies.storage.directory import RunDirectory
 from studies.store import create
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"

@@ -17,7 +17,7 @@ import sqlalchemy
 
 from search.cli.faults import explain
 from studies.configuration.config import Config
-from studies.directory import RunDirectory
+from studies.storage.directory import RunDirectory
 from studies.store import create, opened
 
 ELSEWHERE = "choose another folder with --runs"

@@ -9,8 +9,8 @@ import optuna
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
 from studies.configuration.config import Config
-from studies.database import database_url
-from studies.directory import RunDirectory
+from studies.storage.database import database_url
+from studies.storage.directory import RunDirectory
 from studies.store import create
 
 STUDENT = Architecture(family="mlp", shape=(1, 28, 28), classes=10, blocks=(Dense(width=5),))

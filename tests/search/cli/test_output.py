@@ -10,7 +10,7 @@ import pytest
 
 from search.output import _plain
 from studies.configuration.config import Config
-from studies.directory import RunDirectory
+from studies.storage.directory import RunDirectory
 from studies.store import create, opened
 
 NAME = "a b?c%20#d[x][/red] :smile: Ärger [bold]"

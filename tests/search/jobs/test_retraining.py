@@ -26,8 +26,8 @@ from space.architecture import Architecture
 from space.blocks.convolution import Pool
 from space.blocks.mlp import Dense
 from studies.configuration.config import Config, Retrain
-from studies.directory import RunDirectory
 from studies.records import StudentRecord, student_records
+from studies.storage.directory import RunDirectory
 from studies.store import create, opened
 
 EPOCHS = 12

@@ -17,9 +17,9 @@ from search.samplers.sampler import WASTE, draw, make_sampler
 from search.samplers.tpe import BEST, LATEST, shown
 from space.budget import Budget
 from studies.configuration.config import Config, Search
-from studies.directory import RunDirectory
 from studies.history import Draw, History
 from studies.records import Outcome
+from studies.storage.directory import RunDirectory
 from studies.store import Store, create, opened
 
 Kind = Literal["tpe", "evolution", "random"]

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from space.errors import InputError
-from studies.directory import RunDirectory
+from studies.storage.directory import RunDirectory
 
 BESIDE = ("-wal", "-shm")
 """Suffixes of the files that SQLite keeps beside a database in use."""

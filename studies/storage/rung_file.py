@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from kd.files import from_json, to_json, write_whole
 from space.errors import InputError
-from studies.directory import RunDirectory
-from studies.ledger import Rung, Training
+from studies.storage.directory import RunDirectory
+from studies.storage.ledger import Rung, Training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ import pytest
 
 from space.errors import InputError
 from studies.configuration.config import Config, Search
-from studies.database import database_fault, database_url, readable_database
-from studies.directory import RunDirectory
+from studies.storage.database import database_fault, database_url, readable_database
+from studies.storage.directory import RunDirectory
 from studies.store import create, opened
 
 PATHS = ["a b", "a?b=c", "100%20", "a#b", "[x]", "{x}", "a[/x]", "Ärger ß", "x" * 200, "a&b;c'd\"", "~"]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from studies.configuration.file import read
-from studies.directory import RunDirectory, name_of
+from studies.storage.directory import RunDirectory, name_of
 
 NAMES = ["a b", "50%20", "a#b?c", "[x]", "Ärger", "x" * 200, "2024"]
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from kd.students.curve import Epoch
-from studies.ledger import Ledger, Rung, Training
+from studies.storage.ledger import Ledger, Rung, Training
 
 TRAINING = Training(architecture="a" * 12, recipe="r" * 12, views="v" * 16, seed=0)
 

@@ -7,7 +7,7 @@ import pytest
 
 from space.errors import InputError
 from studies.configuration.config import Config, Search
-from studies.directory import RunDirectory
+from studies.storage.directory import RunDirectory
 from studies.store import create, opened, stored_config
 
 HOLD = """
