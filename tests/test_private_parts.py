@@ -1,18 +1,14 @@
 """Every private part of another library that is used, by name: it is there, and an upper bound keeps it there."""
 
 import ast
+import importlib
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy
-import numpy._core.multiarray
 import optuna
-import optuna_dashboard._custom_plot_data
-import optuna_dashboard._note
 import pytest
-import torch
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +29,7 @@ PRIVATE = {
         "torch._foreach_lerp_",
         "torch._foreach_mul_",
         "torch._foreach_sqrt",
+        "torch._higher_order_ops.scan.scan",
         "torch._sample_dirichlet",
         "torch.cpu._is_amx_tile_supported",
     },
@@ -58,12 +55,9 @@ def used(path: Path) -> Iterator[str]:
 
 
 def resolve(name: str) -> object:
-    """The object of a full name."""
-    root, *attributes = name.split(".")
-    part: object = {"numpy": numpy, "torch": torch, "optuna_dashboard": optuna_dashboard}[root]
-    for attribute in attributes:
-        part = getattr(part, attribute)
-    return part
+    """The object of a full name: an attribute of a module."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def test_every_private_part_that_is_used_is_named_and_there() -> None:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from kd.data.checks import Part, checked
 from kd.data.raw import Raw
 from kd.data.samples import Form, Kind, Layout
 from kd.data.splits import few_samples_notes, hold_out, uneven_notes
+from kd.data.statistics import moments_of
 from space.errors import InputError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -189,7 +189,7 @@ def load(source: DataSource | str) -> DataSet:
         identity[1] = count
     parts["train"] = x[rows], y[rows]
     notes += few_samples_notes(len(parts["val"][1]), "validation") + uneven_notes(parts["train"][1], names)
-    mean, std = _moments(parts["train"][0])
+    mean, std = moments_of(parts["train"][0])
     digest = hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16]
     return DataSet(
         name=Path(source.name).resolve().name.removesuffix(".npz"),
@@ -281,23 +281,6 @@ def _read(source: DataSource) -> Raw:
             ".npz file, of a folder of IDX files or of class folders of images"
         )
     return idx.read(path)
-
-
-def _moments(x: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation a channel; pixels, which are only counted, in 0..1."""
-    if x.dtype != np.uint8:
-        mean = x.mean(axis=(0, 1), dtype=np.float64)
-        deviation = x.std(axis=(0, 1), dtype=np.float64)
-        return tuple(mean.tolist()), tuple(np.where(deviation > 0, deviation, 1.0).tolist())
-    level = np.arange(256) / 255
-    pairs: list[tuple[float, float]] = []
-    for channel in range(x.shape[1]):
-        parts = (x[start : start + 1_000, channel].ravel() for start in range(0, len(x), 1_000))
-        share = sum(np.bincount(part, minlength=256) for part in parts) / (x.size // x.shape[1])
-        centre = float(share @ level)
-        pairs.append((round(centre, 6), round(max(float(share @ (level - centre) ** 2) ** 0.5, 1e-3), 6)))
-    means, deviations = zip(*pairs, strict=True)
-    return means, deviations
 
 
 def _split(part: Part) -> Split:
