@@ -138,6 +138,9 @@ class TrialTable:
         attributes: dict[int, dict[str, Any]] = {}
         params: dict[int, dict[str, Any]] = {}
         with self.engine.connect() as connection:
+            # first, so that all is there of a trial that the driver writes meanwhile
+            trials = select(_TRIALS.c.trial_id, _TRIALS.c.number).where(_TRIALS.c.study_id == self.study)
+            numbers = connection.execute(trials.order_by(_TRIALS.c.number)).all()
             found = select(_ATTRIBUTES.c.trial_id, _ATTRIBUTES.c.key, _ATTRIBUTES.c.value_json)
             for trial, key, value in connection.execute(found.where(_ATTRIBUTES.c.trial_id.in_(mine))):
                 attributes.setdefault(trial, {})[key] = json.loads(value)
@@ -148,11 +151,10 @@ class TrialTable:
                 drawn.where(_PARAMS.c.trial_id.in_(mine)).order_by(_PARAMS.c.param_id)
             ):
                 params.setdefault(trial, {})[name] = _distribution(text).to_external_repr(value)
-            trials = select(_TRIALS.c.trial_id, _TRIALS.c.number).where(_TRIALS.c.study_id == self.study)
-            return [
-                TrialRow(id=trial, number=number, params=params.get(trial, {}), attributes=attributes.get(trial, {}))
-                for trial, number in connection.execute(trials.order_by(_TRIALS.c.number))
-            ]
+        return [
+            TrialRow(id=trial, number=number, params=params.get(trial, {}), attributes=attributes.get(trial, {}))
+            for trial, number in numbers
+        ]
 
     def first_params(self, digest: str) -> dict[str, Any]:
         """Parameters of the first trial with a digest; none if there is no such trial."""
