@@ -69,7 +69,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
     draft = path.with_name(f".{path.name[:100]}-{uuid.uuid4().hex}")
     try:
         with draft.open("xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            # bytes of a path that the locale could not read are written as they are
+            file.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         _remove_stale_drafts(path.parent)

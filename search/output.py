@@ -24,7 +24,8 @@ def speak_plainly() -> None:
 def _plainer(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    text = error.object[error.start : error.end]
+    # bytes of a path that the locale could not read are UTF-8 nearly everywhere
+    text = error.object[error.start : error.end].encode(errors="surrogateescape").decode(errors="replace")
     return "".join(map(_plain, text)), error.end
 
 

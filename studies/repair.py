@@ -7,12 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 from kd.files import write_whole
-from kd.students.results import StudentResults
+from kd.students.results import SeedResult, StudentResults
 from space.errors import InputError
 from studies.configuration.file import changed, parse
 from studies.storage.database import BESIDE, database_fault
 from studies.storage.directory import RunDirectory
-from studies.storage.ledger import Training
+from studies.storage.ledger import Rung, Training
 from studies.storage.rung_file import rung_files
 from studies.store import Store, opened, stored_config
 
@@ -52,13 +52,13 @@ def repair(directory: RunDirectory, places: Sequence[str] = ()) -> Iterator[str]
 
 def _restore_rungs(store: Store) -> str:
     """Restore what the files of a study say of its training, and say how much that is."""
-    rungs = list(rung_files(store.directory))
-    trainings: dict[tuple[str, int, str], Training] = {}
-    for file in rungs:
+    trained: dict[Training, list[Rung]] = {}
+    for file in rung_files(store.directory):
         store.ledger.record_rung(file.training, file.rung)
-        trainings[file.training.architecture, file.training.seed, file.training.views] = file.training
-    tests = sum(_restore_tests(store, folder, trainings) for folder in store.directory.student_folders)
-    return f"{len(rungs)} rungs of training and {tests} readings of the test split"
+        trained.setdefault(file.training, []).append(file.rung)
+    tests = sum(_restore_tests(store, folder, trained) for folder in store.directory.student_folders)
+    rungs = sum(map(len, trained.values()))
+    return f"{rungs} rungs of training and {tests} readings of the test split"
 
 
 def _restore_configuration(directory: RunDirectory) -> str:
@@ -102,7 +102,7 @@ def _set_aside(database: Path) -> Path:
     return aside
 
 
-def _restore_tests(store: Store, folder: Path, trainings: Mapping[tuple[str, int, str], Training]) -> int:
+def _restore_tests(store: Store, folder: Path, trained: Mapping[Training, Sequence[Rung]]) -> int:
     """Restore a student's readings of the test split from its results; gives their number."""
     try:
         results = StudentResults.from_json(folder / "results.json")
@@ -110,8 +110,17 @@ def _restore_tests(store: Store, folder: Path, trainings: Mapping[tuple[str, int
         return 0
     found = 0
     for seed in results.seeds:
-        training = trainings.get((folder.name, seed.seed, store.retrain_views.folder.name))
-        if training is not None:
-            store.ledger.record_test(training, seed.test)
-            found += 1
+        for training, rungs in trained.items():
+            if (training.architecture, training.seed) == (folder.name, seed.seed) and _is_of(
+                store, seed, training, rungs
+            ):
+                store.ledger.record_test(training, seed.test)
+                found += 1
     return found
+
+
+def _is_of(store: Store, seed: SeedResult, training: Training, rungs: Sequence[Rung]) -> bool:
+    """Whether a seed's results are those of a training, which may be of the search: told by length and seconds."""
+    whole = rungs[-1].epochs == store.config.retrain.recipe.epochs
+    same_seconds = round(sum(rung.seconds for rung in rungs), 1) == seed.seconds
+    return whole and same_seconds and training.views == store.retrain_views.folder.name

@@ -4,6 +4,7 @@ torchvision is imported where it is needed: it takes two seconds, and the shippe
 """
 
 import os
+import tempfile
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -41,7 +42,11 @@ def cache_folder() -> Path:
     """Where downloads go: `$WUNDERKIND_DATA`, else `$XDG_CACHE_HOME/wunderkind`, else `~/.cache/wunderkind`."""
     if own := os.environ.get("WUNDERKIND_DATA"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wunderkind"
+    try:
+        own = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    except RuntimeError:  # a user whom the system does not know, without $HOME
+        own = os.path.join(tempfile.gettempdir(), f"cache-{os.getuid()}")
+    return Path(own) / "wunderkind"
 
 
 def read(name: str, cache: Path, system: Path = SYSTEM) -> Raw:

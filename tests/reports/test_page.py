@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -19,7 +20,7 @@ from studies.records import student_records, trial_records
 from studies.storage.directory import RunDirectory
 from studies.store import Store, create, opened
 
-FILES = {"index.html", "report.md", "pareto.csv", "pareto.json"}
+FILES = {"index.html", "report.md", "pareto.csv", "pareto.json", "manifest.json"}
 
 
 class Page(HTMLParser):
@@ -248,7 +249,7 @@ def test_leaves_the_old_report_when_it_cannot_write(retrained: Store, monkeypatc
     def full(*_: object, **__: object) -> int:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_report(retrained)
     assert page.read_bytes() == before

@@ -1,16 +1,20 @@
 """What can be rebuilt of a study from its files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kd.environment import current
+from kd.files import write_whole
 from kd.students.curve import Epoch
+from kd.students.results import SeedResult, StudentResults
 from space.errors import InputError
 from studies.configuration.config import Config, Search
 from studies.repair import repair
 from studies.storage.database import database_fault
 from studies.storage.directory import RunDirectory
-from studies.storage.ledger import Rung
+from studies.storage.ledger import Rung, Training
 from studies.storage.rung_file import read_state, write_rung
 from studies.store import create, opened, stored_config
 
@@ -78,6 +82,34 @@ def test_a_sound_study_is_left_as_it_is(directory: RunDirectory) -> None:
     assert not database_fault(directory.database)
     with pytest.raises(InputError, match="no study 'other'"):
         list(repair(RunDirectory(root=directory.root, name="other")))
+
+
+def test_readings_of_the_test_split_come_back_to_their_retraining(directory: RunDirectory) -> None:
+    digest, epochs = "0123456789ab", CONFIG.retrain.recipe.epochs
+    whole = Rung(epochs=epochs, curve=(replace(POINT, epoch=epochs),), seconds=12.34)
+    with opened(directory) as store:
+        views = store.retrain_views.folder.name
+        trainings = [
+            Training(architecture=digest, recipe=recipe, views=views, seed=0) for recipe in ("search", "retraining")
+        ]
+        write_rung(directory, trainings[0], RUNG, STATE)  # of the search, on the same views and with the same seed
+        write_rung(directory, trainings[1], whole, STATE)
+    results = StudentResults(
+        architecture={},
+        digest=digest,
+        family="mlp",
+        cost={},
+        seeds=(SeedResult(seed=0, validation=0.9, test=0.875, seconds=12.3),),
+        test_mean=0.875,
+        test_deviation=None,
+        environment=current("cpu"),
+    )
+    write_whole(directory.student(digest) / "results.json", results.to_json())
+    for path in directory.path.glob("study.db*"):
+        path.unlink()
+    assert any("4 rungs of training and 1 readings" in line for line in repair(directory))
+    with opened(directory) as store:
+        assert [store.ledger.test_accuracy(training) for training in trainings] == [None, 0.875]
 
 
 def test_a_damaged_training_state_is_none(directory: RunDirectory) -> None:

@@ -145,7 +145,7 @@ def rolled(world: Any) -> Any:
             {"channels": "bgr"},
         ),
     ],
-    ids=str,
+    ids=("scale", "classes", "width first", "channels last", "flat rows", "scale of colours", "bgr"),
 )
 def test_what_fits_better_is_found_and_then_said_by_a_setting(
     name: str, shape: Sequence[int], linear: Callable[[Any], Any], settings: dict[str, Any], request: Any

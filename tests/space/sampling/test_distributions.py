@@ -56,7 +56,7 @@ def test_samples_and_mutations_of_them_are_contained(distribution: Distribution,
         (IntDistribution(1, 3), 2, {1, 3}),
         (IntDistribution(1, 3), 3, {2}),
     ],
-    ids=str,
+    ids=("categorical", "integer", "last integer"),
 )
 def test_mutants_are_the_other_choices_and_the_next_integers(
     distribution: CategoricalDistribution | IntDistribution, value: object, mutants: set[object]
