@@ -7,7 +7,7 @@
     trained = wk.distil(student, data, wk.Recipe(schedule="cosine", epochs=5))
     print(trained.parameters, trained.validation_accuracy)
 
-Importing it changes no global setting and starts no process.
+Importing it starts no process and changes no setting of PyTorch, Optuna or the random generators.
 """
 
 import importlib

@@ -78,7 +78,7 @@ def run(
         InputError: for what was asked, with nothing lost or half-written.
     """
     if isinstance(config, str):
-        name, config = name or name_of(config), read(config)
+        name, config = name_of(config) if name is None else name, read(config)
     if name is None:
         raise InputError("name: a study that comes from a Config needs one")
     directory = RunDirectory(root=Path(runs), name=name)

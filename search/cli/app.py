@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _usage_message(error: Any) -> str:
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".?").replace(". Did you mean ", ", did you mean ")
     asked = error.ctx.command_path if error.ctx else "wunderkind"
     return f"{message[0].lower()}{message[1:]}: see {asked} --help"
 

@@ -60,7 +60,7 @@ def run(
     quiet_optuna()
     settings = changes.settings({"search.trials": trials, "search.hours": hours, "data.name": data})
     if preset is not None:
-        directory = RunDirectory(root=runs, name=name or name_of(preset))
+        directory = RunDirectory(root=runs, name=name_of(preset) if name is None else name)
         config = config_file.read(preset, settings)
     elif name is not None:
         directory = RunDirectory(root=runs, name=name)
@@ -139,7 +139,7 @@ def distil(
     from studies.shipped import find
 
     quiet_optuna()
-    directory = RunDirectory(root=runs, name=name or name_of(preset))
+    directory = RunDirectory(root=runs, name=name_of(preset) if name is None else name)
     config = config_file.read(preset, changes.settings())
     architectures = [find(text) for text in student]
     retrain_study(directory, config, (), architectures, seeds, machine.machine(), terminal())

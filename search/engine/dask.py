@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -76,12 +76,16 @@ class DaskEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Drop tasks in flight and close."""
-        for future in self._flying:
-            future.cancel(force=True)
-        self._client.close(timeout=5)
+        """Drop tasks in flight and close; whatever that ends in, the outcome of the context stands."""
+        # a busy machine takes longer to close than the timeout; local workers end with this process all the same
+        with suppress(Exception):
+            for future in self._flying:
+                future.cancel(force=True)
+        with suppress(Exception):
+            self._client.close(timeout=5)
         if self._cluster is not None:
-            self._cluster.close(timeout=5)
+            with suppress(Exception):
+                self._cluster.close(timeout=5)
 
     def _check_resources(self, scheduler: str, wanted: dict[str, float]) -> None:
         workers = self._workers()

@@ -33,7 +33,9 @@ def presets() -> list[str]:
 def read(preset: str, changes: Iterable[str] = ()) -> Config:
     """Read a preset by name, or a TOML file by path, and apply `key=value` changes; raises InputError."""
     path = PRESETS / f"{preset}.toml" if preset in presets() else Path(preset)
-    if path.suffix != ".toml" or not path.is_file():
+    if path.suffix == ".toml" and not path.is_file():
+        raise InputError(f"{path} is {'a folder' if path.is_dir() else 'not there'}: check the path of the .toml file")
+    if path.suffix != ".toml":
         alike = did_you_mean(get_close_matches(preset, presets()))
         known = ", ".join(presets())
         raise InputError(f"unknown preset '{preset}': {alike}use one of {known} or the path of a .toml file")
