@@ -287,10 +287,18 @@ def test_an_unknown_preset_names_the_nearest() -> None:
         read("mnist-quik")
 
 
-@pytest.mark.parametrize("name", ["mnist-quik", "none.toml", "", "."])
+@pytest.mark.parametrize("name", ["mnist-quik", "", "."])
 def test_an_unknown_preset_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(InputError, match=r"unknown preset .* mnist, mnist-quick"):
         read(name)
+
+
+def test_a_missing_file_is_told_from_an_unknown_preset(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.toml is not there"):
+        read("none.toml")
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(InputError, match=r"folder\.toml is a folder"):
+        read(str(tmp_path / "folder.toml"))
 
 
 def test_differences_name_key_and_both_values() -> None:
