@@ -27,7 +27,7 @@ class TeacherLog:
     validation_accuracy: Share
     test_accuracy: Share
     recipe: Mapping[str, Any] | None = None
-    curve: tuple[Mapping[str, float], ...] = ()
+    curve: tuple[Mapping[str, Any], ...] = ()
     members: tuple[str, ...] = ()
     environment: Environment | None = None
 

@@ -115,7 +115,7 @@ def verify(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
 
 @with_options
 def repair(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
-    """Rebuild what can be of a study whose database or configuration is damaged or gone.
+    """Rebuild a study whose database or configuration is damaged.
 
     The rungs of its training and its retrained students are found again in their files, trials are not.
     """

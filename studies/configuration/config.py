@@ -39,8 +39,7 @@ class Search:
     slack: Annotated[float, Field(ge=1)] = 1.1
     """How many times a candidate's parameters one that counts as its peer may have [ratio]."""
     metric: Metric = "accuracy"
-    """What of the validation split candidates are compared, pruned and put on the front by; where classes are uneven,
-    balanced_accuracy, the mean of their recalls, or macro_f1."""
+    """Validation figure that is searched, pruned and put on the front; the latter two suit uneven classes."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Value of the metric below which a student is no use: the sampler avoids it, the front leaves it out [share]."""
     seed: Seed = 0

@@ -162,7 +162,7 @@ def test_serves_on_loopback_alone(empty: Store) -> None:
     code = (
         "from pathlib import Path\n"
         "from reports.dashboard import serve\n"
-        "from studies.directory import RunDirectory\n"
+        "from studies.storage.directory import RunDirectory\n"
         "from studies.store import opened\n"
         f"with opened(RunDirectory(root=Path({str(directory.root)!r}), name={directory.name!r})) as store:\n"
         f"    serve(store, {port})\n"

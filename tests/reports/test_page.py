@@ -158,7 +158,9 @@ def test_a_teacher_that_is_code_has_no_log(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     Path("coded_tutor").mkdir()
-    Path("coded_tutor/module.py").write_text("def callable(): ...")
+    Path("coded_tutor/module.py").write_text(
+        "from torch import nn\n\n\ndef callable():\n    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
+    )
     Path("coded_tutor.json").write_text('{"parameters": 7}')
     directory = RunDirectory(root=tmp_path / "runs", name="tiny")
     create(directory, Config(data=small_source, teacher=TeacherSource(models=("coded_tutor.module:callable",))))

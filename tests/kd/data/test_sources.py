@@ -414,7 +414,7 @@ def test_wrong_class_folders_are_refused(tmp_path: Path, small_data: DataSet) ->
     (tmp_path / "test" / ".hidden").mkdir()
     read()
     (tmp_path / "val" / "digit 1").mkdir(parents=True)
-    refused("the val split of .* holds no images: add some, or remove it", read)
+    refused("the val split of .* holds no images that can be read .*: add some, or remove it", read)
 
 
 def test_transparent_pictures_lie_on_white(tmp_path: Path, small_data: DataSet) -> None:

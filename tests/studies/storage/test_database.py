@@ -71,8 +71,8 @@ def test_a_study_that_may_only_be_read_is_read_and_left_as_it_is(directory: RunD
     with closing(sqlite3.connect(directory.database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     script = (
-        "import sys; from pathlib import Path; from studies.directory import RunDirectory; from studies.store import "
-        "opened; from studies.overview import summaries\n"
+        "import sys; from pathlib import Path; from studies.overview import summaries\n"
+        "from studies.storage.directory import RunDirectory; from studies.store import opened\n"
         "root = Path(sys.argv[1])\n"
         "with opened(RunDirectory(root=root, name='mine')) as store: print(len(store.study.trials))\n"
         "print(summaries(root)[0].name)\n"

@@ -14,7 +14,7 @@ HOLD = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from studies.directory import RunDirectory
+from studies.storage.directory import RunDirectory
 with RunDirectory(root=Path(sys.argv[1]), name="mine").locked():
     print("held", flush=True)
     sys.stdin.read()
