@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from kd.data.augmentation import augmented
 from kd.data.dataset import DataSet, DataSource, equal_parts, load_once, values
 from kd.environment import current
-from kd.files import write_whole
+from kd.files import remove_drafts, write_whole
 from kd.optim.checkpoint import averaged_weights, pack, unpack
 from kd.optim.muon import optimizer_of
 from kd.teachers.loading import open_teacher
@@ -186,6 +186,7 @@ def finish(data: DataSet, recipe: TeacherRecipe, path: Path, device: torch.devic
     )
     log.write(path)
     checkpoint.unlink()
+    remove_drafts(checkpoint)
 
 
 def is_finished(path: Path, recipe: TeacherRecipe, data: DataSet) -> bool:

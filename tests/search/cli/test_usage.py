@@ -29,7 +29,7 @@ def test_help_is_shown_where_nothing_is_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rn"], "did you mean 'run'?"),
+        (["rn"], "no such command 'rn', did you mean 'run': see"),
         (["--verbose"], "no such option: --verbose"),
         (["run", "mnist", "--trails", "3"], "no such option: --trails"),
         (["run", "mnist", "--trials", "many"], "invalid value for '--trials'"),
