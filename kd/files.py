@@ -128,13 +128,13 @@ def scratch_folder(place: Path, name: str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@cache  # listing a folder at every file written into it would take longer the more it holds
 def remove_drafts(path: Path) -> None:
     """Remove drafts of a file that a killed process left; only its one writer may call this."""
     for draft in path.parent.glob(f".{path.name[:100]}-*"):
         draft.unlink(missing_ok=True)
 
 
+@cache  # listing a folder at every file written into it would take longer the more it holds
 def _remove_stale_drafts(folder: Path) -> None:
     """Remove drafts that were left behind, judged by the file system's own clock: the newest is one just written."""
     drafts = {path: _written(path) for path in folder.glob(".*") if re.search(r"-[0-9a-f]{32}$", path.name)}
