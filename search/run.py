@@ -99,7 +99,8 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
         if directory.config.is_file():
             create(directory, config)
             with opened(directory, data, config, measured.fingerprint) as store:
-                if is_done(trial_records(store), student_records(store), config) and _is_whole(store):
+                trials = trial_records(store)
+                if is_done(trials, student_records(store, trials), config) and _is_whole(store, trials):
                     console.print(f"study '{directory.name}' is done", soft_wrap=True)
                     _print_status(store, console)
                     return
@@ -206,10 +207,10 @@ def _checked(
     return data, measured
 
 
-def _is_whole(store: Store) -> bool:
+def _is_whole(store: Store, trials: Sequence[TrialRecord]) -> bool:
     """Whether no file of a study that is done is missing or damaged."""
     directory = store.directory
-    students = [trial.architecture for trial in chosen(trial_records(store), store.config)]
+    students = [trial.architecture for trial in chosen(trials, store.config)]
     folders = [directory.student(architecture.digest) for architecture in students]
     retrained = not retraining_jobs(store, students, store.config.retrain.seeds)
     return retrained and all(map(is_sound, [directory.report, *folders]))
