@@ -76,6 +76,7 @@ NO_AUGMENTATION = Augmentation(rotation=0, shift=0, scale=0, shear=0)
 POLICIES = {
     "fashion-mnist": Augmentation(rotation=0, shift=0, scale=0, shear=0, crop=2 / 28, flip=0.5),
     "cifar10": Augmentation(rotation=0, shift=0, scale=0, shear=0, crop=4 / 32, flip=0.5),
+    "mnist-1d": Augmentation(rotation=0, shift=0, scale=0, shear=0, jitter=0.05, scaling=0.1, time_shift=0.1),
 }
 """Clothes and photographs look the same from the left; digits and letters do not, and are never flipped."""
 

@@ -23,7 +23,10 @@ from kd.data.statistics import moments_of
 from space.errors import InputError
 
 ASSETS = Path(__file__).parents[1] / "assets"
-SHIPPED = {"mnist": "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"}
+SHIPPED = {
+    "mnist": "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64",
+    "mnist-1d": "39bfb50805111494d2e08e02058811e6f78f50a790900d50d7b4c457e9d8fc83",
+}
 KNOWN = (*SHIPPED, *named.NAMES)
 """Data sets with a name."""
 
