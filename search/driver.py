@@ -17,7 +17,7 @@ from kd.students.curve import Epoch
 from reports.facts.formats import counted
 from search.candidates import Candidate, interrupted, is_starting, next_candidate
 from search.estimate import SearchEstimate
-from search.pareto_pruner import Standing, Standings
+from search.pareto_pruner import ParetoPruner
 from search.rungs import next_stretch, record_rung, rung_at
 from search.samplers.sampler import Sampler, make_sampler
 from search.session import Session
@@ -41,8 +41,7 @@ worker is never ahead, so that its study does not depend on when it was killed.
 class _Search:
     """A search under way.
 
-    Candidates that wait for a rung, how all trials stand at every rung (by its epochs), failures in a row, and the
-    seconds that a rung takes, by the last few.
+    Candidates that wait for a rung, failures in a row, and the seconds that a rung takes, by the last few.
     """
 
     session: Session
@@ -50,7 +49,7 @@ class _Search:
     sampler: Sampler
     estimate: SearchEstimate
     waiting: list[Candidate]
-    standings: dict[float, Standings]
+    pruner: ParetoPruner
     failures: int = 0
     rung_seconds: float = field(default=math.inf)
 
@@ -91,18 +90,25 @@ def search(session: Session) -> None:
 
 def _begin(session: Session) -> _Search:
     history = History(session.store)
-    rungs = session.store.config.search.rungs
+    settings = session.store.config.search
     state = _Search(
         session=session,
         history=history,
         sampler=make_sampler(session.store),
         estimate=SearchEstimate(session, history),
         waiting=list(interrupted(history)),
-        standings={epochs: Standings() for epochs in rungs},
+        pruner=ParetoPruner(
+            settings.rungs,
+            settings.pruner,
+            peers=settings.peers,
+            slack=settings.slack,
+            certainty=settings.certainty,
+            reduction=settings.reduction,
+        ),
     )
     for record in history.trials:
         for epoch in record.curve:
-            if epoch.epoch in state.standings:
+            if epoch.epoch in settings.rungs:
                 _enter(state, record.number, epoch)
     return state
 
@@ -171,7 +177,7 @@ def _promoted(state: _Search) -> Candidate | None:
         if candidate.rung == 0 or known is not None:
             return candidate
         epochs = settings.rungs[candidate.rung - 1]
-        if not state.standings[epochs].is_weak(candidate.number, settings.peers, settings.slack):
+        if not state.pruner.should_prune(candidate.number, epochs):
             return candidate
         history.conclude(candidate.number, "pruned", f"weak at rung {candidate.rung}", epochs)
         state.session.progress.note(f"{candidate.name}: pruned")
@@ -208,10 +214,6 @@ def _fail(state: _Search, candidate: Candidate, message: str, epochs: float) -> 
 
 
 def _enter(state: _Search, number: int, epoch: Epoch) -> None:
-    standing = Standing(
-        number=number,
-        accuracy=epoch.score(state.session.store.config.search.metric),
-        loss=epoch.validation_loss,
-        parameters=state.history.trials[number].cost.parameters,
-    )
-    state.standings[epoch.epoch].enter(standing)
+    merit = epoch.score(state.session.store.config.search.metric)
+    size = state.history.trials[number].cost.parameters
+    state.pruner.report(number, epoch.epoch, merit=merit, loss=epoch.validation_loss, size=size)

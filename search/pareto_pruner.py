@@ -1,49 +1,186 @@
 """Pareto pruning: which candidates are too weak to go on to the next rung."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
+
+from search.nondominated import fronts
+
+Rule = Literal["extrapolation", "peers", "asha", "none"]
+
+PAIRS = 6
+"""Candidates that must have finished before a rung says how the last one comes out."""
+
+PRIOR_PAIRS = 4.0
+"""Weight, in candidates, of the assumption that a logarithm of the error falls as much for all."""
+
+LEAST_ERROR = 1e-4
+"""Errors (shares) below this count as this, so that their logarithm stays finite."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How a trial (`number`) stands at a rung: the metric (share) and the loss (nats) on validation, parameters."""
-
-    number: int
-    accuracy: float
-    loss: float
-    parameters: int
+def log_error(merit: float) -> float:
+    """Decimal logarithm of what a merit (share) lacks to 1."""
+    return math.log10(max(1 - merit, LEAST_ERROR))
 
 
-class Standings:
-    """How all trials stand at one rung, as columns, so that a comparison with thousands takes microseconds."""
+class ParetoPruner:
+    """Prunes trials of two objectives, a merit (share, up) and a size (down), rung by rung.
+
+    A trial that no other dominates at its rung is never pruned there, whatever the settings are, so the small end of
+    the front lives; pruning by the merit alone deletes it. Of those that are dominated, each `rule` prunes some:
+
+    - "extrapolation": those that will not reach the front, by how sure that is. The logarithm of the error at the last
+      rung is predicted, by a straight line through the trials that finished; a trial is pruned when a finished one no
+      larger is better than its prediction by `certainty` deviations of that line. Before `PAIRS` have finished it is
+      "peers";
+    - "peers": those that at least `peers` others of about their size, at most `slack` times it, equal or beat;
+    - "asha": all but the first `1 / reduction` of their rung, ordered by non-dominated fronts and, within one, by an
+      ε-net over the logarithm of the size (Schmucker et al. 2021, MO-ASHA);
+    - "none".
+
+    It knows nothing of this project, so that any ask-and-tell loop with two objectives can use it:
+
+    >>> pruner = ParetoPruner(rungs=(1, 3, 9), rule="peers", peers=1)
+    >>> pruner.report(0, 1, merit=0.95, size=1_000)
+    >>> pruner.report(1, 1, merit=0.90, size=2_000)
+    >>> pruner.report(2, 1, merit=0.80, size=500)
+    >>> [pruner.should_prune(number, 1) for number in (0, 1, 2)]
+    [False, True, False]
+    """
+
+    def __init__(
+        self,
+        rungs: Sequence[float],
+        rule: Rule = "extrapolation",
+        *,
+        peers: int = 3,
+        slack: float = 1.1,
+        certainty: float = 1.0,
+        reduction: float = 3.0,
+    ) -> None:
+        """Prune at `rungs` (rising), which the last of ends a trial."""
+        self._rule, self._peers, self._slack = rule, peers, slack
+        self._certainty, self._reduction = certainty, reduction
+        self._rungs = {float(rung): _Rung() for rung in rungs}
+        self._last = self._rungs[float(rungs[-1])]
+
+    def report(self, number: int, rung: float, *, merit: float, size: float, loss: float = 0.0) -> None:
+        """Enter how trial `number` did at a rung; of equal merits the lower `loss` is better."""
+        if float(rung) in self._rungs:
+            self._rungs[float(rung)].enter(number, merit, loss, size)
+
+    def should_prune(self, number: int, rung: float) -> bool:
+        """Whether a trial is too weak to go on from a rung that it has reported."""
+        reached = self._rungs[float(rung)]
+        if reached is self._last or not reached.dominators(number).any():
+            return False
+        match self._rule:
+            case "none":
+                return False
+            case "asha":
+                return bool(reached.place(number) >= math.ceil(len(reached) / self._reduction))
+            case "extrapolation" if len(self._last) >= PAIRS:
+                return self._is_hopeless(number, reached)
+            case _:
+                near = reached.at_least_as_good(number) & (reached.sizes <= self._slack * reached.size(number))
+                return bool(near.sum() >= self._peers)
+
+    def _is_hopeless(self, number: int, reached: "_Rung") -> bool:
+        """Whether the predicted error at the end is worse than that of a finished trial no larger."""
+        finished = self._last
+        before = np.array([reached.error(int(other)) for other in finished.numbers])
+        after = finished.errors
+        x, y = before - before.mean(), after - after.mean()
+        weight = PRIOR_PAIRS * max(float(x.var()), 1e-6)
+        slope = (x @ y + weight) / (x @ x + weight)
+        deviation = math.sqrt(float(((y - slope * x) ** 2).sum()) / (len(x) - 1))
+        predicted = after.mean() + slope * (reached.error(number) - before.mean())
+        rivals = after[finished.sizes <= reached.size(number)]
+        return bool(rivals.size and rivals.min() < predicted - self._certainty * deviation)
+
+
+class _Rung:
+    """How trials stand at one rung, as columns, so that a comparison with thousands takes microseconds."""
 
     def __init__(self) -> None:
         """Make it without a trial."""
         self._rows: dict[int, int] = {}
         self._columns = np.empty((4, 64))
 
-    def enter(self, standing: Standing) -> None:
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def _filled(self) -> NDArray[np.float64]:
+        return self._columns[:, : len(self._rows)]
+
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """Numbers of the trials, in the order they came in."""
+        numbers: NDArray[np.float64] = self._filled[0]
+        return numbers
+
+    @property
+    def errors(self) -> NDArray[np.float64]:
+        """Decimal logarithms of what the merits lack to 1."""
+        errors: NDArray[np.float64] = np.log10(np.maximum(1 - self._filled[1], LEAST_ERROR))
+        return errors
+
+    @property
+    def sizes(self) -> NDArray[np.float64]:
+        """Sizes of the trials."""
+        sizes: NDArray[np.float64] = self._filled[3]
+        return sizes
+
+    def enter(self, number: int, merit: float, loss: float, size: float) -> None:
         """Put a trial in, or in its place if it is there already."""
-        row = self._rows.setdefault(standing.number, len(self._rows))
+        row = self._rows.setdefault(number, len(self._rows))
         if row == self._columns.shape[1]:
             self._columns = np.concatenate([self._columns, np.empty_like(self._columns)], axis=1)
-        self._columns[:, row] = standing.number, standing.accuracy, standing.loss, standing.parameters
+        self._columns[:, row] = number, merit, loss, size
 
-    def is_weak(self, number: int, peers: int, slack: float) -> bool:
-        """Whether another dominates a trial, and at least `peers` others of about its size did at least as well.
+    def size(self, number: int) -> float:
+        """Size of a trial."""
+        return float(self._columns[3, self._rows[number]])
 
-        About its size means at most `slack` times its parameters. Sizes within a few percent are as good as equal, yet
-        a candidate that none dominates is on the front of its rung and never weak, whatever `peers` and `slack` are:
-        thus the small end of the front lives, however low its accuracy. Plain accuracy-only pruning deletes it.
+    def error(self, number: int) -> float:
+        """Decimal logarithm of what a trial's merit lacks to 1."""
+        return log_error(float(self._columns[1, self._rows[number]]))
 
-        Accuracies are steps of one sample, so the loss decides where they are equal. Of two that are equal in size too,
-        the earlier one counts as better: otherwise each would be a reason to prune the other.
+    def at_least_as_good(self, number: int) -> NDArray[np.bool_]:
+        """Which trials did at least as well as one, whatever their size.
+
+        Merits are steps of one sample, so the loss decides where they are equal. Of two that are equal in size too, the
+        earlier one counts as better: otherwise each would be a reason to prune the other.
         """
-        numbers, accuracies, losses, parameters = self._columns[:, : len(self._rows)]
-        _, accuracy, loss, size = self._columns[:, self._rows[number]]
-        equal = (accuracies == accuracy) & (losses == loss)
-        better = (accuracies > accuracy) | ((accuracies == accuracy) & (losses < loss))
-        matching = better | (equal & ((parameters != size) | (numbers < number)))
-        near = matching & (parameters <= slack * size)
-        return bool(near.sum() >= peers and (near & (parameters <= size)).any())
+        numbers, merits, losses, sizes = self._filled
+        _, merit, loss, size = self._columns[:, self._rows[number]]
+        equal = (merits == merit) & (losses == loss)
+        better = (merits > merit) | ((merits == merit) & (losses < loss))
+        found: NDArray[np.bool_] = better | (equal & ((sizes != size) | (numbers < number)))
+        return found
+
+    def dominators(self, number: int) -> NDArray[np.bool_]:
+        """Which trials did at least as well as one and are no larger."""
+        found: NDArray[np.bool_] = self.at_least_as_good(number) & (self.sizes <= self.size(number))
+        return found
+
+    def place(self, number: int) -> int:
+        """Place of a trial, from 0, in the order of fronts and, within one, of its ε-net."""
+        rank = fronts(list(zip(self.errors.tolist(), self.sizes.tolist(), strict=True)))
+        row = self._rows[number]
+        own = [index for index in range(len(rank)) if rank[index] == rank[row]]
+        before = sum(other < rank[row] for other in rank)
+        return before + _net([math.log(self.sizes[index]) for index in own]).index(own.index(row))
+
+
+def _net(values: Sequence[float]) -> list[int]:
+    """Order of some values, each the one farthest from those before it, beginning with the least."""
+    order = [int(np.argmin(values))]
+    while len(order) < len(values):
+        left = [index for index in range(len(values)) if index not in order]
+        order.append(max(left, key=lambda index: min(abs(values[index] - values[other]) for other in order)))
+    return order

@@ -9,7 +9,7 @@ from space.architecture import Architecture
 from space.sampling.distributions import Distribution
 from studies.front import front
 from studies.records import Outcome, TrialRecord, trial_record
-from studies.storage.ledger import Rung, Training
+from studies.storage.ledger import Rung, Training, by_training
 from studies.storage.trial_table import Facts, State
 from studies.store import Store
 
@@ -45,6 +45,7 @@ class History:
         eligible: complete trials that reach the floor (all if none does), by parameters and number.
         useless: number of suggestions that were rejected or duplicates.
         useless_in_a_row: how many of them are the last suggestions.
+        results: finished rungs in the order in which they came in, each with the number of its trial.
     """
 
     def __init__(self, store: Store) -> None:
@@ -54,11 +55,17 @@ class History:
         self.front: tuple[TrialRecord, ...] = ()
         self.eligible: list[TrialRecord] = []
         self.useless = self.useless_in_a_row = 0
+        self.results: list[tuple[int, Rung]] = []
         self._ids: list[int] = []
-        self._rungs = store.ledger.rungs_by_training(store.views.folder.name, store.config.search.seed)
+        results = store.ledger.results(store.views.folder.name, store.config.search.seed)
+        self._rungs = by_training(results)
         self._by_digest: dict[str, int] = {}
         for row in self._table.rows():
             self._append(row.id, trial_record(store, row, self._rungs))
+        numbers = {self.training(trial.number): trial.number for trial in reversed(self.trials)}
+        for training, rung in results:
+            if training in numbers and rung.failure is None:
+                self.results.append((numbers[training], rung))
 
     def twin(self, digest: str) -> int | None:
         """Number of the first trial with a network."""
@@ -112,6 +119,8 @@ class History:
         known = self._rungs.setdefault(training, [])
         if all(other.epochs != rung.epochs for other in known):  # as in the ledger, the first one stays
             insort(known, rung, key=lambda other: other.epochs)
+            if rung.failure is None:
+                self.results.append((number, rung))
         self.trials[number] = self.trials[number].after(known, max(self.store.config.search.rungs))
 
     def conclude(self, number: int, outcome: Outcome, reason: str, epochs: float) -> None:

@@ -2,11 +2,12 @@
 
 import math
 import random
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kd.optim.recipe import PREFIX
+from search.nondominated import fronts
 from space.sampling.mutation import mutate
 from studies.history import History
 from studies.records import TrialRecord
@@ -43,7 +44,12 @@ class Evolution:
 def choose(trials: Sequence[TrialRecord], generator: random.Random) -> TrialRecord:
     """A parent among trials, which are ordered by parameters: winner of a tournament among those of about a size."""
     least, largest = (math.log(trials[end].cost.parameters) for end in (0, -1))
-    near = nearest(trials, generator.uniform(least, largest))
+    return choose_near(trials, generator.uniform(least, largest), generator)
+
+
+def choose_near(trials: Sequence[TrialRecord], target: float, generator: random.Random) -> TrialRecord:
+    """A parent among trials, ordered by parameters, whose logarithm of those is near a target."""
+    near = nearest(trials, target)
     entrants = generator.sample(range(len(near)), min(ENTRANTS, len(near)))
     rank = fronts([(1 - (trial.merit or 0), trial.cost.parameters) for trial in near])
     return near[min(entrants, key=lambda index: rank[index])]
@@ -54,17 +60,3 @@ def nearest(trials: Sequence[TrialRecord], target: float) -> Sequence[TrialRecor
     middle = bisect_left(trials, target, key=lambda trial: math.log(trial.cost.parameters))
     around = trials[max(0, middle - NEAR) : middle + NEAR]
     return sorted(around, key=lambda trial: abs(math.log(trial.cost.parameters) - target))[:NEAR]
-
-
-def fronts(points: Sequence[Sequence[float]]) -> list[int]:
-    """Front that each of some points (two values, both minimised) is on.
-
-    0 for points that none dominates, 1 for those that only points of front 0 dominate, and so on (Deb et al. 2002);
-    of equal points, the later ones count as dominated.
-    """
-    numbers = [0] * len(points)
-    least: list[float] = []  # the first value, over the points of each front so far: all of them have a smaller second
-    for index in sorted(range(len(points)), key=lambda i: (points[i][1], points[i][0])):
-        front = numbers[index] = bisect_right(least, points[index][0])
-        least[front : front + 1] = [points[index][0]]
-    return numbers

@@ -2,15 +2,17 @@
 
 import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from search.samplers.evolution import Evolution
-from search.samplers.tpe import TreeParzenEstimator
+from search.samplers.optuna_samplers import NSGA2, TreeParzenEstimator
 from space.sampling.domain import suggest, supported_families
 from space.sampling.random_trial import RandomTrial
+from studies.configuration.config import Config
 from studies.history import Draw, History
 from studies.store import Store
+from studies.tables import table_names
 
 WASTE = 10
 """Consecutive rejected or duplicate suggestions after which suggestions are random until one is new and feasible."""
@@ -34,17 +36,33 @@ class RandomSampler:
 def make_sampler(store: Store) -> Sampler:
     """The sampler of a study.
 
-    - "tpe" (Bergstra et al. 2011; multivariate and grouped: Falkner et al. 2018): `search.samplers.tpe`;
+    - "predictor", the most promising of many students: `search.samplers.guided`;
     - "evolution", mutations of the front: `search.samplers.evolution`;
+    - "tpe" and "nsga2", as Optuna gives them: `search.samplers.optuna_samplers`;
     - "random".
     """
     match store.config.search.sampler:
-        case "tpe":
-            return TreeParzenEstimator()
+        case "predictor":
+            from search.samplers.guided import PredictorGuided  # scikit-learn takes a second to import
+            from search.samplers.predictor import Prior
+
+            tables = prior_tables(store.config)
+            return PredictorGuided(Prior(tables) if tables else None)
         case "evolution":
             return Evolution()
+        case "tpe":
+            return TreeParzenEstimator()
+        case "nsga2":
+            return NSGA2()
         case "random":
             return RandomSampler()
+
+
+def prior_tables(config: Config) -> Sequence[str]:
+    """The tables that a study's prior learns from: what it was asked, else all but that of its own data."""
+    if config.search.prior is not None:
+        return config.search.prior
+    return [name for name in table_names() if name != config.data.name]
 
 
 def draw(sampler: Sampler, history: History) -> Draw:

@@ -34,10 +34,17 @@ class Search:
     """Training lengths at which candidates are compared, rising; fractions are allowed [epochs]."""
     startup: Annotated[int, Field(ge=0)] = 15
     """First suggestions that are random, the families taking turns, before the sampler chooses [suggestions]."""
+    pruner: Literal["extrapolation", "peers", "asha", "none"] = "extrapolation"
+    """How candidates that others dominate at a rung are found too weak to go on: by `extrapolation` of the rung to the
+    last one, by comparison with `peers` of about their size, by place (`asha`), or not at all (`none`)."""
+    certainty: Annotated[float, Field(ge=0)] = 1.0
+    """extrapolation: how many deviations a candidate's prediction must be worse than the front [deviations]."""
     peers: Natural = 3
-    """A candidate is pruned at a rung when this many peers, one no larger, did at least as well [candidates]."""
+    """peers: how many others, one no larger, must have done at least as well [candidates]."""
     slack: Annotated[float, Field(ge=1)] = 1.1
-    """How many times a candidate's parameters one that counts as its peer may have [ratio]."""
+    """peers: how many times a candidate's parameters one that counts as its peer may have [ratio]."""
+    reduction: Annotated[float, Field(gt=1)] = 3.0
+    """asha: one of how many candidates goes on [candidates]."""
     metric: Metric = "accuracy"
     """Validation figure that is searched, pruned and put on the front; the latter two suit uneven classes."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -46,8 +53,11 @@ class Search:
     """Seed of the sampler and of every candidate's training."""
     recipe: RecipeDomain = RecipeDomain()
     """What of a recipe is drawn with every architecture, and kept when it is retrained."""
-    sampler: Literal["tpe", "evolution", "random"] = "tpe"
-    """Who suggests after the random start: Optuna's TPE, mutation of the front, or chance."""
+    sampler: Literal["predictor", "evolution", "tpe", "nsga2", "random"] = "predictor"
+    """Who suggests after the random start: a `predictor` of the error that chooses among many students, `evolution` of
+    the front, Optuna's `tpe` or `nsga2`, or chance."""
+    prior: tuple[str, ...] | None = None
+    """predictor: tables of trained students that it knows from the start; left out, those of all other data sets."""
 
     @property
     def epochs(self) -> float:

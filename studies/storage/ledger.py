@@ -1,6 +1,6 @@
 """The ledger: what was trained, with what result. Also the cache that keeps anything from being trained twice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -102,16 +102,20 @@ class Ledger:
 
     def rungs_by_training(self, views: str, seed: int) -> dict[Training, list[Rung]]:
         """Rungs of all training runs on some views with a seed, as `rungs` gives them, read at once."""
+        return by_training(self.results(views, seed))
+
+    def results(self, views: str, seed: int) -> list[tuple[Training, Rung]]:
+        """The same rungs in the order in which they were stored, each with its training run."""
         wanted = select(TrainingRow.architecture, TrainingRow.recipe, *RungRow.__table__.c).join(
             RungRow, RungRow.training == TrainingRow.id
         )
-        found: dict[Training, list[Rung]] = {}
+        found = []
         with self.engine.connect() as connection:
             for row in connection.execute(
-                wanted.where(TrainingRow.views == views, TrainingRow.seed == seed).order_by(RungRow.epochs)
+                wanted.where(TrainingRow.views == views, TrainingRow.seed == seed).order_by(RungRow.id)
             ):
                 training = Training(architecture=row.architecture, recipe=row.recipe, views=views, seed=seed)
-                found.setdefault(training, []).append(_rung(row))
+                found.append((training, _rung(row)))
         return found
 
     def record_rung(self, training: Training, rung: Rung) -> None:
@@ -166,6 +170,14 @@ class Ledger:
                 row = TrainingRow(**asdict(training))
                 session.add(row)
             yield row
+
+
+def by_training(results: Iterable[tuple[Training, Rung]]) -> dict[Training, list[Rung]]:
+    """Rungs of each training run, shortest first."""
+    found: dict[Training, list[Rung]] = {}
+    for training, rung in results:
+        found.setdefault(training, []).append(rung)
+    return {training: sorted(rungs, key=lambda rung: rung.epochs) for training, rungs in found.items()}
 
 
 def connect(url: str) -> Engine:

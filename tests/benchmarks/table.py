@@ -6,7 +6,7 @@ order, so a table that is not complete yet is a fair sample too.
 
 A finished training is a line of `runs/tables/DATA.jsonl`, and a call goes on where the last one stopped, however it
 ended. With `--seeds 3 --every 10` every tenth student is trained with three seeds, for the noise. `--pack` writes the
-table that ships, `studies/tables/DATA.parquet`, from what is there.
+table that ships, `studies/assets/DATA.parquet`, from what is there.
 """
 
 import ctypes
@@ -39,7 +39,8 @@ from space.sampling.random_trial import Params, RandomTrial
 
 STUDENTS = {"mnist": 400, "fashion-mnist": 250, "mnist-1d": 1_000}
 FOLDER = Path("runs/tables")
-PACKED = Path("studies/tables")
+PACKED = Path("studies/assets")
+CURVE = ("epoch", "train_loss", "validation_accuracy", "validation_loss")
 GOLDEN = (5**0.5 - 1) / 2
 MOST_MACS = 3_000_000
 """Students of more take minutes an epoch on a core."""
@@ -158,14 +159,15 @@ def fill(path: Path, students: list[Student], seeds: int, plan: Plan, source: Vi
 
 def pack(name: str) -> Path:
     """Write the table that ships: a row a training, ordered, structures as JSON and curves as lists."""
-    table = pd.DataFrame(sorted(rows(FOLDER / f"{name}.jsonl"), key=lambda row: (row["index"], row["seed"])))
-    table["architecture"] = table["architecture"].map(json.dumps)
-    table["params"] = table["params"].map(json.dumps)
-    for place, column in enumerate(("epoch", "train_loss", "validation_accuracy", "validation_loss")):
-        table[column] = table["curve"].map(lambda curve, place=place: [float(point[place]) for point in curve])
+    found = sorted(rows(FOLDER / f"{name}.jsonl"), key=lambda row: (row["index"], row["seed"]))
+    packed = []
+    for row in found:
+        columns = zip(*row.pop("curve"), strict=True)
+        curve = {name: list(map(float, column)) for name, column in zip(CURVE, columns, strict=True)}
+        packed.append(row | {name: json.dumps(row[name]) for name in ("architecture", "params")} | curve)
     path = PACKED / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    table.drop(columns="curve").to_parquet(path, compression="zstd", index=False)
+    pd.DataFrame(packed).to_parquet(path, compression="zstd", index=False)
     return path
 
 

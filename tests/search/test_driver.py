@@ -40,7 +40,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 SECONDS = 10.0
 """Of a simulated epoch."""
 
-SEARCH = Search(trials=8, rungs=(1, 3, 9), startup=4, peers=1, floor=0)
+SEARCH = Search(trials=8, rungs=(1, 3, 9), startup=4, sampler="tpe", pruner="peers", peers=1, floor=0)
 
 
 class Killed(BaseException):

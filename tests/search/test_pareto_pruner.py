@@ -1,14 +1,23 @@
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.pareto_pruner import Standing, Standings
+from search.pareto_pruner import PAIRS, ParetoPruner, Rule
+
+
+@dataclass(frozen=True)
+class Standing:
+    number: int
+    accuracy: float
+    loss: float
+    parameters: int
 
 
 def standing(number: int, accuracy: float, loss: float, parameters: int) -> Standing:
-    return Standing(number=number, accuracy=accuracy, loss=loss, parameters=parameters)
+    return Standing(number, accuracy, loss, parameters)
 
 
 # few distinct values, so that ties of every kind are common
@@ -24,10 +33,14 @@ peer_counts, slacks = st.integers(1, 5), st.sampled_from([1.0, 1.1, 2.0]) | st.f
 
 
 def is_weak(mine: Standing, others: Iterable[Standing], peers: int, slack: float) -> bool:
-    standings = Standings()
+    pruner = ParetoPruner((1, 2), "peers", peers=peers, slack=slack)
     for standing in (*others, mine):
-        standings.enter(standing)
-    return standings.is_weak(mine.number, peers, slack)
+        enter(pruner, standing)
+    return pruner.should_prune(mine.number, 1)
+
+
+def enter(pruner: ParetoPruner, standing: Standing, rung: float = 1) -> None:
+    pruner.report(standing.number, rung, merit=standing.accuracy, loss=standing.loss, size=standing.parameters)
 
 
 def weak(rung: list[Standing], peers: int, slack: float) -> set[int]:
@@ -98,12 +111,67 @@ def test_more_peers_or_less_slack_prune_no_more(rung: list[Standing], peers: int
 
 
 def test_a_trial_that_is_entered_again_counts_once() -> None:
-    standings = Standings()
-    for number in (*range(200), *range(200)):
-        standings.enter(standing(number, 0.5, 1.0, 1_000 + number))
-    better = standing(500, 0.9, 0.1, 900)
-    standings.enter(better)
-    standings.enter(better)
-    assert not standings.is_weak(0, peers=2, slack=1.0)
-    assert standings.is_weak(0, peers=1, slack=1.0)
-    assert standings.is_weak(199, peers=200, slack=1.0)
+    for peers, number, expected in ((2, 0, False), (1, 0, True), (200, 199, True)):
+        pruner = ParetoPruner((1, 2), "peers", peers=peers, slack=1.0)
+        for entered in (*range(200), *range(200)):
+            enter(pruner, standing(entered, 0.5, 1.0, 1_000 + entered))
+        better = standing(500, 0.9, 0.1, 900)
+        enter(pruner, better)
+        enter(pruner, better)
+        assert pruner.should_prune(number, 1) == expected
+
+
+@pytest.mark.parametrize("rule", ["extrapolation", "peers", "asha", "none"])
+@given(rung=rungs, finished=st.lists(results, max_size=12))
+def test_no_rule_prunes_what_none_dominates(
+    rule: Rule, rung: list[Standing], finished: list[tuple[float, float, int]]
+) -> None:
+    pruner = ParetoPruner((1, 9), rule, peers=1, certainty=0, reduction=100)
+    for mine in rung:
+        enter(pruner, mine)
+    for mine, (merit, loss, _) in zip(rung, finished, strict=False):
+        enter(pruner, replace(mine, accuracy=merit, loss=loss), 9)
+    smallest = min(rung, key=lambda s: (s.parameters, -s.accuracy, s.loss, s.number))
+    best = min(rung, key=lambda s: (-s.accuracy, s.loss, s.parameters, s.number))
+    assert not pruner.should_prune(smallest.number, 1)
+    assert not pruner.should_prune(best.number, 1)
+    assert not pruner.should_prune(rung[0].number, 9) if finished else True
+
+
+def halving(certainty: float, noise: float) -> ParetoPruner:
+    """Eight finished trials of one size whose error halves, more or less, from the first rung to the last."""
+    pruner = ParetoPruner((1, 9), certainty=certainty)
+    for number in range(PAIRS + 2):
+        error = 0.1 * 1.2**number
+        pruner.report(number, 1, merit=1 - error, size=1_000)
+        pruner.report(number, 9, merit=1 - error / 2 * 10 ** (-noise if number % 2 else noise), size=1_000)
+    return pruner
+
+
+def test_extrapolation_prunes_what_will_not_reach_the_front() -> None:
+    pruner = halving(certainty=1, noise=0.01)
+    pruner.report(20, 1, merit=0.89, size=1_000)
+    pruner.report(21, 1, merit=0.91, size=1_000)
+    pruner.report(22, 1, merit=0.89, size=999)
+    assert pruner.should_prune(20, 1)
+    assert not pruner.should_prune(21, 1)
+    assert not pruner.should_prune(22, 1)  # smaller than all that have finished
+
+
+def test_extrapolation_is_careful_where_the_first_rung_says_little() -> None:
+    for noise, expected in ((0.01, True), (0.15, False)):
+        pruner = halving(certainty=1, noise=noise)
+        pruner.report(20, 1, merit=0.89, size=1_000)
+        assert pruner.should_prune(20, 1) == expected
+    pruner = halving(certainty=9, noise=0.01)
+    pruner.report(20, 1, merit=0.89, size=1_000)
+    assert not pruner.should_prune(20, 1)
+
+
+def test_asha_keeps_a_share_of_every_rung_by_fronts_and_spread() -> None:
+    pruner = ParetoPruner((1, 9), "asha", reduction=3)
+    for number in range(30):
+        front, place = divmod(number, 10)
+        pruner.report(number, 1, merit=0.9 - 0.1 * front - 0.01 * (10 - place), size=1_000 * (place + 1))
+    kept = {number for number in range(30) if not pruner.should_prune(number, 1)}
+    assert kept == set(range(10))

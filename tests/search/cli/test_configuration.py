@@ -48,7 +48,7 @@ def test_tables_have_five_columns() -> None:
 
 def test_without_a_name_the_defaults_are_shown() -> None:
     text = config()
-    assert '  search.sampler = "tpe"  tpe, evolution or random\n' in text
+    assert '  search.sampler = "predictor"  predictor, evolution, tpe, nsga2 or random\n' in text
     assert "  search.trials = 40  integer ≥ 1 [students]\n      Students to train in total, over all runs;" in text
     assert "default:" not in text
 

@@ -4,30 +4,10 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.samplers.evolution import NEAR, choose, fronts, nearest
+from search.samplers.evolution import NEAR, choose, nearest
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
 from studies.records import TrialRecord
-
-values = st.floats(0, 4, allow_subnormal=False).map(lambda value: round(value, 1))
-
-
-def dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    return a != b and a[0] <= b[0] and a[1] <= b[1]
-
-
-@given(st.lists(st.tuples(values, values), unique=True, max_size=40))
-def test_a_front_is_dominated_by_the_one_before_it_and_never_by_itself(points: list[tuple[float, float]]) -> None:
-    numbers = fronts(points)
-    for point, number in zip(points, numbers, strict=True):
-        above = [other for other, front in zip(points, numbers, strict=True) if front == number - 1]
-        same = [other for other, front in zip(points, numbers, strict=True) if front == number]
-        assert number == 0 or any(dominates(other, point) for other in above)
-        assert not any(dominates(other, point) for other in same)
-
-
-def test_of_equal_points_the_later_is_behind() -> None:
-    assert fronts([(1.0, 1.0), (1.0, 1.0), (2.0, 0.0)]) == [0, 1, 0]
 
 
 def trial(number: int, error: float, width: int) -> TrialRecord:

@@ -13,8 +13,8 @@ from kd.optim.recipe import RecipeDomain
 from kd.students.curve import Epoch
 from kd.teachers.source import TeacherSource
 from search.rungs import record_rung
+from search.samplers.optuna_samplers import BEST, LATEST, shown
 from search.samplers.sampler import WASTE, draw, make_sampler
-from search.samplers.tpe import BEST, LATEST, shown
 from space.budget import Budget
 from studies.configuration.config import Config, Search
 from studies.history import Draw, History
@@ -22,8 +22,8 @@ from studies.records import Outcome
 from studies.storage.directory import RunDirectory
 from studies.store import Store, create, opened
 
-Kind = Literal["tpe", "evolution", "random"]
-KINDS: tuple[Kind, ...] = ("tpe", "evolution", "random")
+Kind = Literal["predictor", "tpe", "nsga2", "evolution", "random"]
+KINDS: tuple[Kind, ...] = ("predictor", "tpe", "nsga2", "evolution", "random")
 
 Open = Callable[..., Store]
 
@@ -92,7 +92,7 @@ def test_seeds_differ(study: Open, kind: Kind) -> None:
 def test_samplers_differ_after_the_same_start(study: Open) -> None:
     draws = [[found.architecture.digest for found in search(History(study(kind, sampler=kind)), 12)] for kind in KINDS]
     assert len({tuple(digests[:6]) for digests in draws}) == 1
-    assert len({tuple(digests[6:]) for digests in draws}) == 3
+    assert len({tuple(digests[6:]) for digests in draws}) == len(KINDS)
 
 
 def test_families_take_turns_at_the_start(study: Open) -> None:

@@ -65,7 +65,10 @@ HELPED = {"assistants": {"architectures": ["wide-cnn"]}}
         ({"search": {"rungs": [3, 1]}}, r"search\.rungs = \[3, 1\]: must be rising"),
         ({"search": {"rungs": [1, 1]}}, r"search\.rungs = \[1, 1\]: must be rising"),
         ({"search": {"rungs": 3}}, r"search\.rungs = 3"),
-        ({"search": {"sampler": "grid"}}, r"search\.sampler = 'grid': input should be 'tpe', 'evolution' or 'random'"),
+        (
+            {"search": {"sampler": "grid"}},
+            r"search\.sampler = 'grid': input should be 'predictor', 'evolution', ",
+        ),
         ({"search": 3}, "search = 3"),
         ({"space": {"families": []}}, r"space\.families"),
         ({"space": {"families": ["cnn", "kan"]}}, r"space\.families\.1 = 'kan'"),

@@ -30,7 +30,7 @@ def test_a_meaning_and_a_unit_are_read_from_the_string_below_a_field() -> None:
         ("search.trials", "integer ≥ 1"),
         ("search.seed", "integer ≥ 0 and < 2,147,483,648"),
         ("search.rungs", "list of number > 0"),
-        ("search.sampler", "tpe, evolution or random"),
+        ("search.sampler", "predictor, evolution, tpe, nsga2 or random"),
         ("space.families", "list of cnn, depthwise, mlp, liquid or hybrid"),
         ("retrain.with_validation", "true or false"),
         ("data.name", "text"),
@@ -66,7 +66,7 @@ def test_every_key_has_a_meaning_in_one_line() -> None:
 
 def test_keys_of_the_study_itself_have_a_meaning_in_one_line() -> None:
     own = [key for name, key in KEYS.items() if name.rpartition(".")[0] in ("search", "space", "retrain", "assistants")]
-    assert len(own) == 19
+    assert len(own) == 23
     for key in own:
         assert key.meaning[0].isupper()
         assert key.meaning.endswith(".")

@@ -1,0 +1,18 @@
+"""Non-dominated sorting of points with two values, both minimised."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+
+def fronts(points: Sequence[Sequence[float]]) -> list[int]:
+    """Front that each of some points (two values, both minimised) is on.
+
+    0 for points that none dominates, 1 for those that only points of front 0 dominate, and so on (Deb et al. 2002);
+    of equal points, the later ones count as dominated.
+    """
+    numbers = [0] * len(points)
+    least: list[float] = []  # the first value, over the points of each front so far: all of them have a smaller second
+    for index in sorted(range(len(points)), key=lambda i: (points[i][1], points[i][0])):
+        front = numbers[index] = bisect_right(least, points[index][0])
+        least[front : front + 1] = [points[index][0]]
+    return numbers

@@ -1,0 +1,102 @@
+"""Predictor-guided search: of many draws and children, the one that promises most for its size is trained."""
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate, repeat
+from typing import Any
+
+from kd.optim.recipe import PREFIX
+from search.samplers.evolution import HEREDITY, choose_near
+from search.samplers.predictor import Array, Observation, Predictor, Prior, matrix
+from space.architecture import Architecture
+from space.sampling.domain import suggest
+from space.sampling.mutation import mutate
+from space.sampling.random_trial import Params, RandomTrial
+from studies.history import History
+
+FREE = 0.25
+"""Share of the suggestions that no predictor chooses, so that a wrong one is recovered from (PriorBand: 2023)."""
+
+CANDIDATES = 96
+"""Students that the predictor chooses among; every second one is a child, the others are random draws."""
+
+CURIOSITY = 0.5
+"""Deviations of its prediction by which a student counts as better than predicted."""
+
+FITS = tuple(accumulate(repeat(4, 250), lambda last, _: max(last + 2, int(last * 1.05))))
+"""Numbers of rungs after which the predictor is fitted anew: ever rarer, so that a suggestion costs the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A student that might be trained: its parameters by name, and the network."""
+
+    params: Params
+    architecture: Architecture
+
+
+class PredictorGuided:
+    """Draws a size, evenly in its logarithm, then trains the most promising of many students of that size.
+
+    The students are random draws, and mutations of the best ones near that size made wider or narrower to meet it (Wei
+    et al. 2020, NPENAS). What promises most is what the predictor says, a little lower where it is unsure. A quarter of
+    the suggestions is one of those students at random. All follows from the history and the random numbers given.
+    """
+
+    def __init__(self, prior: Prior | None) -> None:
+        """Begin with what a prior knows, if there is one."""
+        self._prior = prior
+        self._fitted: tuple[int, Predictor] | None = None
+        self._features: dict[int, Array] = {}
+
+    def propose(self, history: History, generator: random.Random) -> Mapping[str, Any]:
+        """All parameters of a student."""
+        domain = history.store.config.domain
+        size = domain.smallest * (domain.largest / domain.smallest) ** generator.random()
+        if generator.random() < FREE:
+            return _proposal(history, size, generator.random() < 0.5, generator).params
+        drawn = [_proposal(history, size, index % 2 == 1, generator) for index in range(CANDIDATES)]
+        budget = history.store.config.budget
+        fresh = [
+            proposal
+            for proposal in drawn
+            if history.twin(proposal.architecture.digest) is None
+            and budget.rejection_reason(proposal.architecture) is None
+        ]
+        if not fresh:
+            return drawn[0].params
+        mean, deviation = self._predictor(history).predict(matrix([proposal.architecture for proposal in fresh]))
+        return fresh[int((mean - CURIOSITY * deviation).argmin())].params
+
+    def _predictor(self, history: History) -> Predictor:
+        """The predictor, fitted to the results there were at the last of `FITS`."""
+        count = max((fit for fit in FITS if fit <= len(history.results)), default=0)
+        if self._fitted is None or count != self._fitted[0]:
+            settings = history.store.config.search
+            observations = [self._observation(history, index) for index in range(count)]
+            self._fitted = count, Predictor(self._prior, settings.epochs, observations, settings.seed)
+        return self._fitted[1]
+
+    def _observation(self, history: History, index: int) -> Observation:
+        number, rung = history.results[index]
+        if number not in self._features:
+            self._features[number] = matrix([history.trials[number].architecture])[0]
+        merit = rung.curve[-1].score(history.store.config.search.metric)
+        return Observation(features=self._features[number], epochs=rung.epochs, merit=merit)
+
+
+def _proposal(history: History, size: float, child: bool, generator: random.Random) -> Proposal:
+    """A child of one of the best trials near a size, where there are any, or a random draw; of that size."""
+    store = history.store
+    params: Params = {}
+    if child and history.eligible:
+        parent = choose_near(history.eligible, math.log(size), generator)
+        params, _ = mutate(parent.params, store.config.domain, store.data.shape, store.data.classes, generator)
+        inherited = [name for name in parent.params if name.startswith(PREFIX) and generator.random() < HEREDITY]
+        params |= {name: parent.params[name] for name in inherited}
+    trial = RandomTrial(generator, {**params, "size": size})
+    architecture = suggest(trial, store.config.domain, store.data.shape, store.data.classes)
+    store.config.search.recipe.draw(trial)
+    return Proposal(params=trial.params, architecture=architecture)

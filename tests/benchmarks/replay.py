@@ -1,0 +1,190 @@
+"""Which strategy finds more for the same training? python tests/benchmarks/replay.py DATA [--seeds 50]
+
+Whole studies are replayed with the real driver, sampler and pruner on what the table of `DATA` predicts
+(`surrogate.py`). A study is worth the hypervolume of the front that it would retrain, over the decimal logarithms of
+the true error (the mean over seeds, not the one that was measured) and of the parameters. It is printed after as many
+training images as so many whole trainings take, with how many it takes to reach what random search without pruning
+has after `STUDENTS`. Replays are kept in `reports/evidence/replays-DATA.csv`, a call goes on with those that it lacks.
+
+Whatever learns from tables never sees that of `DATA`: "no prior" knows none at all.
+"""
+
+import contextlib
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import optuna
+import typer
+from grid import Row, filled, markdown
+from rich.console import Console
+from sqlalchemy import Engine, event
+from surrogate import SAMPLES, Surrogate
+
+from kd.data.dataset import DataSource, load_once
+from kd.distil.train import RungResult, RungTask
+from kd.teachers import network as teachers
+from kd.teachers.source import TeacherSource
+from search.driver import search
+from search.engine.fake import FakeEngine
+from search.progress import Progress
+from search.session import Session
+from studies.configuration.config import Config, Search
+from studies.history import History
+from studies.records import TrialRecord
+from studies.storage.directory import RunDirectory
+from studies.store import create, opened
+
+STUDENTS = 100
+"""Whole trainings that a replay may take as many images as."""
+
+POINTS = (5, 10, 15, 20, 25, 33, 50, 75, 100)
+"""Whole trainings after which hypervolumes are kept."""
+
+LARGEST = 10_000
+RUNGS = {"mnist-1d": (5.0, 15.0, 45.0)}
+OTHER_RUNGS = (0.25, 0.5, 1.0, 3.0, 9.0)
+WORST = {"mnist-1d": 0.5, "mnist": 0.1, "fashion-mnist": 0.3}
+"""Error that a student must stay under to count."""
+
+STRATEGIES: Mapping[str, Mapping[str, Any]] = {
+    "random, no pruning": {"sampler": "random", "pruner": "none"},
+    "random": {"sampler": "random"},
+    "random, peers": {"sampler": "random", "pruner": "peers"},
+    "random, asha": {"sampler": "random", "pruner": "asha"},
+    "tpe, no pruning": {"sampler": "tpe", "pruner": "none"},
+    "tpe": {"sampler": "tpe"},
+    "nsga2, no pruning": {"sampler": "nsga2", "pruner": "none"},
+    "evolution": {"sampler": "evolution"},
+    "predictor, no prior, no pruning": {"prior": (), "pruner": "none"},
+    "predictor, no prior": {"prior": ()},
+    "predictor, no prior, peers": {"prior": (), "pruner": "peers"},
+    "predictor, no prior, asha": {"prior": (), "pruner": "asha"},
+    "predictor": {},
+}
+
+
+@event.listens_for(Engine, "connect")
+def _without_waiting_for_the_disk(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
+
+
+class Replay:
+    """Simulates rungs, counts their epochs, and remembers which student finished when."""
+
+    def __init__(self, surrogate: Surrogate, last: float) -> None:
+        """Count from 0; a student that reaches epoch `last` has finished."""
+        self.surrogate, self.last = surrogate, last
+        self.epochs = 0.0
+        self.finished: list[tuple[float, str]] = []
+
+    def __call__(self, task: RungTask, checkpoint: bytes | None) -> RungResult:
+        """Simulate a rung."""
+        if self.epochs >= STUDENTS * self.last:
+            raise KeyboardInterrupt  # as a user ends a study
+        self.epochs += task.stop - task.start
+        if task.stop == self.last:
+            self.finished.append((self.epochs, task.architecture.digest))
+        return self.surrogate(task, checkpoint)
+
+
+def hypervolume(points: Sequence[tuple[float, float]], worst: float) -> float:
+    """Area between a front of (parameters, error) and the corner (`LARGEST`, `worst`), in decimal logarithms."""
+    area, best = 0.0, math.log10(worst)
+    for parameters, error in sorted(points):
+        if (height := math.log10(error)) < best and parameters < LARGEST:
+            area += (best - height) * math.log10(LARGEST / parameters)
+            best = height
+    return area
+
+
+def valued(finished: Sequence[TrialRecord], surrogate: Surrogate, worst: float) -> float:
+    """Hypervolume of the true errors of the students on the measured front."""
+    best, points = -1.0, []
+    for record in sorted(finished, key=lambda record: record.cost.parameters):
+        if (record.merit or 0) > best:
+            best = record.merit or 0
+            error = 10 ** float(surrogate.curve(record.architecture, None)[len(surrogate.epochs) - 1])
+            points.append((float(record.cost.parameters), min(error, 1.0)))
+    return hypervolume(points, worst)
+
+
+def replay(name: str, strategy: str, seed: int) -> list[Row]:
+    """Replay a study; its hypervolume after so many whole trainings' images."""
+    warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    surrogate, rungs = _surrogate(name), RUNGS.get(name, OTHER_RUNGS)
+    settings: dict[str, Any] = {"trials": 5_000, "rungs": rungs, "seed": seed, "floor": 1 - WORST[name]}
+    config = Config(
+        data=DataSource(name=name),
+        teacher=TeacherSource(models=(str(teachers.shipped("mnist")),)),
+        search=Search(**(settings | dict(STRATEGIES[strategy]))),
+    )
+    simulation = Replay(surrogate, rungs[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        directory = RunDirectory(root=Path(folder), name="replay")
+        create(directory, config)
+        engine = FakeEngine(simulation)
+        with (
+            open(os.devnull, "w") as nowhere,
+            opened(directory, load_once(config.data), fingerprint="replayed") as store,
+            Progress(Console(file=nowhere), store, engine) as progress,
+        ):
+            session = Session(
+                store=store, engine=engine, device="cpu", progress=progress, started=0.0, clock=engine.clock
+            )
+            with contextlib.suppress(KeyboardInterrupt):
+                search(session)
+            records = History(store).trials
+    found = {record.architecture.digest: record for record in reversed(records)}
+    row: Row = {"strategy": strategy, "seed": seed}
+    for point in POINTS:
+        done = [found[digest] for epochs, digest in simulation.finished if epochs <= point * rungs[-1]]
+        row[str(point)] = round(valued([record for record in done if record.merit], surrogate, WORST[name]), 4)
+    return [row]
+
+
+_SURROGATES: dict[str, Surrogate] = {}
+
+
+def _surrogate(name: str) -> Surrogate:
+    """A worker's surrogate, learnt once."""
+    if name not in _SURROGATES:
+        _SURROGATES[name] = Surrogate(name, SAMPLES[name])
+    return _SURROGATES[name]
+
+
+def reached(means: np.ndarray[Any, Any], level: float) -> str:
+    """Whole trainings after which mean hypervolumes reach a level, between the points on a straight line."""
+    places = (0, *POINTS)
+    values = np.maximum.accumulate([0.0, *means])
+    return f"{np.interp(level, values, places):.0f}" if values[-1] >= level else f"> {POINTS[-1]}"
+
+
+def main(
+    data: str,
+    seeds: Annotated[int, typer.Option(min=1)] = 50,
+    strategy: Annotated[list[str] | None, typer.Option(help="One of those that are compared; again for more.")] = None,
+) -> None:
+    """Replay what is missing, then print the comparison."""
+    chosen = strategy or list(STRATEGIES)
+    jobs = {f"{name} {seed}": (data, name, seed) for seed in range(seeds) for name in chosen}
+    table = filled(Path(f"reports/evidence/replays-{data}.csv"), jobs, replay)
+    columns = [str(point) for point in POINTS]
+    level = table[table["strategy"] == "random, no pruning"][columns[-1]].mean()
+    lines = [["strategy", "n", *columns, f"to {level:.2f}"]]
+    for name in chosen:
+        rows = table[table["strategy"] == name]
+        means, spreads = rows[columns].mean(), rows[columns].std()
+        cells = [f"{means[c]:.2f} ± {spreads[c]:.2f}" for c in columns]
+        lines.append([name, str(len(rows)), *cells, reached(means.to_numpy(), level)])
+    print(markdown(lines))
+
+
+if __name__ == "__main__":
+    typer.run(main)
