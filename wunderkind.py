@@ -31,6 +31,7 @@ from kd.students.onnx import export_onnx
 from kd.teachers.network import Teacher
 from kd.teachers.source import TeacherSource
 from reports.study import Study, open_study
+from search.pareto.pruner import ParetoPruner
 from search.run import run
 from space.architecture import Architecture
 from space.budget import Budget
@@ -43,6 +44,7 @@ from space.sampling.random_trial import RandomTrial
 from studies.configuration.config import Config
 from studies.configuration.file import read as read_config
 from studies.shipped import find as find_architecture
+from studies.tables import load_table
 
 __version__ = version()
 
@@ -57,6 +59,7 @@ __all__ = [
     "DataSource",
     "Domain",
     "InputError",
+    "ParetoPruner",
     "RandomTrial",
     "Recipe",
     "Student",
@@ -72,6 +75,7 @@ __all__ = [
     "find_architecture",
     "load_data",
     "load_student",
+    "load_table",
     "mutate",
     "open_study",
     "read_config",

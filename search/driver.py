@@ -17,7 +17,7 @@ from kd.students.curve import Epoch
 from reports.facts.formats import counted
 from search.candidates import Candidate, interrupted, is_starting, next_candidate
 from search.estimate import SearchEstimate
-from search.pareto_pruner import ParetoPruner
+from search.pareto.pruner import ParetoPruner
 from search.rungs import next_stretch, record_rung, rung_at
 from search.samplers.sampler import Sampler, make_sampler
 from search.session import Session

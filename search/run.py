@@ -37,6 +37,7 @@ from studies.jobs import assistant_chain
 from studies.records import TrialRecord, student_records, trial_records
 from studies.storage.directory import ROOT, RunDirectory, name_of
 from studies.store import Store, create, opened, placed_as, stored_config
+from studies.warm_start import keep_warm_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +178,7 @@ def _session(
     data, measured = found
     with machine.start() as engine:
         create(directory, config)
+        keep_warm_start(directory, config)
         write_whole(directory.teachers, measured.to_json())
         with (
             opened(directory, data, config, measured.fingerprint) as store,

@@ -5,11 +5,13 @@ Made by `python tests/benchmarks/table.py DATA`, which says how they were drawn 
 
 import json
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from space.architecture import from_json
 from space.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDER = Path(__file__).parent / "assets"
 
@@ -19,7 +21,7 @@ def table_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.parquet"))
 
 
-def load_table(name: str) -> pd.DataFrame:
+def load_table(name: str) -> "pd.DataFrame":
     """The table of a data set, a row a training.
 
     Columns: `index` of the student, `seed`, `architecture` (an `Architecture`), `params` (what it was drawn by), the
@@ -33,6 +35,8 @@ def load_table(name: str) -> pd.DataFrame:
     >>> table["architecture"][0].family
     'cnn'
     """
+    import pandas as pd  # takes half a second, which a command that only checks names need not wait for
+
     path = FOLDER / f"{name}.parquet"
     if not path.is_file():
         raise InputError(f"no table of '{name}': there are {', '.join(table_names())}")

@@ -85,7 +85,7 @@ class ChangeOptions:
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key, see wunderkind config. Repeatable."),
     ] = None
 
-    def settings(self, limits: Mapping[str, float | str | None] | None = None) -> list[str]:
+    def settings(self, limits: Mapping[str, float | str | list[str] | None] | None = None) -> list[str]:
         """All of it as `key=value`, together with the `limits` that are not None."""
         given = {**(limits or {}), "teacher.models": self.teacher or None, "teacher.weights": self.weights or None}
         return [

@@ -45,6 +45,12 @@ def run(
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="The data: data.name, or where a study's data lie now.")
     ] = None,
+    warm_start: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STUDY", help="Another study under --runs to learn from, or all that there are. Repeatable."
+        ),
+    ] = None,
     *,
     changes: ChangeOptions,
     machine: MachineOptions,
@@ -58,7 +64,9 @@ def run(
     from studies.store import stored_config
 
     quiet_optuna()
-    settings = changes.settings({"search.trials": trials, "search.hours": hours, "data.name": data})
+    settings = changes.settings(
+        {"search.trials": trials, "search.hours": hours, "data.name": data, "search.warm_start": warm_start}
+    )
     if preset is not None:
         directory = RunDirectory(root=runs, name=name_of(preset) if name is None else name)
         config = config_file.read(preset, settings)

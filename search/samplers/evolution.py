@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kd.optim.recipe import PREFIX
-from search.nondominated import fronts
+from search.pareto.nondominated import fronts
 from space.sampling.mutation import mutate
 from studies.history import History
 from studies.records import TrialRecord

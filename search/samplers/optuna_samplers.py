@@ -10,8 +10,8 @@ import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from search.nondominated import fronts
-from search.pareto_pruner import LEAST_ERROR
+from search.pareto.nondominated import fronts
+from search.pareto.pruner import LEAST_ERROR
 from space.sampling.domain import suggest
 from space.sampling.random_trial import RandomTrial
 from studies.history import STATES, History

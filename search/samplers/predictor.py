@@ -1,7 +1,7 @@
 """Predicts a student's error from its architecture: forests that learn from other data sets' tables and this study."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import Ridge
 
-from search.pareto_pruner import log_error
+from search.pareto.pruner import log_error
 from space.architecture import Architecture
 from space.features import features
 from studies.tables import load_table
+from studies.warm_start import TrainedStudy
 
 Array = NDArray[np.float64]
+
+Prior = Callable[[Array], Array]
+"""What is known of architectures from elsewhere: features (rows, features) to predicted errors (rows,) of no unit."""
 
 SIZES = 3
 """Features of the straight line: the first ones, which are logarithms of parameters, MACs and memory."""
@@ -31,25 +35,6 @@ def matrix(architectures: Sequence[Architecture]) -> Array:
 def forest(seed: int) -> ExtraTreesRegressor:
     """Extremely randomised trees (Geurts et al. 2006), which fit a few hundred rows in a tenth of a second."""
     return ExtraTreesRegressor(100, min_samples_leaf=2, max_features=0.5, random_state=seed)
-
-
-class Prior:
-    """What other data sets say of an architecture: how large its error is there, in deviations from their mean."""
-
-    def __init__(self, tables: Sequence[str], seed: int = 0) -> None:
-        """Learn from the shipped tables of that name, each as much as the others."""
-        self._forests = []
-        for name in tables:
-            table = load_table(name)
-            table = table[table["failure"].isna() & (table["seed"] == 0)]
-            ends = np.array([log_error(curve[-1]) for curve in table["validation_accuracy"]])
-            standard = (ends - ends.mean()) / ends.std()
-            self._forests.append(forest(seed).fit(matrix(list(table["architecture"])), standard))
-
-    def __call__(self, x: Array) -> Array:
-        """Predicted logarithm of the error, float64 (rows,), of no unit."""
-        predicted: Array = np.mean([forest.predict(x) for forest in self._forests], axis=0)
-        return predicted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,3 +81,36 @@ class Predictor:
         """What the line is given, and the forest."""
         extra = np.column_stack([lengths, self._prior(x)] if self._prior else [lengths])
         return np.column_stack([extra, x[:, :SIZES]]), np.column_stack([extra, x])
+
+
+def learn_prior(tables: Sequence[str], studies: Sequence[TrainedStudy] = (), seed: int = 0) -> Prior | None:
+    """A prior from shipped tables, by name, and from other studies, each counting as much; None without any.
+
+    It predicts the logarithm of the error in deviations from the mean of its table or study. A study with fewer than
+    `FEWEST` rungs has nothing to say.
+    """
+    predictors = [_of_table(name, seed) for name in tables]
+    predictors += [_of_study(study, seed) for study in studies if len(study.rungs) >= FEWEST]
+    if not predictors:
+        return None
+    return lambda x: np.mean([predict(x) for predict in predictors], axis=0)
+
+
+def _of_table(name: str, seed: int) -> Prior:
+    table = load_table(name)
+    table = table[table["failure"].isna() & (table["seed"] == 0)]
+    ends = np.array([log_error(curve[-1]) for curve in table["validation_accuracy"]])
+    fitted = forest(seed).fit(matrix(list(table["architecture"])), (ends - ends.mean()) / ends.std())
+    predict: Prior = fitted.predict
+    return predict
+
+
+def _of_study(study: TrainedStudy, seed: int) -> Prior:
+    x = matrix([rung.architecture for rung in study.rungs])
+    observations = [
+        Observation(features=row, epochs=rung.epochs, merit=rung.merit)
+        for row, rung in zip(x, study.rungs, strict=True)
+    ]
+    predictor = Predictor(None, study.epochs, observations, seed)
+    known, _ = predictor.predict(x)
+    return lambda rows: (predictor.predict(rows)[0] - known.mean()) / max(float(known.std()), 1e-9)

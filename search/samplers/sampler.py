@@ -13,6 +13,7 @@ from studies.configuration.config import Config
 from studies.history import Draw, History
 from studies.store import Store
 from studies.tables import table_names
+from studies.warm_start import warm_start
 
 WASTE = 10
 """Consecutive rejected or duplicate suggestions after which suggestions are random until one is new and feasible."""
@@ -44,10 +45,10 @@ def make_sampler(store: Store) -> Sampler:
     match store.config.search.sampler:
         case "predictor":
             from search.samplers.guided import PredictorGuided  # scikit-learn takes a second to import
-            from search.samplers.predictor import Prior
+            from search.samplers.predictor import learn_prior
 
-            tables = prior_tables(store.config)
-            return PredictorGuided(Prior(tables) if tables else None)
+            prior = learn_prior(prior_tables(store.config), warm_start(store.directory), store.config.search.seed)
+            return PredictorGuided(prior)
         case "evolution":
             return Evolution()
         case "tpe":

@@ -8,6 +8,7 @@ from kd.teachers.network import shipped
 from space.errors import InputError
 from space.sampling.domain import parameter_range
 from studies.configuration.config import Config
+from studies.tables import table_names
 
 
 def check_numbers(settings: Mapping[str, object]) -> None:
@@ -23,6 +24,14 @@ def check_search(config: Config) -> None:
     rungs = config.search.rungs
     if list(rungs) != sorted(set(rungs)):
         raise InputError(f"search.rungs = [{', '.join(f'{rung:g}' for rung in rungs)}]: must be rising, like [1, 3, 9]")
+    if config.search.warm_start and config.search.sampler != "predictor":
+        raise InputError(
+            f"search.warm_start = {', '.join(config.search.warm_start)}: search.sampler = {config.search.sampler} "
+            "learns from no other study: leave it out, or set search.sampler=predictor"
+        )
+    unknown = [name for name in config.search.prior or () if name not in table_names()]
+    if unknown:
+        raise InputError(f"search.prior = {', '.join(unknown)}: there are tables of {', '.join(table_names())}")
     domain = config.domain
     if domain.smallest >= domain.largest:
         least = max(1, min(parameter_range(config.budget)[0], domain.largest - 1))

@@ -35,8 +35,7 @@ class Search:
     startup: Annotated[int, Field(ge=0)] = 15
     """First suggestions that are random, the families taking turns, before the sampler chooses [suggestions]."""
     pruner: Literal["extrapolation", "peers", "asha", "none"] = "extrapolation"
-    """How candidates that others dominate at a rung are found too weak to go on: by `extrapolation` of the rung to the
-    last one, by comparison with `peers` of about their size, by place (`asha`), or not at all (`none`)."""
+    """What prunes candidates: `extrapolation` to the last rung, comparison with `peers`, their place (`asha`), `none`."""
     certainty: Annotated[float, Field(ge=0)] = 1.0
     """extrapolation: how many deviations a candidate's prediction must be worse than the front [deviations]."""
     peers: Natural = 3
@@ -54,10 +53,11 @@ class Search:
     recipe: RecipeDomain = RecipeDomain()
     """What of a recipe is drawn with every architecture, and kept when it is retrained."""
     sampler: Literal["predictor", "evolution", "tpe", "nsga2", "random"] = "predictor"
-    """Who suggests after the random start: a `predictor` of the error that chooses among many students, `evolution` of
-    the front, Optuna's `tpe` or `nsga2`, or chance."""
+    """Who suggests after the random start: a `predictor` of errors, `evolution`, Optuna's `tpe` or `nsga2`, chance."""
     prior: tuple[str, ...] | None = None
     """predictor: tables of trained students that it knows from the start; left out, those of all other data sets."""
+    warm_start: tuple[str, ...] = ()
+    """predictor: studies under the same root whose trained students it knows too, or `all` that there are."""
 
     @property
     def epochs(self) -> float:

@@ -58,6 +58,11 @@ class RunDirectory:
         return self.path / "teachers.json"
 
     @property
+    def warm_start(self) -> Path:
+        """What other studies had trained when it began, as JSON."""
+        return self.path / "warm-start.json"
+
+    @property
     def database(self) -> Path:
         """SQLite file with Optuna's tables and the ledger."""
         return self.path / "study.db"

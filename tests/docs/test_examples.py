@@ -18,6 +18,7 @@ RUN_HERE = {
     "distil_student.py",
     "search_architectures.py",
     "own_data_and_teacher.py",
+    "pareto_pruner.py",
     "run_onnx.py",
     "search_space.ipynb",
 }
@@ -48,6 +49,16 @@ def test_distil_a_student_and_run_its_export(tmp_path: Path, capsys: pytest.Capt
     student = wk.load_student(tmp_path / "student.safetensors")
     found = load("run_onnx.py").classify(str(tmp_path / "student.onnx"), pictures)
     assert [label for label, _ in found] == student.predict(data.test.images).tolist()
+
+
+def test_pruning_a_study_of_ones_own() -> None:
+    example = load("pareto_pruner.py")
+    _, all_passes = example.main(trials=12, rule="none")
+    pruned, passes = example.main(trials=12)
+    assert all_passes == 12 * example.RUNGS[-1]
+    assert passes < 0.8 * all_passes
+    assert len(pruned.best_trials) >= 2
+    assert max(trial.values[0] for trial in pruned.best_trials) > 0.9
 
 
 def test_own_data_and_teacher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

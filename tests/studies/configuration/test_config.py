@@ -66,6 +66,11 @@ HELPED = {"assistants": {"architectures": ["wide-cnn"]}}
         ({"search": {"rungs": [1, 1]}}, r"search\.rungs = \[1, 1\]: must be rising"),
         ({"search": {"rungs": 3}}, r"search\.rungs = 3"),
         (
+            {"search": {"sampler": "tpe", "warm_start": ["a", "b"]}},
+            r"search\.warm_start = a, b: search\.sampler = tpe learns from no other study",
+        ),
+        ({"search": {"prior": ["mnist-1d", "cats"]}}, r"search\.prior = cats: there are tables of .*mnist-1d"),
+        (
             {"search": {"sampler": "grid"}},
             r"search\.sampler = 'grid': input should be 'predictor', 'evolution', ",
         ),

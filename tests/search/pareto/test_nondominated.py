@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.nondominated import fronts
+from search.pareto.nondominated import fronts
 
 values = st.floats(0, 4, allow_subnormal=False).map(lambda value: round(value, 1))
 

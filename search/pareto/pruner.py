@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from search.nondominated import fronts
+from search.pareto.nondominated import fronts
 
 Rule = Literal["extrapolation", "peers", "asha", "none"]
 

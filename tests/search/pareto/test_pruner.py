@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.pareto_pruner import PAIRS, ParetoPruner, Rule
+from search.pareto.pruner import PAIRS, ParetoPruner, Rule
 
 
 @dataclass(frozen=True)

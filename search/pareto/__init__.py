@@ -1,0 +1,1 @@
+"""Two objectives at once: fronts, and pruning by them."""
