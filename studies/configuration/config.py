@@ -35,15 +35,15 @@ class Search:
     startup: Annotated[int, Field(ge=0)] = 15
     """First suggestions that are random, the families taking turns, before the sampler chooses [suggestions]."""
     pruner: Literal["extrapolation", "peers", "asha", "none"] = "extrapolation"
-    """What prunes candidates: `extrapolation` to the last rung, comparison with `peers`, their place (`asha`), `none`."""
+    """What prunes candidates: `extrapolation` to the last rung, better `peers`, a low place (`asha`), or nothing."""
     certainty: Annotated[float, Field(ge=0)] = 1.0
-    """extrapolation: how many deviations a candidate's prediction must be worse than the front [deviations]."""
+    """Extrapolation: how many deviations a candidate's prediction must be worse than the front [deviations]."""
     peers: Natural = 3
-    """peers: how many others, one no larger, must have done at least as well [candidates]."""
+    """Peers: how many others, one no larger, must have done at least as well [candidates]."""
     slack: Annotated[float, Field(ge=1)] = 1.1
-    """peers: how many times a candidate's parameters one that counts as its peer may have [ratio]."""
+    """Peers: how many times a candidate's parameters one that counts as its peer may have [ratio]."""
     reduction: Annotated[float, Field(gt=1)] = 3.0
-    """asha: one of how many candidates goes on [candidates]."""
+    """Asha: one of how many candidates goes on [candidates]."""
     metric: Metric = "accuracy"
     """Validation figure that is searched, pruned and put on the front; the latter two suit uneven classes."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -55,9 +55,9 @@ class Search:
     sampler: Literal["predictor", "evolution", "tpe", "nsga2", "random"] = "predictor"
     """Who suggests after the random start: a `predictor` of errors, `evolution`, Optuna's `tpe` or `nsga2`, chance."""
     prior: tuple[str, ...] | None = None
-    """predictor: tables of trained students that it knows from the start; left out, those of all other data sets."""
+    """Predictor: tables of trained students that it knows from the start; left out, those of all other data sets."""
     warm_start: tuple[str, ...] = ()
-    """predictor: studies under the same root whose trained students it knows too, or `all` that there are."""
+    """Predictor: studies under the same root whose trained students it knows too, or `all` that there are."""
 
     @property
     def epochs(self) -> float:
