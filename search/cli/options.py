@@ -71,8 +71,8 @@ class ChangeOptions:
         list[str] | None,
         typer.Option(
             metavar="TEACHER",
-            help="Who teaches: a shipped teacher's name (mnist, mnist-1, fashion-mnist, fashion-mnist-1), a "
-            ".safetensors or .onnx file, torchvision:NAME or module:callable (repeatable: an ensemble), or logits of "
+            help="Who teaches: a shipped teacher's name (mnist, mnist-1, fashion-mnist, fashion-mnist-1, mnist-1d), "
+            "a .safetensors or .onnx file, torchvision:NAME or module:callable (repeatable: an ensemble), or logits of "
             "the training split as .npy or .npz; default: the shipped one of the data set.",
         ),
     ] = None

@@ -1,6 +1,7 @@
 """What the values of a configuration must be to each other, beyond what each must be by itself."""
 
 import math
+import re
 from collections.abc import Mapping
 
 from kd.data.dataset import KNOWN
@@ -50,7 +51,7 @@ def check_teacher(config: Config) -> None:
     """Raise InputError where a shipped teacher is to teach on a data set of another name."""
     name = config.data.name
     for model in config.teacher.models:
-        if name in KNOWN and shipped(model).is_file() and name not in (model, model.rpartition("-")[0]):
+        if name in KNOWN and shipped(model).is_file() and not re.fullmatch(rf"{re.escape(name)}(-\d+)?", model):
             raise InputError(
                 f"teacher.models = {model}: knows nothing of {name}: train a teacher with wunderkind teach {name}, "
                 "then name its file with --teacher"

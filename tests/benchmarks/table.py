@@ -14,6 +14,7 @@ import json
 import os
 import random
 import signal
+from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,6 +28,7 @@ from grid import Row
 
 from kd.data.augmentation import default_policy
 from kd.data.dataset import DataSet, load
+from kd.device import pick
 from kd.distil.train import RungTask, train_rung
 from kd.distil.views import ViewSource, make_view, missing, view_source
 from kd.optim.recipe import Recipe
@@ -95,12 +97,18 @@ def drawn(count: int, domain: Domain, data: DataSet) -> list[Student]:
     return students
 
 
-def measure(student: Student, seed: int, plan: Plan, source: ViewSource) -> Row:
+def measure(student: Student, seed: int, plan: Plan, source: ViewSource, device: str) -> Row:
     """Train a student through all rungs; the row of the table."""
     curve, seconds, failure, state = [], 0.0, None, None
     for start, stop in pairwise((0, *plan.rungs)):
         task = RungTask(
-            architecture=student.architecture, recipe=plan.recipe, seed=seed, start=start, stop=stop, views=source
+            architecture=student.architecture,
+            recipe=plan.recipe,
+            seed=seed,
+            start=start,
+            stop=stop,
+            views=source,
+            device=device,
         )
         try:
             result = train_rung(task, state)
@@ -144,12 +152,12 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: else it waits for ever where that was killed
 
 
-def fill(path: Path, students: list[Student], seeds: int, plan: Plan, source: ViewSource, workers: Executor) -> None:
+def fill(path: Path, wanted: Sequence[tuple[Student, int]], plan: Plan, source: ViewSource, workers: Executor) -> None:
     """Append the rows that a table lacks, each as soon as it is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = {(row["index"], row["seed"]) for row in rows(path)}
-    wanted = [(student, seed) for student in students for seed in range(seeds) if (student.index, seed) not in done]
-    futures = [workers.submit(measure, student, seed, plan, source) for student, seed in wanted]
+    done, device = {(row["index"], row["seed"]) for row in rows(path)}, pick("auto")
+    left = [(student, seed) for student, seed in wanted if (student.index, seed) not in done]
+    futures = [workers.submit(measure, student, seed, plan, source, device) for student, seed in left]
     for count, future in enumerate(as_completed(futures), 1):
         row = future.result()
         with path.open("a") as file:
@@ -185,10 +193,11 @@ def main(
     plan, data = plan_of(name), load(name)
     source = view_source(FOLDER / "views", data, TeacherSource(models=(name,)), plan.recipe.augmentation)
     with pool(workers) as processes:
-        for view in [processes.submit(make_view, *view, "cpu") for view in missing(source, plan.recipe)]:
+        for view in [processes.submit(make_view, *view, pick("auto")) for view in missing(source, plan.recipe)]:
             view.result()
         table = drawn(students or STUDENTS[name], plan.domain, data)[::every]
-        fill(FOLDER / f"{name}.jsonl", table, seeds, plan, source, processes)
+        wanted = [(student, seed) for student in table for seed in range(seeds)]
+        fill(FOLDER / f"{name}.jsonl", wanted, plan, source, processes)
 
 
 if __name__ == "__main__":

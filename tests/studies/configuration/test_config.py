@@ -25,7 +25,7 @@ def test_nothing_asked_is_the_default() -> None:
 
 
 def test_shipped_presets_can_be_read() -> None:
-    assert {"mnist-quick", "mnist"} <= set(presets())
+    assert {"mnist-quick", "mnist", "mnist-1d"} <= set(presets())
     for name in presets():
         config = read(name)
         assert parse({}) != config
@@ -151,6 +151,7 @@ HELPED = {"assistants": {"architectures": ["wide-cnn"]}}
             "no teacher is named, and none is shipped for own",
         ),
         ({"data": {"name": "fashion-mnist"}, "teacher": "mnist"}, "mnist: knows nothing of fashion-mnist"),
+        ({"data": {"name": "mnist"}, "teacher": "mnist-1d"}, "mnist-1d: knows nothing of mnist:"),
         (
             {"data": {"name": "kmnist"}, "teacher": {"models": ["a.onnx", "mnist-1"]}},
             "mnist-1: knows nothing",
