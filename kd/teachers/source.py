@@ -41,10 +41,10 @@ class TeacherSource:
     models: Annotated[tuple[str, ...], Field(min_length=1)] = ("mnist",)
     """Each the name of a shipped teacher (`mnist`, `mnist-1`, `fashion-mnist`, `fashion-mnist-1`, `mnist-1d`), a
     `.safetensors` file that `wunderkind teach` or a retraining wrote, an `.onnx` file, a TorchScript file (`.pt`,
-    `.ts`), `torchvision:NAME`, or `package.module:callable`, which is called without arguments and gives a module. Or one file
-    of logits or probabilities, `.npy` or the array `logits` of an `.npz`: floating, (n, classes), a row each sample of
-    the data's training split in the order of their file, held-out ones included; it knows samples as they are, so
-    nothing may be augmented."""
+    `.ts`), `torchvision:NAME`, or `package.module:callable`, which is called without arguments and gives a module. Or
+    one file of logits or probabilities, `.npy` or the array `logits` of an `.npz`: floating, (n, classes), a row each
+    sample of the data's training split in the order of their file, held-out ones included; it knows samples as they
+    are, so nothing may be augmented."""
     weights: tuple[str, ...] = ()
     """A file for each of `models` that is code: `.safetensors`, or a state dict or checkpoint saved by torch; empty for
     code that loads its own, and for files."""

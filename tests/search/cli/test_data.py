@@ -23,7 +23,7 @@ def test_a_data_set_is_described(small_source: DataSource) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mnits"], "unknown data set 'mnits': use one of mnist, fashion-mnist, kmnist"),
+        (["mnits"], "unknown data set 'mnits': use one of mnist, mnist-1d, fashion-mnist, kmnist"),
         (["none.npz"], "no data file at none.npz"),
         (["tests"], "holds no images"),
         (["mnist", "--validation", "60000"], "data.validation = 60000 (--validation) would hold out 60,000 of 60,000"),

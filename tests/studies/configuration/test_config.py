@@ -29,7 +29,7 @@ def test_shipped_presets_can_be_read() -> None:
     for name in presets():
         config = read(name)
         assert parse({}) != config
-        assert config.budget.parameters == Budget().parameters == 10_000
+        assert (config.budget.parameters or 0) <= Budget().parameters == 10_000
 
 
 def test_a_configuration_survives_its_json(tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_an_unknown_preset_names_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", ["mnist-quik", "", "."])
 def test_an_unknown_preset_is_refused_with_the_known_ones(name: str) -> None:
-    with pytest.raises(InputError, match=r"unknown preset .* mnist, mnist-quick"):
+    with pytest.raises(InputError, match=r"unknown preset .* mnist, mnist-1d, mnist-quick"):
         read(name)
 
 
