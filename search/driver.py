@@ -215,5 +215,5 @@ def _fail(state: _Search, candidate: Candidate, message: str, epochs: float) -> 
 
 def _enter(state: _Search, number: int, epoch: Epoch) -> None:
     merit = epoch.score(state.session.store.config.search.metric)
-    size = state.history.trials[number].cost.parameters
-    state.pruner.report(number, epoch.epoch, merit=merit, loss=epoch.validation_loss, size=size)
+    record = state.history.trials[number]
+    state.pruner.report(number, epoch.epoch, merit=merit, loss=epoch.validation_loss, size=record.sizes)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 from kd.students.file import is_student
 from space.architecture import Architecture
@@ -12,28 +13,34 @@ from studies.store import Store
 
 
 def front(records: Sequence[TrialRecord], floor: float) -> list[TrialRecord]:
-    """The Pareto set of complete trials over merit (up) and parameters (down), smallest first.
+    """The Pareto set of complete trials over merit (up) and the study's costs (down), smallest first.
 
     Trials below the `floor` (share) are left out, unless all are.
     """
     complete = [r for r in records if r.outcome == "complete" and r.merit is not None]
     complete = [r for r in complete if (r.merit or 0) >= floor] or complete
-    ordered = sorted(complete, key=lambda r: (r.cost.parameters, -(r.merit or 0), r.number))
-    best, kept = -1.0, []
-    for record in ordered:
-        if (record.merit or 0) > best:
-            best = record.merit or 0
-            kept.append(record)
-    return kept
+    return _undominated(sorted(complete, key=lambda r: (r.sizes, -(r.merit or 0), r.number)))
 
 
 def student_front(students: Sequence[StudentRecord]) -> list[StudentRecord]:
-    """The Pareto set of retrained students over merit (up) and parameters (down); those without merit are left out."""
-    best, kept = -1.0, []
-    for student in sorted(students, key=lambda s: (s.cost.parameters, -(s.merit or 0))):
-        if student.merit is not None and student.merit > best:
-            best = student.merit
-            kept.append(student)
+    """The Pareto set of retrained students over merit (up) and costs (down); those without merit are left out."""
+    known = [student for student in students if student.merit is not None]
+    return _undominated(sorted(known, key=lambda s: (s.sizes, -(s.merit or 0))))
+
+
+Record = TypeVar("Record", TrialRecord, StudentRecord)
+
+
+def _undominated(ordered: Sequence[Record]) -> list[Record]:
+    """Those of some records that none before them, in the order of sizes, is as small as and as good as."""
+    kept: list[Record] = []
+    for record in ordered:
+        if not any(
+            (other.merit or 0) >= (record.merit or 0)
+            and all(mine <= its for mine, its in zip(other.sizes, record.sizes, strict=True))
+            for other in kept
+        ):
+            kept.append(record)
     return kept
 
 
@@ -43,7 +50,7 @@ def spread(points: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
         return list(points)
     if count == 1:
         return [points[-1]]
-    logs = [math.log(point.cost.parameters) for point in points]
+    logs = [math.log(point.sizes[0]) for point in points]
     left, chosen = set(range(len(points))), []
     for step in range(count - 1, -1, -1):
         target = logs[0] + (logs[-1] - logs[0]) * step / (count - 1)

@@ -96,6 +96,7 @@ class History:
             curve=(),
             params=draw.params,
             metric=self.store.config.search.metric,
+            objectives=self.store.config.search.objectives,
         )
         attributes = {"family": architecture.family, "digest": architecture.digest, **asdict(cost)}
         attributes["architecture"] = architecture.to_json()
@@ -136,7 +137,7 @@ class History:
         constraints: dict[str, float] = {}
         if outcome == "complete":
             assert record.merit is not None, "a complete trial has been trained"
-            values = (record.merit, record.cost.parameters)
+            values = (record.merit, *record.sizes)
             constraints = {"floor": settings.floor - record.merit}
         facts = Facts(state=STATES[outcome], attributes=attributes, constraints=constraints, values=values)
         self._table.conclude(self._ids[number], facts)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from operator import le
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,12 +57,12 @@ class UnreadableStudy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trial:
-    """What the database says of a trial; `accuracy` (validation, share) and `parameters` only of a complete one."""
+    """What the database says of a trial; `accuracy` (validation, share) and `sizes` only of a complete one."""
 
     digest: str
     outcome: str
     accuracy: float | None
-    parameters: float | None
+    sizes: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ def _read_trials(database: Path) -> list[_Trial]:
             digest=found["digest"],
             outcome=found.get("outcome", "unfinished"),
             accuracy=values.get(number, {}).get(0),
-            parameters=values.get(number, {}).get(1),
+            sizes=tuple(value for objective, value in sorted(values.get(number, {}).items()) if objective),
         )
         for number, found in attributes.items()
         if "architecture" in found
@@ -150,14 +151,13 @@ def _read_trials(database: Path) -> list[_Trial]:
 
 def _front(trials: list[_Trial], floor: float) -> set[str]:
     """Digests of the Pareto set of complete trials, as `studies.front.front` has it."""
-    points = [(t.parameters, -t.accuracy, t.digest) for t in trials if t.parameters and t.accuracy is not None]
-    points = [point for point in points if -point[1] >= floor] or points
-    best, digests = 1.0, set()
-    for _, error, digest in sorted(points):
-        if error < best:
-            best = error
-            digests.add(digest)
-    return digests
+    points = [((*t.sizes, -t.accuracy), t.digest) for t in trials if t.sizes and t.accuracy is not None]
+    points = [point for point in points if -point[0][-1] >= floor] or points
+    kept: dict[str, tuple[float, ...]] = {}
+    for point, digest in sorted(points):
+        if not any(all(map(le, other, point)) for other in kept.values()):
+            kept[digest] = point
+    return set(kept)
 
 
 def _read_student(path: Path) -> _Student:

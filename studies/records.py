@@ -14,6 +14,7 @@ from kd.students.scores import Metric, Scores
 from space.architecture import Architecture, from_json, read
 from space.cost import Cost
 from space.errors import InputError
+from studies.configuration.config import CostName
 from studies.storage.ledger import Rung, Training
 from studies.storage.trial_table import TrialRow
 from studies.store import Store
@@ -42,6 +43,12 @@ class TrialRecord:
     curve: tuple[Epoch, ...]
     params: Mapping[str, Any] = field(default_factory=dict)
     metric: Metric = "accuracy"
+    objectives: tuple[CostName, ...] = ("parameters",)
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """The costs that the study minimises."""
+        return sizes(self.cost, self.objectives)
 
     @property
     def merit(self) -> float | None:
@@ -97,6 +104,12 @@ class StudentRecord:
     architecture: Architecture
     cost: Cost
     seeds: tuple[SeedRecord, ...]
+    objectives: tuple[CostName, ...] = ("parameters",)
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """The costs that the study minimises."""
+        return sizes(self.cost, self.objectives)
 
     @property
     def validation(self) -> float | None:
@@ -120,6 +133,11 @@ class StudentRecord:
     def test_deviation(self) -> float:
         """Sample standard deviation of the test accuracy over the seeds; not a number for one seed."""
         return statistics.stdev(seed.test for seed in self.seeds) if len(self.seeds) > 1 else math.nan
+
+
+def sizes(cost: Cost, objectives: Sequence[CostName]) -> tuple[float, ...]:
+    """Some costs, in the order asked for."""
+    return tuple(float(getattr(cost, name)) for name in objectives)
 
 
 def trial_records(store: Store) -> list[TrialRecord]:
@@ -157,6 +175,7 @@ def student_records(store: Store, trials: Sequence[TrialRecord] | None = None) -
                     architecture=architecture,
                     cost=architecture.cost(),
                     seeds=tuple(sorted(seeds, key=lambda s: s.seed)),
+                    objectives=store.config.search.objectives,
                 )
             )
     return sorted(students, key=lambda s: (s.cost.parameters, s.architecture.digest))
@@ -221,6 +240,7 @@ def trial_record(store: Store, row: TrialRow, rungs: Mapping[Training, Sequence[
         curve=(),
         params=row.params,
         metric=store.config.search.metric,
+        objectives=store.config.search.objectives,
     )
     if record.outcome in ("rejected", "duplicate"):
         return record

@@ -25,6 +25,8 @@ from studies.storage.directory import RunDirectory
 from studies.storage.ledger import Ledger, Training, prepare_connections
 from studies.storage.trial_table import TrialTable
 
+MAXIMIZE, MINIMIZE = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
+
 Params = Mapping[str, Any]
 """Values of a draw by parameter name."""
 
@@ -173,10 +175,11 @@ def _opened(
             study = optuna.create_study(
                 storage=storage,
                 study_name=directory.name,
-                directions=["maximize", "minimize"],
+                directions=[MAXIMIZE, *[MINIMIZE] * len(config.search.objectives)],
                 load_if_exists=True,
             )
-            study.set_metric_names([f"validation {config.search.metric.replace('_', ' ')}", "parameters"])
+            names = [f"validation {config.search.metric}", *config.search.objectives]
+            study.set_metric_names([name.replace("_", " ") for name in names])
         fingerprint = _unchanged(study, config, data, fingerprint)
         assistants, views, retrain_views = assistant_chain(directory, config, data, fingerprint)
         yield Store(

@@ -27,7 +27,7 @@ def log_error(merit: float) -> float:
 
 
 class ParetoPruner:
-    """Prunes trials of two objectives, a merit (share, up) and a size (down), rung by rung.
+    """Prunes trials of several objectives, a merit (share, up) and one or more sizes (down), rung by rung.
 
     A trial that no other dominates at its rung is never pruned there, whatever the settings are, so the small end of
     the front lives; pruning by the merit alone deletes it. Of those that are dominated, each `rule` prunes some:
@@ -41,7 +41,7 @@ class ParetoPruner:
       ε-net over the logarithm of the size (Schmucker et al. 2021, MO-ASHA);
     - "none".
 
-    It knows nothing of this project, so that any ask-and-tell loop with two objectives can use it:
+    It knows nothing of this project, so that any ask-and-tell loop with several objectives can use it:
 
     >>> pruner = ParetoPruner(rungs=(1, 3, 9), rule="peers", peers=1)
     >>> pruner.report(0, 1, merit=0.95, size=1_000)
@@ -67,10 +67,13 @@ class ParetoPruner:
         self._rungs = {float(rung): _Rung() for rung in rungs}
         self._last = self._rungs[float(rungs[-1])]
 
-    def report(self, number: int, rung: float, *, merit: float, size: float, loss: float = 0.0) -> None:
+    def report(
+        self, number: int, rung: float, *, merit: float, size: float | Sequence[float], loss: float = 0.0
+    ) -> None:
         """Enter how trial `number` did at a rung; of equal merits the lower `loss` is better."""
+        sizes = size if isinstance(size, Sequence) else (size,)
         if float(rung) in self._rungs:
-            self._rungs[float(rung)].enter(number, merit, loss, size)
+            self._rungs[float(rung)].enter(number, merit, loss, sizes)
 
     def should_prune(self, number: int, rung: float) -> bool:
         """Whether a trial is too weak to go on from a rung that it has reported."""
@@ -85,7 +88,7 @@ class ParetoPruner:
             case "extrapolation" if len(self._last) >= PAIRS:
                 return self._is_hopeless(number, reached)
             case _:
-                near = reached.at_least_as_good(number) & (reached.sizes <= self._slack * reached.size(number))
+                near = reached.at_least_as_good(number) & reached.no_larger(number, self._slack)
                 return bool(near.sum() >= self._peers)
 
     def _is_hopeless(self, number: int, reached: "_Rung") -> bool:
@@ -98,7 +101,7 @@ class ParetoPruner:
         slope = (x @ y + weight) / (x @ x + weight)
         deviation = math.sqrt(float(((y - slope * x) ** 2).sum()) / (len(x) - 1))
         predicted = after.mean() + slope * (reached.error(number) - before.mean())
-        rivals = after[finished.sizes <= reached.size(number)]
+        rivals = after[(finished.sizes <= reached.size(number)).all(axis=0)]
         return bool(rivals.size and rivals.min() < predicted - self._certainty * deviation)
 
 
@@ -108,7 +111,7 @@ class _Rung:
     def __init__(self) -> None:
         """Make it without a trial."""
         self._rows: dict[int, int] = {}
-        self._columns = np.empty((4, 64))
+        self._columns = np.empty((0, 64))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -131,20 +134,23 @@ class _Rung:
 
     @property
     def sizes(self) -> NDArray[np.float64]:
-        """Sizes of the trials."""
-        sizes: NDArray[np.float64] = self._filled[3]
+        """Sizes of the trials, a row an objective."""
+        sizes: NDArray[np.float64] = self._filled[3:]
         return sizes
 
-    def enter(self, number: int, merit: float, loss: float, size: float) -> None:
+    def enter(self, number: int, merit: float, loss: float, sizes: Sequence[float]) -> None:
         """Put a trial in, or in its place if it is there already."""
+        if not self._rows:
+            self._columns = np.empty((3 + len(sizes), 64))
         row = self._rows.setdefault(number, len(self._rows))
         if row == self._columns.shape[1]:
             self._columns = np.concatenate([self._columns, np.empty_like(self._columns)], axis=1)
-        self._columns[:, row] = number, merit, loss, size
+        self._columns[:, row] = number, merit, loss, *sizes
 
-    def size(self, number: int) -> float:
-        """Size of a trial."""
-        return float(self._columns[3, self._rows[number]])
+    def size(self, number: int) -> NDArray[np.float64]:
+        """Sizes of a trial, a row an objective."""
+        size: NDArray[np.float64] = self._columns[3:, self._rows[number], None]
+        return size
 
     def error(self, number: int) -> float:
         """Decimal logarithm of what a trial's merit lacks to 1."""
@@ -156,25 +162,30 @@ class _Rung:
         Merits are steps of one sample, so the loss decides where they are equal. Of two that are equal in size too, the
         earlier one counts as better: otherwise each would be a reason to prune the other.
         """
-        numbers, merits, losses, sizes = self._filled
-        _, merit, loss, size = self._columns[:, self._rows[number]]
+        numbers, merits, losses = self._filled[:3]
+        _, merit, loss = self._columns[:3, self._rows[number]]
+        other: NDArray[np.bool_] = np.any(self.sizes != self.size(number), axis=0)
         equal = (merits == merit) & (losses == loss)
         better = (merits > merit) | ((merits == merit) & (losses < loss))
-        found: NDArray[np.bool_] = better | (equal & ((sizes != size) | (numbers < number)))
+        found: NDArray[np.bool_] = better | (equal & (other | (numbers < number)))
         return found
 
     def dominators(self, number: int) -> NDArray[np.bool_]:
         """Which trials did at least as well as one and are no larger."""
-        found: NDArray[np.bool_] = self.at_least_as_good(number) & (self.sizes <= self.size(number))
+        return self.at_least_as_good(number) & self.no_larger(number)
+
+    def no_larger(self, number: int, slack: float = 1.0) -> NDArray[np.bool_]:
+        """Which trials have at most `slack` times the sizes of one."""
+        found: NDArray[np.bool_] = np.all(self.sizes <= slack * self.size(number), axis=0)
         return found
 
     def place(self, number: int) -> int:
         """Place of a trial, from 0, in the order of fronts and, within one, of its ε-net."""
-        rank = fronts(list(zip(self.errors.tolist(), self.sizes.tolist(), strict=True)))
+        rank = fronts(list(zip(self.errors.tolist(), *self.sizes.tolist(), strict=True)))
         row = self._rows[number]
         own = [index for index in range(len(rank)) if rank[index] == rank[row]]
         before = sum(other < rank[row] for other in rank)
-        return before + _net([math.log(self.sizes[index]) for index in own]).index(own.index(row))
+        return before + _net(np.log(self.sizes[0, own]).tolist()).index(own.index(row))
 
 
 def _net(values: Sequence[float]) -> list[int]:

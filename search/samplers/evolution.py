@@ -51,7 +51,7 @@ def choose_near(trials: Sequence[TrialRecord], target: float, generator: random.
     """A parent among trials, ordered by parameters, whose logarithm of those is near a target."""
     near = nearest(trials, target)
     entrants = generator.sample(range(len(near)), min(ENTRANTS, len(near)))
-    rank = fronts([(1 - (trial.merit or 0), trial.cost.parameters) for trial in near])
+    rank = fronts([(1 - (trial.merit or 0), *trial.sizes) for trial in near])
     return near[min(entrants, key=lambda index: rank[index])]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import accumulate, repeat
 from typing import Any
 
+import numpy as np
+
 from kd.optim.recipe import PREFIX
 from search.samplers.evolution import HEREDITY, choose_near
 from search.samplers.predictor import Array, Observation, Predictor, Prior, matrix
@@ -15,6 +17,7 @@ from space.sampling.domain import suggest
 from space.sampling.mutation import mutate
 from space.sampling.random_trial import Params, RandomTrial
 from studies.history import History
+from studies.records import sizes
 
 FREE = 0.25
 """Share of the suggestions that no predictor chooses, so that a wrong one is recovered from (PriorBand: 2023)."""
@@ -68,7 +71,12 @@ class PredictorGuided:
         if not fresh:
             return drawn[0].params
         mean, deviation = self._predictor(history).predict(matrix([proposal.architecture for proposal in fresh]))
-        return fresh[int((mean - CURIOSITY * deviation).argmin())].params
+        promise = mean - CURIOSITY * deviation
+        objectives = history.store.config.search.objectives
+        if objectives != ("parameters",):
+            costs = [sizes(proposal.architecture.cost(), objectives) for proposal in fresh]
+            promise = _scalarised(np.column_stack([promise, np.log10(costs)]), generator)
+        return fresh[int(promise.argmin())].params
 
     def _predictor(self, history: History) -> Predictor:
         """The predictor, fitted to the results there were at the last of `FITS`."""
@@ -85,6 +93,17 @@ class PredictorGuided:
             self._features[number] = matrix([history.trials[number].architecture])[0]
         merit = rung.curve[-1].score(history.store.config.search.metric)
         return Observation(features=self._features[number], epochs=rung.epochs, merit=merit)
+
+
+def _scalarised(values: Array, generator: random.Random) -> Array:
+    """One value a row of several, all minimised: a weighted mean in deviations, the weights drawn anew each time.
+
+    All students are of one number of parameters, and other costs vary between them (Knowles 2006, ParEGO).
+    """
+    weights = np.array([generator.expovariate(1.0) for _ in range(values.shape[1])])
+    standard: Array = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
+    total: Array = standard @ weights
+    return total
 
 
 def _proposal(history: History, size: float, child: bool, generator: random.Random) -> Proposal:

@@ -8,10 +8,11 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search.pareto.nondominated import fronts
-from search.pareto.pruner import LEAST_ERROR
+from search.pareto.pruner import log_error
 from space.sampling.domain import suggest
 from space.sampling.random_trial import RandomTrial
 from studies.history import STATES, History
@@ -34,7 +35,7 @@ GENERATIONS = 6
 class OptunaTrials:
     """A study's trials as Optuna's samplers are shown them; a concluded one is made once.
 
-    Values are log₁₀ of the error and of the parameters. Optuna compares by hypervolume and by distances, and on the
+    Values are log₁₀ of the error and of the costs. Optuna compares by hypervolume and by distances, and on the
     raw scales nearly all of those lie in the parameters: from 95 to 98 % counts as little as 300 of 10,000 parameters.
     """
 
@@ -53,8 +54,7 @@ class OptunaTrials:
         store.config.search.recipe.draw(replay)
         constraints = store.config.budget.violations(record.architecture)
         if record.outcome == "complete":
-            error = 1 - (record.merit or 0)
-            values = [math.log10(max(error, LEAST_ERROR)), math.log10(record.cost.parameters)]
+            values = [log_error(record.merit or 0), *map(math.log10, record.sizes)]
             constraints["floor"] = store.config.search.floor - (record.merit or 0)
         trial = optuna.trial.create_trial(
             state=TrialState[STATES[record.outcome]],
@@ -71,7 +71,9 @@ class OptunaTrials:
 def ask(sampler: BaseSampler, trials: Sequence[FrozenTrial], history: History) -> Mapping[str, Any]:
     """All parameters of the student that a sampler suggests after some trials."""
     optuna.logging.disable_default_handler()
-    study, store = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler), history.store
+    store = history.store
+    count = 1 + len(store.config.search.objectives)
+    study = optuna.create_study(directions=[StudyDirection.MINIMIZE] * count, sampler=sampler)
     for shown in trials:
         study.add_trial(shown)
     trial = study.ask()
@@ -123,7 +125,7 @@ class NSGA2:
 
 def shown(history: History) -> list[TrialRecord]:
     """The trials that TPE is shown, by number."""
-    rank = fronts([(-(trial.merit or 0), trial.cost.parameters) for trial in history.eligible])
+    rank = fronts([(-(trial.merit or 0), *trial.sizes) for trial in history.eligible])
     order = sorted(range(len(rank)), key=lambda index: (rank[index], -history.eligible[index].number))
     best = {history.eligible[index].number: history.eligible[index] for index in order[:BEST]}
     latest: list[TrialRecord] = []

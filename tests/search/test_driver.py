@@ -31,6 +31,7 @@ from space.budget import Budget
 from space.errors import InputError
 from studies.configuration.config import Config, Search, Space
 from studies.front import front
+from studies.overview import StudySummary, summarise
 from studies.records import TrialRecord, trial_records
 from studies.storage.directory import RunDirectory
 from studies.store import create, opened
@@ -350,3 +351,32 @@ def test_the_metric_that_is_asked_for_is_what_is_searched(run: Run, tmp_path: Pa
         best = max(records, key=lambda record: record.merit or 0)
         assert front(records, 0)[-1].number == best.number
         assert best.accuracy == min(record.accuracy or 1 for record in records)
+
+
+@pytest.mark.parametrize("sampler", ["predictor", "evolution", "tpe", "nsga2", "random"])
+def test_two_costs_make_a_front_of_three_objectives(run: Run, records: Records, tmp_path: Path, sampler: str) -> None:
+    asked = {"objectives": ("macs", "int8_bytes"), "sampler": sampler, "trials": 14, "pruner": "extrapolation"}
+    run("two", Simulation(), **asked)
+    found = records("two")
+    best = front(found, 0.0)
+    complete = [record for record in found if record.outcome == "complete"]
+    expected = [
+        record
+        for record in complete
+        if not any(
+            other is not record
+            and (other.merit or 0) >= (record.merit or 0)
+            and other.cost.macs <= record.cost.macs
+            and other.cost.int8_bytes <= record.cost.int8_bytes
+            for other in complete
+        )
+    ]
+    assert {record.number for record in best} == {record.number for record in expected}
+    assert [record.cost.macs for record in best] == sorted(record.cost.macs for record in best)
+    by_optuna = optuna.load_study(study_name="two", storage=f"sqlite:///{tmp_path}/two/study.db")
+    assert by_optuna.metric_names == ["validation accuracy", "macs", "int8 bytes"]
+    values = {trial.number: trial.values for trial in by_optuna.get_trials() if trial.values}
+    assert values == {r.number: [r.merit, r.cost.macs, r.cost.int8_bytes] for r in complete}
+    summary = summarise(RunDirectory(root=tmp_path, name="two"))
+    assert isinstance(summary, StudySummary)
+    assert summary.front == len(best)

@@ -1,17 +1,23 @@
+from collections.abc import Sequence
+from operator import le
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search.pareto.nondominated import fronts
 
 values = st.floats(0, 4, allow_subnormal=False).map(lambda value: round(value, 1))
+points_of_any_number_of_values = st.integers(2, 4).flatmap(
+    lambda count: st.lists(st.tuples(*[values] * count), unique=True, max_size=40)
+)
 
 
-def dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    return a != b and a[0] <= b[0] and a[1] <= b[1]
+def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
+    return a != b and all(map(le, a, b))
 
 
-@given(st.lists(st.tuples(values, values), unique=True, max_size=40))
-def test_a_front_is_dominated_by_the_one_before_it_and_never_by_itself(points: list[tuple[float, float]]) -> None:
+@given(points_of_any_number_of_values)
+def test_a_front_is_dominated_by_the_one_before_it_and_never_by_itself(points: list[tuple[float, ...]]) -> None:
     numbers = fronts(points)
     for point, number in zip(points, numbers, strict=True):
         above = [other for other, front in zip(points, numbers, strict=True) if front == number - 1]
@@ -22,3 +28,4 @@ def test_a_front_is_dominated_by_the_one_before_it_and_never_by_itself(points: l
 
 def test_of_equal_points_the_later_is_behind() -> None:
     assert fronts([(1.0, 1.0), (1.0, 1.0), (2.0, 0.0)]) == [0, 1, 0]
+    assert fronts([(1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (2.0, 0.0, 1.0)]) == [0, 1, 0]

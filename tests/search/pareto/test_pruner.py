@@ -175,3 +175,15 @@ def test_asha_keeps_a_share_of_every_rung_by_fronts_and_spread() -> None:
         pruner.report(number, 1, merit=0.9 - 0.1 * front - 0.01 * (10 - place), size=1_000 * (place + 1))
     kept = {number for number in range(30) if not pruner.should_prune(number, 1)}
     assert kept == set(range(10))
+
+
+@pytest.mark.parametrize("rule", ["extrapolation", "peers", "asha"])
+def test_what_is_smaller_in_either_cost_is_not_pruned(rule: Rule) -> None:
+    pruner = ParetoPruner((1, 9), rule, peers=1, reduction=100)
+    for number in range(8):
+        pruner.report(number, 1, merit=0.9, size=(1_000, 50_000))
+        pruner.report(number, 9, merit=0.99 - 0.001 * number, size=(1_000, 50_000))
+    pruner.report(20, 1, merit=0.5, size=(2_000, 40_000))
+    pruner.report(21, 1, merit=0.5, size=(900, 90_000))
+    pruner.report(22, 1, merit=0.5, size=(2_000, 60_000))
+    assert [pruner.should_prune(number, 1) for number in (20, 21, 22)] == [False, False, True]
