@@ -14,7 +14,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +28,6 @@ from surrogate import SAMPLES, Surrogate
 
 from kd.data.dataset import DataSource, load_once
 from kd.distil.train import RungResult, RungTask
-from kd.teachers import network as teachers
 from kd.teachers.source import TeacherSource
 from search.driver import search
 from search.engine.fake import FakeEngine
@@ -74,23 +73,46 @@ def _without_waiting_for_the_disk(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=OFF")
 
 
-class Replay:
-    """Simulates rungs, counts their epochs, and remembers which student finished when."""
+Simulate = Callable[[RungTask, bytes | None], RungResult]
 
-    def __init__(self, surrogate: Surrogate, last: float) -> None:
-        """Count from 0; a student that reaches epoch `last` has finished."""
-        self.surrogate, self.last = surrogate, last
+
+class Spending:
+    """Does rung tasks by a function, counts their epochs, and ends the study when they are used.
+
+    `finished` holds the epochs spent and the digest, for every student that reached the epoch `last`.
+    """
+
+    def __init__(self, simulate: Simulate, last: float, most: float) -> None:
+        """Spend at most `most` epochs, but for what the last task takes."""
+        self._simulate, self._last, self._most = simulate, last, most
         self.epochs = 0.0
         self.finished: list[tuple[float, str]] = []
 
     def __call__(self, task: RungTask, checkpoint: bytes | None) -> RungResult:
-        """Simulate a rung."""
-        if self.epochs >= STUDENTS * self.last:
+        """Do a task."""
+        if self.epochs >= self._most:
             raise KeyboardInterrupt  # as a user ends a study
         self.epochs += task.stop - task.start
-        if task.stop == self.last:
+        if task.stop == self._last:
             self.finished.append((self.epochs, task.architecture.digest))
-        return self.surrogate(task, checkpoint)
+        return self._simulate(task, checkpoint)
+
+
+def searched(config: Config, spending: Spending, directory: RunDirectory) -> list[TrialRecord]:
+    """The trials of a search with one worker, this process, that ends when its epochs are spent."""
+    warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    create(directory, config)
+    engine = FakeEngine(spending)
+    with (
+        open(os.devnull, "w") as nowhere,
+        opened(directory, load_once(config.data)) as store,
+        Progress(Console(file=nowhere), store, engine) as progress,
+    ):
+        session = Session(store=store, engine=engine, device="cpu", progress=progress, started=0.0, clock=engine.clock)
+        with contextlib.suppress(KeyboardInterrupt):
+            search(session)
+        return History(store).trials
 
 
 def hypervolume(points: Sequence[tuple[float, float]], worst: float) -> float:
@@ -103,50 +125,50 @@ def hypervolume(points: Sequence[tuple[float, float]], worst: float) -> float:
     return area
 
 
-def valued(finished: Sequence[TrialRecord], surrogate: Surrogate, worst: float) -> float:
+def valued(finished: Sequence[TrialRecord], error: Callable[[TrialRecord], float], worst: float) -> float:
     """Hypervolume of the true errors of the students on the measured front."""
     best, points = -1.0, []
     for record in sorted(finished, key=lambda record: record.cost.parameters):
         if (record.merit or 0) > best:
             best = record.merit or 0
-            error = 10 ** float(surrogate.curve(record.architecture, None)[len(surrogate.epochs) - 1])
-            points.append((float(record.cost.parameters), min(error, 1.0)))
+            points.append((float(record.cost.parameters), min(max(error(record), 1e-4), 1.0)))
     return hypervolume(points, worst)
+
+
+def settings_of(name: str, strategy: str, seed: int) -> Search:
+    """The search of a strategy on a data set."""
+    rungs = RUNGS.get(name, OTHER_RUNGS)
+    settings: dict[str, Any] = {"trials": 5_000, "rungs": rungs, "seed": seed, "floor": 1 - WORST[name]}
+    return Search(**(settings | dict(STRATEGIES[strategy])))
 
 
 def replay(name: str, strategy: str, seed: int) -> list[Row]:
     """Replay a study; its hypervolume after so many whole trainings' images."""
-    warnings.simplefilter("ignore")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    surrogate, rungs = _surrogate(name), RUNGS.get(name, OTHER_RUNGS)
-    settings: dict[str, Any] = {"trials": 5_000, "rungs": rungs, "seed": seed, "floor": 1 - WORST[name]}
-    config = Config(
-        data=DataSource(name=name),
-        teacher=TeacherSource(models=(str(teachers.shipped("mnist")),)),
-        search=Search(**(settings | dict(STRATEGIES[strategy]))),
-    )
-    simulation = Replay(surrogate, rungs[-1])
+    surrogate, settings = _surrogate(name), settings_of(name, strategy, seed)
+    last = settings.rungs[-1]
+    config = Config(data=DataSource(name=name), teacher=TeacherSource(models=(name,)), search=settings)
+    spending = Spending(surrogate, last, STUDENTS * last)
     with tempfile.TemporaryDirectory() as folder:
-        directory = RunDirectory(root=Path(folder), name="replay")
-        create(directory, config)
-        engine = FakeEngine(simulation)
-        with (
-            open(os.devnull, "w") as nowhere,
-            opened(directory, load_once(config.data), fingerprint="replayed") as store,
-            Progress(Console(file=nowhere), store, engine) as progress,
-        ):
-            session = Session(
-                store=store, engine=engine, device="cpu", progress=progress, started=0.0, clock=engine.clock
-            )
-            with contextlib.suppress(KeyboardInterrupt):
-                search(session)
-            records = History(store).trials
+        records = searched(config, spending, RunDirectory(root=Path(folder), name="replay"))
+
+    def error(record: TrialRecord) -> float:
+        return float(10 ** surrogate.curve(record.architecture, None)[len(surrogate.epochs) - 1])
+
+    values = after(spending, records, [point * last for point in POINTS], error, WORST[name])
+    return [{"strategy": strategy, "seed": seed, **dict(zip(map(str, POINTS), values, strict=True))}]
+
+
+def after(
+    spending: Spending,
+    records: Sequence[TrialRecord],
+    epochs: Sequence[float],
+    error: Callable[[TrialRecord], float],
+    worst: float,
+) -> list[float]:
+    """Value of a study after some numbers of epochs."""
     found = {record.architecture.digest: record for record in reversed(records)}
-    row: Row = {"strategy": strategy, "seed": seed}
-    for point in POINTS:
-        done = [found[digest] for epochs, digest in simulation.finished if epochs <= point * rungs[-1]]
-        row[str(point)] = round(valued([record for record in done if record.merit], surrogate, WORST[name]), 4)
-    return [row]
+    finished = [(spent, found[digest]) for spent, digest in spending.finished if found[digest].merit]
+    return [round(valued([r for spent, r in finished if spent <= most], error, worst), 4) for most in epochs]
 
 
 _SURROGATES: dict[str, Surrogate] = {}
