@@ -1,5 +1,6 @@
 """`results.json`: what a retrained student's folder says of it."""
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,16 @@ class StudentResults:
     environment: Environment
     classes: tuple[str, ...] = ()
     test_majority: Share | None = None
+
+    @property
+    def best_seed(self) -> int:
+        """The seed best on validation, which is exported; the first where validation samples were trained on."""
+        return max(self.seeds, key=lambda result: (result.validation or 0, -result.seed)).seed
+
+    @property
+    def validation_mean(self) -> float:
+        """Mean validation accuracy over the seeds, 0 for those whose validation samples were trained on."""
+        return statistics.fmean(result.validation or 0 for result in self.seeds)
 
     def to_json(self) -> str:
         """What `results.json` holds."""

@@ -159,8 +159,8 @@ def _export(path: Path, results: StudentResults, students: dict[int, TrainedStud
 
     Without figures of validation it was made from the first seed.
     """
-    best = max(results.seeds, key=lambda result: (result.validation or 0, -result.seed), default=None)
-    if best is None or best.seed not in students:
+    best = results.best_seed if results.seeds else None
+    if best is None or best not in students:
         yield Check(name=path.name, ok=False, detail="the weights it was made from cannot be read")
         return
     if not path.is_file():
@@ -168,7 +168,7 @@ def _export(path: Path, results: StudentResults, students: dict[int, TrainedStud
         return
     try:
         content = path.read_bytes()
-        difference, limit = compare(students[best.seed], content, data.test.images)
+        difference, limit = compare(students[best], content, data.test.images)
         held = stored_values(onnx.load_from_string(content))
     except Exception as error:  # onnxruntime has a dozen unrelated classes for a model it cannot run
         yield Check(name=path.name, ok=False, detail=" ".join(str(error).split())[:200])
@@ -176,9 +176,9 @@ def _export(path: Path, results: StudentResults, students: dict[int, TrainedStud
     yield Check(
         name=path.name,
         ok=difference <= limit,
-        detail=f"largest difference of a logit from seed {best.seed} {difference:.2g}, limit {limit:.2g}",
+        detail=f"largest difference of a logit from seed {best} {difference:.2g}, limit {limit:.2g}",
     )
-    deployed = students[best.seed].architecture.cost().deployed_parameters
+    deployed = students[best].architecture.cost().deployed_parameters
     yield Check(
         name=f"{path.name} values",
         ok=held == deployed,

@@ -49,8 +49,7 @@ def write_student(store: Store, student: StudentRecord, device: str) -> None:
     path, export, found = folder / "results.json", folder / "student.onnx", results(student, store.data, device)
     if is_sound(folder) and _has_figures(path, found):
         return
-    best = max(student.seeds, key=lambda seed: (seed.validation or 0, -seed.seed))
-    export_onnx(folder / f"seed-{best.seed}.safetensors", export, store.data.test.images[:64])
+    export_onnx(folder / f"seed-{found.best_seed}.safetensors", export, store.data.test.images[:64])
     write_whole(path, found.to_json())  # after it, so that it names no seeds that the export was not chosen from
     write_manifest(folder, (path.name, export.name, "architecture.json"))
 

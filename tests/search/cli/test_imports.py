@@ -35,6 +35,7 @@ COMMANDS = [
     "show",
     "retrain",
     "distil",
+    "predict",
     "verify",
     "repair",
     "dashboard",

@@ -1,0 +1,70 @@
+"""Commands about trained students in use: predict."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from search.cli.options import Runs
+from studies.storage.directory import ROOT
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDENT",
+        help="A student's .safetensors file, or a study's name: its student best on validation, or that of --student.",
+        show_default=False,
+    ),
+]
+StudentDigest = Annotated[
+    str | None, typer.Option("--student", metavar="DIGEST", help="Digest of a retrained student of the study.")
+]
+
+
+def predict(
+    target: Target,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE",
+            help="Pictures, which are resized to what the student takes, or arrays of one or more samples (.npy).",
+            show_default=False,
+        ),
+    ],
+    student: StudentDigest = None,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Classes to name of each sample.")] = 2,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Turn black to white, as for ink on paper where the student learnt light.")
+    ] = False,
+    layout: Annotated[
+        Literal["channels_first", "channels_last", "time_first", "features_first"] | None,
+        typer.Option(help="Which axes of an array come first; a study's data.layout."),
+    ] = None,
+    range: Annotated[
+        str | None,
+        typer.Option(metavar="LOW..HIGH", help="Values of black and white in an array, like 0..1."),
+    ] = None,
+    runs: Runs = ROOT,
+) -> None:
+    """Say what pictures or sequences show.
+
+    The confidence is what the student claims, not how often it is right.
+    """
+    from kd.data.inputs import inverted, lightness_note, read_inputs
+    from kd.data.samples import Form, limits
+    from kd.students.file import load_student
+    from kd.students.predict import predictions
+    from reports.terminal import terminal
+    from search.targets import resolve_weights
+
+    trained = load_student(resolve_weights(runs, target, student))
+    found = read_inputs(inputs, trained.architecture.shape, Form(layout=layout, range=limits(range)))
+    if invert:
+        found = inverted(found)
+    console = terminal()
+    for note in (*found.notes, *lightness_note(found.samples, trained.mean)):
+        console.print(f"note: {note}", soft_wrap=True)
+    width = max(map(len, found.names))
+    for name, one in zip(found.names, predictions(trained, found.samples, top), strict=True):
+        answers = (f"{label} {100 * share:.1f} %" for label, share in zip(one.classes, one.confidences, strict=True))
+        console.print(f"{name.ljust(width)}  {', '.join(answers)}", soft_wrap=True)
