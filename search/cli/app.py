@@ -28,6 +28,7 @@ for command, name, example in (
     (running.retrain, "retrain", "retrain mine --trial 17 --seeds 5"),
     (running.distil, "distil", "distil mnist tied-cnn my.json --name long --set retrain.recipe.epochs=60"),
     (deploying.predict, "predict", "predict mine picture.png"),
+    (deploying.boards, "boards", "boards tied-cnn"),
     (studies.verify, "verify", "verify mine"),
     (studies.repair, "repair", "repair mine"),
     (studies.dashboard, "dashboard", "dashboard mine --port 8080"),

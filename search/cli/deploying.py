@@ -1,11 +1,11 @@
-"""Commands about trained students in use: predict."""
+"""Commands about trained students in use: predict, boards."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from search.cli.options import Runs
+from search.cli.options import PlaceOptions, Runs, with_options
 from studies.storage.directory import ROOT
 
 Target = Annotated[
@@ -68,3 +68,31 @@ def predict(
     for name, one in zip(found.names, predictions(trained, found.samples, top), strict=True):
         answers = (f"{label} {100 * share:.1f} %" for label, share in zip(one.classes, one.confidences, strict=True))
         console.print(f"{name.ljust(width)}  {', '.join(answers)}", soft_wrap=True)
+
+
+@with_options
+def boards(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TARGET",
+            help="What to judge: a shipped architecture's name, a .json file, or a study with --trial or --student.",
+            show_default=False,
+        ),
+    ] = None,
+    trial: Annotated[int | None, typer.Option(metavar="N", help="Number of a trial of the study.")] = None,
+    student: StudentDigest = None,
+    *,
+    places: PlaceOptions,
+    runs: Runs = ROOT,
+) -> None:
+    """List microcontroller boards, and whether a student fits.
+
+    Without a measurement, flash and RAM are those of the closed form, with room for code and stack.
+    """
+    from reports.facts.boards import board_table
+    from reports.terminal import terminal
+    from search.targets import resolve_target
+
+    architecture = None if target is None else resolve_target(runs, target, trial, student, places.settings)
+    terminal().print(board_table(architecture))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import ChangeOptions, MachineOptions, PlaceOptions, Runs, Seeds, with_options
+from search.cli.options import Board, ChangeOptions, MachineOptions, PlaceOptions, Runs, Seeds, with_options
 from space.errors import InputError
 from studies.storage.directory import ROOT, RunDirectory, name_of
 
@@ -45,6 +45,7 @@ def run(
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="The data: data.name, or where a study's data lie now.")
     ] = None,
+    board: Board = None,
     *,
     changes: ChangeOptions,
     machine: MachineOptions,
@@ -58,7 +59,9 @@ def run(
     from studies.store import stored_config
 
     quiet_optuna()
-    settings = changes.settings({"search.trials": trials, "search.hours": hours, "data.name": data})
+    settings = changes.settings(
+        {"search.trials": trials, "search.hours": hours, "data.name": data, "space.board": board}
+    )
     if preset is not None:
         directory = RunDirectory(root=runs, name=name_of(preset) if name is None else name)
         config = config_file.read(preset, settings)

@@ -66,6 +66,8 @@ class Space:
     """Size that the smallest students are drawn for; left out, it follows from the budget [parameters]."""
     largest: Natural | None = None
     """Size that the largest students are drawn for; left out, it follows from the budget [parameters]."""
+    board: str | None = None
+    """Board to fit, see wunderkind boards; its flash and RAM limit budget.int8_bytes and budget.memory_bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ COMMANDS = [
     "retrain",
     "distil",
     "predict",
+    "boards",
     "verify",
     "repair",
     "dashboard",
