@@ -17,6 +17,13 @@ Preset = Annotated[
     ),
 ]
 
+Hours = Annotated[
+    float | None,
+    typer.Option(
+        metavar="HOURS", help="Wall-clock limit: the search ends early enough to retrain, but has at least half of it."
+    ),
+]
+
 
 @with_options
 def run(
@@ -35,13 +42,7 @@ def run(
             metavar="N", help="Students to train in total, over all runs; those over budget or seen before are free."
         ),
     ] = None,
-    hours: Annotated[
-        float | None,
-        typer.Option(
-            metavar="HOURS",
-            help="Wall-clock limit: the search ends early enough to retrain, but has at least half of it.",
-        ),
-    ] = None,
+    hours: Hours = None,
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="The data: data.name, or where a study's data lie now.")
     ] = None,
