@@ -72,7 +72,7 @@ def build(source: Path, face: Face, target: Target, samples: int, optimisation: 
     run([*common, "-std=c99", "-c", source / "student.c", "-o", student])
     parts: list[str | Path] = [FIRMWARE / "harness.c", FIRMWARE / target.platform, student]
     if not target.bare:
-        run([*common, "-std=gnu11", *parts, "-o", program, "-lm", "-lpthread"])
+        run([*common, "-std=gnu11", *parts, "-o", program, "-lm", "-lpthread", "-Wl,-z,now"])
         own = size(target, student)
         return Build(student=own, image=own, program=program)
     linked: list[str | Path] = [

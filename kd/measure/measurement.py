@@ -19,7 +19,8 @@ class Measurement:
     `flash`, `ram`: what the student's own object takes, weights and code, and variables [bytes]. `image_flash`,
     `image_ram`: the least program around it, with start, input, and parts of the C library, without stack [bytes].
     `stack`: how deep a prediction goes [bytes]. `instructions`: the most of all samples, None on this machine.
-    `latency_ms`: median of the samples on this machine, None in an emulator. `equal`: how many of the `samples` had the
+    `c_ms`, `latency_ms`: medians of the C, and of the ONNX file in onnxruntime with one thread, on this machine; None
+    in an emulator. `equal`: how many of the `samples` had the
     very logits that this machine computed; `answers_equal`: how many the same answer as the student in PyTorch.
     `data`: digest of the data set that the samples are of, "" for noise.
     """
@@ -35,6 +36,7 @@ class Measurement:
     image_ram: Bytes
     stack: Bytes
     instructions: Annotated[int, Field(ge=1)] | None
+    c_ms: float | None
     latency_ms: float | None
     samples: int
     equal: int

@@ -29,6 +29,7 @@ for command, name, example in (
     (running.distil, "distil", "distil mnist tied-cnn my.json --name long --set retrain.recipe.epochs=60"),
     (deploying.predict, "predict", "predict mine picture.png"),
     (deploying.boards, "boards", "boards tied-cnn"),
+    (deploying.measure, "measure", "measure mine --target cortex-m4 --board microbit-v2"),
     (studies.verify, "verify", "verify mine"),
     (studies.repair, "repair", "repair mine"),
     (studies.dashboard, "dashboard", "dashboard mine --port 8080"),

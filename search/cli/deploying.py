@@ -1,4 +1,4 @@
-"""Commands about trained students in use: predict, boards."""
+"""Commands about trained students in use: predict, boards, measure."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -96,3 +96,50 @@ def boards(
 
     architecture = None if target is None else resolve_target(runs, target, trial, student, places.settings)
     terminal().print(board_table(architecture))
+
+
+@with_options
+def measure(
+    target: Target,
+    targets: Annotated[
+        list[str] | None,
+        typer.Option("--target", metavar="TARGET", help="cortex-m0, cortex-m4, riscv32 or host. Repeatable."),
+    ] = None,
+    student: StudentDigest = None,
+    board: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Board to judge by: adds its core as a target.")
+    ] = None,
+    form: Annotated[Literal["int8", "float"], typer.Option(help="Arithmetic of the C.")] = "float",
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Validation samples of these data are answered; default: the student's."),
+    ] = None,
+    optimisation: Annotated[
+        Literal["s", "2", "3"], typer.Option("--optimise", help="How the compiler optimises: for size, or speed.")
+    ] = "s",
+    *,
+    runs: Runs = ROOT,
+) -> None:
+    """Compile a student for processors, run it in an emulator, and read off what it takes.
+
+    Flash and RAM are read by size, the stack by painting it, instructions by QEMU's counter, and the answers are
+    compared with this machine's. What was found is kept beside the student.
+    """
+    from kd.measure.measurement import place
+    from kd.measure.target import find
+    from reports.facts.measurements import measurement_lines
+    from reports.terminal import terminal
+    from search.jobs.measuring import data_of, measure_student
+    from search.targets import resolve_weights
+    from space.board import find as find_board
+
+    judged = None if board is None else find_board(board)
+    names = dict.fromkeys([*(targets or ()), *([judged.target] if judged else [])] or ["cortex-m4"])
+    found = [find(name) for name in names]  # before anything that takes seconds
+    path, console = resolve_weights(runs, target, student), terminal()
+    samples = data_of(path, runs, target, data)
+    for one in found:
+        for measurement in measure_student(path, form, [one], samples, f"-O{optimisation}"):
+            for line in measurement_lines(measurement, judged):
+                console.print(line, soft_wrap=True)
+    console.print(f"kept in {place(path)}", soft_wrap=True)

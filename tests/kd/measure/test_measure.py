@@ -68,7 +68,7 @@ def test_size_stack_and_answers_are_those_of_the_source(name: str, output: str, 
     assert found.image_ram >= found.ram + INPUTS * TARGETS[name].bare
     assert LOCALS <= found.stack < LOCALS + 300
     assert (found.equal, found.answers_equal, found.samples) == (5, 5, 5)
-    assert (found.instructions is None) == (not TARGETS[name].bare) == (found.latency_ms is not None)
+    assert (found.instructions is None) == (not TARGETS[name].bare) == (found.c_ms is not None)
 
 
 @pytest.mark.parametrize("name", BARE)

@@ -37,6 +37,7 @@ COMMANDS = [
     "distil",
     "predict",
     "boards",
+    "measure",
     "verify",
     "repair",
     "dashboard",

@@ -1,0 +1,112 @@
+"""Measuring a trained student on processors: its C is written, compiled, run in an emulator, and read off."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kd.data.dataset import DataSet, load
+from kd.deploy.c_code import float_code
+from kd.deploy.lower import lower
+from kd.files import checksum
+from kd.measure.build import Face
+from kd.measure.measure import Question, measure
+from kd.measure.measurement import Form, Measurement, keep, known
+from kd.measure.target import Target
+from kd.students.file import TrainedStudent, load_student
+from kd.students.latency import latency_ms
+from kd.students.onnx import onnx_content
+from space.errors import InputError
+from studies.storage.directory import RunDirectory
+from studies.store import stored_config
+
+MNIST = (1, 28, 28)
+SAMPLES = 100
+"""Samples that are answered in the emulator."""
+
+
+def measure_student(
+    path: Path, form: Form, targets: Sequence[Target], data: DataSet | None, optimisation: str = "-Os"
+) -> list[Measurement]:
+    """Measure a student's file on targets, and keep what was found beside it.
+
+    Args:
+        path: what `kd.students.file.save_student` wrote.
+        form: which arithmetic its C is in.
+        targets: the processors.
+        data: the validation samples of these are answered, else noise.
+        optimisation: the compiler's.
+
+    Raises:
+        InputError: when there is no student, or a tool fails.
+    """
+    student = load_student(path)
+    samples = noise(student) if data is None else data.validation.images[:SAMPLES]
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        asked = _question(student, form, samples, Path(folder), "" if data is None else data.digest)
+        for target in targets:
+            measured = measure(asked, target, optimisation)
+            if not target.bare:
+                measured = replace(measured, latency_ms=latency_ms(onnx_content(student), samples))
+            keep(path, known(path, student.architecture.digest, checksum(path)).having(measured))
+            found.append(measured)
+    return found
+
+
+def data_of(path: Path, runs: Path, target: str, name: str | None) -> DataSet | None:
+    """Data that a student can be asked about: those named, those of its study, or MNIST if it learnt from it.
+
+    Args:
+        path: the student's file.
+        runs: folder of the run directories.
+        target: what the student was named by, a file or a study.
+        name: name or path of a data set.
+
+    Raises:
+        InputError: when the data named do not have the student's shape.
+    """
+    student = load_student(path)
+    if name is not None:
+        data = load(name)
+    elif not target.endswith(".safetensors"):
+        data = load(stored_config(RunDirectory(root=runs, name=target)).data)
+    elif student.architecture.shape == MNIST:
+        data = load("mnist")
+        return data if student.data == data.digest else None
+    else:
+        return None
+    if data.shape != student.architecture.shape:
+        raise InputError(f"{data.name} holds samples {data.shape}, the student takes {student.architecture.shape}")
+    return data
+
+
+def noise(student: TrainedStudent) -> Tensor:
+    """Random samples of a student's shape, the same ones each time."""
+    generator = torch.Generator().manual_seed(0)
+    shape = SAMPLES, *student.architecture.shape
+    if len(student.architecture.shape) == 3:
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    mean, std = torch.tensor(student.mean), torch.tensor(student.std)
+    return torch.randn(shape, generator=generator) * std + mean
+
+
+def _question(student: TrainedStudent, form: Form, samples: Tensor, folder: Path, data: str) -> Question:
+    code = float_code(lower(student), samples[:1], f"Student {student.architecture.digest}")
+    code.write(folder)
+    return Question(
+        source=folder,
+        face=Face(
+            inputs=samples[0].numel(),
+            outputs=student.architecture.classes,
+            input="uint8_t" if samples.dtype == torch.uint8 else "float",
+            output="int8_t" if form == "int8" else "float",
+        ),
+        samples=np.asarray(samples.flatten(1)),
+        expected=np.asarray(student.predict(samples)),
+        data=data,
+    )
