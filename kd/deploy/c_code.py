@@ -9,11 +9,16 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from torch import Tensor
 
-from kd.deploy.arena import plan
+from kd.deploy.arena import Plan, plan
 from kd.deploy.c_float import float_source
-from kd.deploy.c_source import rows
+from kd.deploy.c_int8 import int8_source
+from kd.deploy.c_source import Source, rows
+from kd.deploy.integers import IntegerProgram
 from kd.deploy.interpret import run
 from kd.deploy.program import Program
+from kd.deploy.quantize_cells import FRACTION
+from kd.deploy.reference import answer
+from kd.deploy.tables import TABLE
 from kd.files import write_whole
 from space.blocks.base import size
 
@@ -42,29 +47,53 @@ class CCode:
 def float_code(program: Program, sample: Tensor, title: str) -> CCode:
     """A program in float; `sample`, (1, …) as a `kd.data.dataset.Split` has them, is the one of the main program."""
     places = plan(program, quantised=False)
-    source = float_source(program, places)
     with torch.no_grad():
         logits = run(program, sample)[0]
-    facts = _interface(program, title) | {
+    tolerance = max(1.0, float(logits.abs().max())) * TOLERANCE
+    facts = {"output_type": "float", "arena_bytes": 4 * places.size, "tolerance": f"{tolerance:.3g}"}
+    facts |= _interface(program, title) | _answer(sample, logits, int(logits.argmax()))
+    return _code(float_source(program, places), places, facts)
+
+
+def int8_code(program: IntegerProgram, sample: Tensor, title: str) -> CCode:
+    """A quantised program; `sample` as that of `float_code`."""
+    places = plan(program.program, quantised=True)
+    answers, logits = answer(program, sample)
+    facts = {
+        "output_type": "int8_t",
+        "arena_bytes": places.size,
+        "logit_scale": f"{program.logits.scale:.6g}",
+        "logit_zero": program.logits.zero,
+        "table": TABLE,
+        "table_rows": rows(np.array(TABLE, np.int32)),
+        "fraction": FRACTION,
+        "input_shift": program.input.shift,
+        "input_zero": program.input.quantisation.zero,
+    }
+    facts |= _interface(program.program, title) | _answer(sample, logits[0], int(answers[0]))
+    return _code(int8_source(program, places), places, facts)
+
+
+def _code(source: Source, places: Plan, facts: dict[str, Any]) -> CCode:
+    facts = facts | {
         "arena": places.size,
-        "arena_bytes": 4 * places.size,
-        "output_type": "float",
-        "uses": source.uses | ({"sigmoids"} if source.uses & {"silu", "sigmoid", "cell"} else set()),
+        "start": places.places[0].found,
+        "uses": _uses(source),
         "constants": "\n".join(source.constants),
         "calls": "\n".join(source.calls),
-        "start": places.places[0].found,
-        "sample": rows(_as_c(sample)),
-        "known": rows(logits.numpy()).strip(),
-        "answer": int(logits.argmax()),
-        "tolerance": f"{max(1.0, float(logits.abs().max())) * TOLERANCE:.3g}",
     }
     return CCode(
         header=_render("student.h.j2", facts),
-        source=_render("float.c.j2", facts),
+        source=_render(f"{'float' if facts['output_type'] == 'float' else 'int8'}.c.j2", facts),
         main=_render("main.c.j2", facts),
-        arena_bytes=4 * places.size,
+        arena_bytes=int(facts["arena_bytes"]),
         constant_bytes=source.bytes,
     )
+
+
+def _answer(sample: Tensor, logits: Tensor, best: int) -> dict[str, Any]:
+    """What the main program says of its sample."""
+    return {"sample": rows(_as_c(sample)), "known": rows(logits.numpy()).strip(), "answer": best}
 
 
 def _interface(program: Program, title: str) -> dict[str, Any]:
@@ -88,6 +117,12 @@ def _interface(program: Program, title: str) -> dict[str, Any]:
         "classes": program.classes,
         "features": features,
     }
+
+
+def _uses(source: Source) -> set[str]:
+    """Parts of a template, and those that they need."""
+    sigmoids = source.uses & {"silu", "sigmoid", "cell"}
+    return source.uses | ({"sigmoids"} if sigmoids else set()) | ({"average"} if "gate" in source.uses else set())
 
 
 def _as_c(sample: Tensor) -> Any:

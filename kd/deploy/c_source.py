@@ -47,7 +47,7 @@ class Source:
     def call(self, *lines: str, applications: int = 1) -> None:
         """Add lines to the body, in a loop over `i` where there are several applications."""
         if applications == 1:
-            self.calls += [f"    {line}".replace("[i]", "[0]") for line in lines]
+            self.calls += [f"    {line}".replace(" + i,", ",") for line in lines]
             return
         self.uses.add("loop")
         self.calls.append(f"    for (i = 0; i < {applications}; i++) {{")

@@ -158,7 +158,7 @@ class _Interpreter:
     def row_column(self, op: ops.RowColumn, x: Tensor) -> Tensor:
         row, column = self.weight("row", op.row), self.weight("column", op.column.transpose(1, 2)).transpose(1, 2)
         heads = 1 if len(row) == 1 else len(row) // op.source[0]
-        y = self.keep("middle", x.repeat_interleave(heads, 1) @ column)
+        y = self.keep("column", x.repeat_interleave(heads, 1) @ column)
         y = row @ y
         scale, shift = op.stage.at(0, 1)
         assert scale is not None and shift is not None

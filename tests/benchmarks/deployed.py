@@ -12,8 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kd.deploy.c_code import CCode, float_code
+from kd.deploy.c_code import CCode, float_code, int8_code
+from kd.deploy.calibration import calibrate
+from kd.deploy.integers import IntegerProgram
 from kd.deploy.lower import lower
+from kd.deploy.quantize import quantize
+from kd.deploy.reference import answer
 from kd.students.file import TrainedStudent
 from space.architecture import FAMILIES, Architecture
 from space.network import build
@@ -105,13 +109,34 @@ def float_difference(architecture: Architecture, flags: tuple[str, ...] = ("-O1"
     return float(np.abs(found["logits"] - expected).max() / max(1.0, np.abs(expected).max()))
 
 
+def quantised(architecture: Architecture, samples: torch.Tensor) -> IntegerProgram:
+    """A random student in integers, calibrated on samples."""
+    program = lower(random_student(architecture))
+    return quantize(program, calibrate(program, samples))
+
+
+def int8_differences(architecture: Architecture, flags: tuple[str, ...] = ("-O1",)) -> int:
+    """Answers and logits in which int8 C differs from the reference, of 16 samples."""
+    samples = random_samples(architecture.shape, 16)
+    program = quantised(architecture, samples[:12])
+    answers, logits = answer(program, samples)
+    found = run_c(int8_code(program, samples[:1], architecture.digest), samples, flags)
+    return int((found["answer"] != answers.numpy()).sum() + (found["logits"] != logits.numpy()).sum())
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     seeds = range(-(-count // len(list(draws(range(1))))))
-    worst = 0.0
+    worst, wrong = 0.0, 0
     for number, architecture in enumerate(draws(seeds), start=1):
         worst = max(worst, float_difference(architecture))
-        print(f"\r{number} draws, float C differs by at most {worst:.2g}", end="", flush=True)
+        wrong += int8_differences(architecture) > 0
+        print(
+            f"\r{number} draws: float C differs by at most {worst:.2g} of the largest logit, int8 C from the reference "
+            f"in {wrong}",
+            end="",
+            flush=True,
+        )
     print()
 
 
