@@ -11,7 +11,7 @@ from space.errors import InputError, did_you_mean
 TABLE = Path(__file__).with_name("boards.toml")
 KILOBYTE = 1_024
 
-CODE_BYTES = 8 * KILOBYTE
+CODE_BYTES = 5 * KILOBYTE
 """Flash that a budget leaves to the code of a student and the start of a program."""
 STACK_BYTES = 1 * KILOBYTE
 """RAM that a budget leaves to the stack and the variables of a program."""
@@ -42,7 +42,7 @@ class Board:
     >>> board.core, board.verdict(flash_bytes=20_000, ram_bytes=9_000)
     ('cortex-m0', 'tight')
     >>> board.limits()
-    {'int8_bytes': 253952, 'memory_bytes': 15360}
+    {'int8_bytes': 257024, 'memory_bytes': 15360}
     """
 
     name: str

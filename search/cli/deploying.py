@@ -109,7 +109,7 @@ def measure(
     board: Annotated[
         str | None, typer.Option(metavar="NAME", help="Board to judge by: adds its core as a target.")
     ] = None,
-    form: Annotated[Literal["int8", "float"], typer.Option(help="Arithmetic of the C.")] = "float",
+    form: Annotated[Literal["int8", "float"], typer.Option(help="Arithmetic of the C.")] = "int8",
     data: Annotated[
         str | None,
         typer.Option(metavar="DATA", help="Validation samples of these data are answered; default: the student's."),

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from kd.data.dataset import DataSet, load
-from kd.deploy.c_code import float_code
+from kd.deploy.c_code import float_code, int8_code
+from kd.deploy.calibration import calibrate
+from kd.deploy.integers import IntegerProgram
 from kd.deploy.lower import lower
+from kd.deploy.quantize import quantize
 from kd.files import checksum
 from kd.measure.build import Face
 from kd.measure.measure import Question, measure
@@ -25,6 +28,8 @@ from studies.storage.directory import RunDirectory
 from studies.store import stored_config
 
 MNIST = (1, 28, 28)
+CALIBRATION = 512
+"""Training samples that int8 is calibrated on."""
 SAMPLES = 100
 """Samples that are answered in the emulator."""
 
@@ -48,7 +53,7 @@ def measure_student(
     samples = noise(student) if data is None else data.validation.images[:SAMPLES]
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        asked = _question(student, form, samples, Path(folder), "" if data is None else data.digest)
+        asked = _question(student, form, samples, Path(folder), data)
         for target in targets:
             measured = measure(asked, target, optimisation)
             if not target.bare:
@@ -95,8 +100,18 @@ def noise(student: TrainedStudent) -> Tensor:
     return torch.randn(shape, generator=generator) * std + mean
 
 
-def _question(student: TrainedStudent, form: Form, samples: Tensor, folder: Path, data: str) -> Question:
-    code = float_code(lower(student), samples[:1], f"Student {student.architecture.digest}")
+def integer_program(student: TrainedStudent, data: DataSet | None) -> IntegerProgram:
+    """A student in int8, calibrated on training samples; without data on noise, which only its cost is true of."""
+    program = lower(student)
+    return quantize(program, calibrate(program, noise(student) if data is None else data.train.images[:CALIBRATION]))
+
+
+def _question(student: TrainedStudent, form: Form, samples: Tensor, folder: Path, data: DataSet | None) -> Question:
+    title = f"Student {student.architecture.digest}"
+    if form == "int8":
+        code = int8_code(integer_program(student, data), samples[:1], title)
+    else:
+        code = float_code(lower(student), samples[:1], title)
     code.write(folder)
     return Question(
         source=folder,
@@ -108,5 +123,5 @@ def _question(student: TrainedStudent, form: Form, samples: Tensor, folder: Path
         ),
         samples=np.asarray(samples.flatten(1)),
         expected=np.asarray(student.predict(samples)),
-        data=data,
+        data="" if data is None else data.digest,
     )

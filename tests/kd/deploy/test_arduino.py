@@ -66,7 +66,7 @@ def test_the_library_compiles_and_its_example_answers(
     strict = ["-Wall", "-Wextra", "-Werror"]
     subprocess.run(["gcc", "-c", library / "src" / "student.c", "-o", tmp_path / "c.o"], check=True)
     program = tmp_path / "answer"
-    sources = ["-std=c++11", tmp_path / "main.cpp", tmp_path / "c.o", "-o", program, "-lm"]
+    sources: list[str | Path] = ["-std=c++11", tmp_path / "main.cpp", tmp_path / "c.o", "-o", program, "-lm"]
     subprocess.run(["g++", *strict, *places, *sources], check=True)
     said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     assert said == f"answer {answer}, known answer {answer}, 0 microseconds\n"
