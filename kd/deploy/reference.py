@@ -39,10 +39,10 @@ def _answer(program: IntegerProgram, samples: Tensor) -> tuple[Tensor, Tensor]:
 
 def quantised_input(program: IntegerProgram, samples: Tensor) -> Tensor:
     """Samples as int8 values in int64, (batch, channels, height, width)."""
-    made, maps = program.input, as_maps(samples)
+    made, maps = program.input, as_maps(samples.float())
     if program.program.sequences:
         ends = 2.0**20
-        numbers = (maps.float() - made.mean[:, None, None]) * made.factor[:, None, None]
+        numbers = (maps - made.mean[:, None, None]) * made.factor[:, None, None]
         cut = torch.trunc(numbers.clamp(-ends, ends)).long()
         return ((cut + 128 >> 8) + made.quantisation.zero).clamp(-128, 127)
     return (scaled(maps.long(), made.multiplier[:, None, None], made.shift) + made.bias[:, None, None]).clamp(-128, 127)
