@@ -130,6 +130,7 @@ def measure(
     from reports.facts.measurements import measurement_lines
     from reports.terminal import terminal
     from search.jobs.measuring import data_of, measure_student
+    from search.jobs.telling import retell
     from search.targets import resolve_weights
     from space.board import find as find_board
 
@@ -142,4 +143,6 @@ def measure(
         for measurement in measure_student(path, form, [one], samples, f"-O{optimisation}"):
             for line in measurement_lines(measurement, judged):
                 console.print(line, soft_wrap=True)
+    if samples is not None and not target.endswith(".safetensors"):
+        retell(path.parent, runs, target, samples)
     console.print(f"kept in {place(path)}", soft_wrap=True)

@@ -12,6 +12,7 @@ from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
 from reports.facts.formats import counted
 from search.estimate import jobs_seconds
+from search.jobs.telling import is_told, tell_student
 from search.jobs.training import train
 from search.session import Session
 from space.architecture import Architecture
@@ -41,17 +42,20 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
 
 
 def write_student(store: Store, student: StudentRecord, device: str) -> None:
-    """Write `student.onnx` and `results.json`, unless those there have the same figures.
+    """Write `student.onnx`, `results.json` and what tells of them, unless those there have the same figures.
 
     Exported is the seed best on validation, the first where validation samples were trained on.
     """
     folder = store.directory.student(student.architecture.digest)
     path, export, found = folder / "results.json", folder / "student.onnx", results(student, store.data, device)
     if is_sound(folder) and _has_figures(path, found):
+        if not is_told(folder):
+            tell_student(folder, store.data, store.config)
         return
     export_onnx(folder / f"seed-{found.best_seed}.safetensors", export, store.data.test.images[:64])
     write_whole(path, found.to_json())  # after it, so that it names no seeds that the export was not chosen from
     write_manifest(folder, (path.name, export.name, "architecture.json"))
+    tell_student(folder, store.data, store.config)
 
 
 def write_architecture(folder: Path, architecture: Architecture) -> None:
