@@ -15,3 +15,8 @@ def clearance(source: Shape, target: Shape, stride: int = 1, padding: int = 0) -
     written, read = target[0] * target[2], source[0] * source[2]
     missing = ((y + 1) * written - max(0, stride * y - padding) * read for y in (first, min(first + 1, last), last))
     return min(max(missing), size(target))
+
+
+def sliding(source: Shape, target: Shape, stride: int = 1, padding: int = 0) -> int:
+    """Values that input and output of a layer take together, the output beginning `clearance` before the input."""
+    return max(size(source) + clearance(source, target, stride, padding), size(target))
