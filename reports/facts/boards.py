@@ -6,13 +6,15 @@ from rich.text import Text
 
 from reports.facts.formats import count
 from space.architecture import Architecture
-from space.board import CODE_BYTES, STACK_BYTES, Board, boards
+from space.board import Board, boards, flash_bytes, ram_bytes
 
+STACK = 256
+"""Bytes of stack that a prediction takes at most, of all shipped students on all processors."""
 STYLES = {"fits": "green", "tight": "yellow", "too big": "red"}
 
 
 def board_table(architecture: Architecture | None) -> RenderableType:
-    """All boards; of a student too whether it fits, by its closed form with room for code and stack."""
+    """All boards; of a student too whether it fits, by its closed form."""
     table = Table(box=None, pad_edge=False)
     table.add_column("board", no_wrap=True)
     if architecture is not None:
@@ -25,13 +27,12 @@ def board_table(architecture: Architecture | None) -> RenderableType:
         for board in boards():
             table.add_row(board.name, *_facts(board))
         return table
-    cost = architecture.cost()
-    flash, ram = cost.int8_bytes + CODE_BYTES, cost.memory_bytes + STACK_BYTES
+    flash, ram = flash_bytes(architecture), ram_bytes(architecture) + STACK
     for board in boards():
         verdict = board.verdict(flash_bytes=flash, ram_bytes=ram)
         table.add_row(board.name, Text(verdict, STYLES[verdict]), *_facts(board))
     head = Text(f"{architecture.family} {architecture.digest}", style="bold")
-    needs = f"{count(flash)} bytes of flash and {count(ram)} of RAM, in int8, code and stack estimated"
+    needs = f"{count(flash)} bytes of flash and {count(ram)} of RAM, in int8, estimated"
     return Group(head, Text(needs), Text(), table)
 
 
