@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from kd.deploy.reference import answer
-
 from kd.measure.measurement import Measurement
 from reports.facts.formats import count
 from reports.facts.integer_json import array_json, integer_json

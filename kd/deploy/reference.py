@@ -20,7 +20,7 @@ EXACT_IN_FLOAT = 2**24
 @torch.no_grad()
 def answer(program: IntegerProgram, samples: Tensor) -> tuple[Tensor, Tensor]:
     """The most likely classes, int64 (n,), and logits, int8 (n, classes), of a `kd.data.dataset.Split`'s samples."""
-    parts = [_answer(program, part) for part in samples.split(100)]
+    parts = [_answer(program, part) for part in samples.split(25)]
     answers, logits = zip(*parts, strict=True)
     return torch.cat(answers), torch.cat(logits)
 

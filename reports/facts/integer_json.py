@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from kd.deploy.integers import IntegerProgram, IntegerStage, Quantised
-from kd.deploy.tables import TABLE
 from torch import Tensor
 
 from kd.deploy import program as ops
+from kd.deploy.integers import IntegerProgram, IntegerStage, Quantised
+from kd.deploy.tables import TABLE
 from space.blocks.base import maps
 
 KINDS = {torch.int8: "int8", torch.int32: "int32", torch.float32: "float32", torch.uint8: "uint8"}

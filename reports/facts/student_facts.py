@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from kd.deploy.integers import IntegerProgram
 from torch import Tensor
 
 from kd.data.dataset import DataSet
+from kd.deploy.integers import IntegerProgram
 from kd.measure.measurement import Measurement
 from kd.students.file import TrainedStudent
 from kd.students.results import StudentResults
@@ -62,6 +62,13 @@ class StudentFacts:
         return "" if self.results is None else mean_and_deviation([seed.test for seed in self.results.seeds])
 
     @property
+    def int8_accuracy(self) -> str:
+        """That of the quantised twins; "" where they were not measured."""
+        tests = [] if self.results is None else [seed.int8_test for seed in self.results.seeds]
+        known = [test for test in tests if test is not None]
+        return mean_and_deviation(known) if known else ""
+
+    @property
     def in_emulators(self) -> list[Measurement]:
         """Measurements on processors that are not this machine."""
         return [one for one in self.measurements if one.instructions is not None]
@@ -72,6 +79,7 @@ class StudentFacts:
         latency = [one.latency_ms for one in self.measurements if one.latency_ms is not None]
         return [
             *([("test accuracy, float", self.accuracy)] if self.accuracy else []),
+            *([("test accuracy, int8", self.int8_accuracy)] if self.int8_accuracy else []),
             ("parameters", f"{count(cost.parameters)} trained, {count(cost.deployed_parameters)} deployed"),
             ("multiply-accumulates", f"{count(cost.macs)} a sample"),
             ("constants in int8", f"{count(self.program.bytes)} bytes"),

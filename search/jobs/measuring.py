@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from kd.data.dataset import DataSet, load
-from kd.deploy.c_code import float_code, int8_code
-from kd.deploy.calibration import calibrate
+from kd.deploy.export import int8_path, integer_program, student_code
+from kd.deploy.int8_file import load_int8
 from kd.deploy.integers import IntegerProgram
-from kd.deploy.lower import lower
-from kd.deploy.quantize import quantize
 from kd.files import checksum
 from kd.measure.build import Face
 from kd.measure.measure import Question, measure
@@ -28,8 +26,6 @@ from studies.storage.directory import RunDirectory
 from studies.store import stored_config
 
 MNIST = (1, 28, 28)
-CALIBRATION = 512
-"""Training samples that int8 is calibrated on."""
 SAMPLES = 100
 """Samples that are answered in the emulator."""
 
@@ -53,7 +49,7 @@ def measure_student(
     samples = noise(student) if data is None else data.validation.images[:SAMPLES]
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        asked = _question(student, form, samples, Path(folder), data)
+        asked = _question(path, form, samples, Path(folder), data)
         for target in targets:
             measured = measure(asked, target, optimisation)
             if not target.bare:
@@ -100,18 +96,20 @@ def noise(student: TrainedStudent) -> Tensor:
     return torch.randn(shape, generator=generator) * std + mean
 
 
-def integer_program(student: TrainedStudent, data: DataSet | None) -> IntegerProgram:
-    """A student in int8, calibrated on training samples; without data on noise, which only its cost is true of."""
-    program = lower(student)
-    return quantize(program, calibrate(program, noise(student) if data is None else data.train.images[:CALIBRATION]))
+def integers_of(path: Path, data: DataSet | None) -> IntegerProgram:
+    """A student's file in int8: its quantised twin, else calibrated on training samples, without data on noise."""
+    student, twin = load_student(path), int8_path(path)
+    return load_int8(twin) if twin.is_file() else integer_program(student, calibration(student, data))
 
 
-def _question(student: TrainedStudent, form: Form, samples: Tensor, folder: Path, data: DataSet | None) -> Question:
-    title = f"Student {student.architecture.digest}"
-    if form == "int8":
-        code = int8_code(integer_program(student, data), samples[:1], title)
-    else:
-        code = float_code(lower(student), samples[:1], title)
+def calibration(student: TrainedStudent, data: DataSet | None) -> Tensor:
+    """Training samples to calibrate on; without data noise, which only the cost is true of."""
+    return noise(student) if data is None else data.train.images
+
+
+def _question(path: Path, form: Form, samples: Tensor, folder: Path, data: DataSet | None) -> Question:
+    student = load_student(path)
+    code = student_code(path, "c" if form == "float" else "c-int8", calibration(student, data), samples[:1])
     code.write(folder)
     return Question(
         source=folder,

@@ -13,7 +13,7 @@ from kd.students.results import StudentResults
 from reports.facts.student_facts import StudentFacts
 from reports.model_card import model_card
 from reports.student_page import student_page
-from search.jobs.measuring import integer_program
+from search.jobs.measuring import integers_of
 from space.board import find
 from studies.configuration.config import Config
 from studies.storage.directory import RunDirectory
@@ -36,7 +36,7 @@ def tell_student(folder: Path, data: DataSet, config: Config) -> None:
     results = StudentResults.from_json(folder / "results.json")
     path = folder / f"seed-{results.best_seed}.safetensors"
     student = load_student(path)
-    program = integer_program(student, data)
+    program = integers_of(path, data)
     digest = student.architecture.digest
     facts = StudentFacts(
         student=student,

@@ -1,7 +1,7 @@
 """Flash and RAM in closed form against binaries: python tests/benchmarks/binaries.py [DRAWS [TARGET [SEED]]].
 
-Random draws of all families for images and sequences are compiled for a Cortex-M4, or another target, at -Os. One line of JSON
-a draw goes to standard error, the summary to standard output.
+Random draws of all families for images and sequences are compiled for a Cortex-M4, or another target, at -Os. One line
+of JSON a draw goes to standard error, the summary to standard output.
 """
 
 import json
@@ -48,8 +48,8 @@ def main() -> None:
         flash, ram = binary(architecture, target)
         errors["flash"].append(flash_bytes(architecture) / flash - 1)
         errors["RAM"].append(ram_bytes(architecture) / ram - 1)
-        found = {"architecture": architecture.to_dict(), "flash": flash, "ram": ram}
-        print(json.dumps(found), file=sys.stderr, flush=True)
+        line = {"architecture": architecture.to_dict(), "flash": flash, "ram": ram}
+        print(json.dumps(line), file=sys.stderr, flush=True)
     for name, found in errors.items():
         worst = max(found, key=abs)
         within = sum(abs(error) <= 0.1 for error in found)

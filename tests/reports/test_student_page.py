@@ -14,13 +14,13 @@ import torch
 from deployed import draws, quantised, random_samples
 
 from kd.data.dataset import DataSet
+from kd.deploy.export import integer_program
 from kd.deploy.reference import answer
 from kd.students.file import trained_student
 from reports.facts.integer_json import array_json, integer_json
 from reports.facts.student_facts import StudentFacts
 from reports.render import TEMPLATES
 from reports.student_page import student_page
-from search.jobs.measuring import integer_program
 from space.architecture import AnyBlock, Architecture
 from space.blocks.convolution import Convolution, GlobalAverage, ResidualConvolution
 from space.blocks.liquid import LiquidScan
@@ -71,7 +71,7 @@ def facts(data: DataSet, blocks: tuple[AnyBlock, ...]) -> StudentFacts:
     student = trained_student(build(architecture).state_dict(), architecture, data)
     return StudentFacts(
         student=student,
-        program=integer_program(student, data),
+        program=integer_program(student, data.train.images),
         results=None,
         config=None,
         data=data,

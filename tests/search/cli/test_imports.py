@@ -35,6 +35,7 @@ COMMANDS = [
     "show",
     "retrain",
     "distil",
+    "export",
     "predict",
     "boards",
     "measure",
