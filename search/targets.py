@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kd.data.dataset import DataSet
 from kd.distil.distil import check_fit
+from kd.students.results import StudentResults
 from space.architecture import Architecture, read
 from space.budget import Budget
 from space.errors import InputError
@@ -80,6 +81,40 @@ def resolve_target(
     if target not in names() and (root / target / "config.json").is_file():
         raise InputError(f"'{target}' is a study: say which student with --trial or --student")
     return find(target)
+
+
+def resolve_weights(root: Path, target: str, digest: str | None = None) -> Path:
+    """The file of a trained student: `target` itself, or of the study of this name the best seed of a student.
+
+    That is the student of this `digest`, else the one with the best mean validation accuracy; test accuracies choose
+    nothing.
+
+    Args:
+        root: folder of the run directories.
+        target: a `.safetensors` file or a study's name.
+        digest: digest of a retrained student of the study.
+
+    Raises:
+        InputError: when there is none, or several of which none is known to be best.
+    """
+    if target.endswith(".safetensors"):
+        if digest is not None:
+            raise InputError(f"--student {digest}: {target} is one student's file: leave --student out")
+        return Path(target)
+    directory = RunDirectory(root=root, name=target)
+    directory.require()
+    if digest is not None:
+        of_digest(directory, digest)
+    folders = [folder for folder in directory.student_folders if digest in (None, folder.name)]
+    found = {folder: StudentResults.from_json(folder / "results.json") for folder in folders}
+    if not found:
+        raise InputError(f"study '{target}' has no retrained student yet: wunderkind retrain {directory.target}")
+    blind = any(seed.validation is None for results in found.values() for seed in results.seeds)
+    if len(found) > 1 and blind:
+        known = ", ".join(folder.name for folder in found)
+        raise InputError(f"study '{target}' has no validation accuracies to choose by: say --student, one of {known}")
+    best = max(found, key=lambda folder: (found[folder].validation_mean, -found[folder].cost["parameters"]))
+    return best / f"seed-{found[best].best_seed}.safetensors"
 
 
 def check_student(architecture: Architecture, data: DataSet, budget: Budget) -> None:

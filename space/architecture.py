@@ -82,7 +82,8 @@ class Architecture:
             trained=self.classes,
             kept=self.classes,
             macs=features * self.classes,
-            memory=features + self.classes,
+            memory=features,
+            multipliers=self.classes,
         )
         return [*(block.cost(shape) for block, shape in zip(self.blocks, shapes, strict=True)), classifier]
 

@@ -29,9 +29,9 @@ class Budget:
     macs: Limit | None = None
     """Multiply-accumulates of one sample [MACs]."""
     memory_bytes: Limit | None = None
-    """Largest sum of int8 activations alive at once when layers run in order [bytes]."""
+    """Arena of int8 activations: what layers that run in order and slide over their input need at most [bytes]."""
     int8_bytes: Limit | None = None
-    """Deployed size with int8 weights; biases, and scales that could not be folded, take four bytes [bytes]."""
+    """Deployed size: one byte a weight, four a bias or a multiplier behind sums [bytes]."""
 
     @property
     def limits(self) -> dict[str, int]:

@@ -21,19 +21,22 @@ class Cost:
     macs: int
     """Multiply-accumulates of one sample in convolutions, matrix products and synapses of LTC cells."""
     memory_bytes: int
-    """Largest sum of int8 activations alive at once when layers run in order [bytes]."""
+    """Arena of int8 activations: what layers that run in order and slide over their input need at most [bytes]."""
     int8_bytes: int
-    """Deployed size: one byte a weight, four a bias or a scale that could not be folded [bytes]."""
+    """Deployed size: one byte a weight, four a bias or a multiplier behind sums [bytes]."""
 
     @classmethod
-    def of(cls, *, weights: int, trained: int, kept: int, macs: int, memory: int) -> "Cost":
-        """Cost from `weights`, `trained` vectors (norms, biases), and the `kept` part of those after folding."""
+    def of(cls, *, weights: int, trained: int, kept: int, macs: int, memory: int, multipliers: int = 0) -> "Cost":
+        """Cost from `weights`, `trained` vectors (norms, biases), and the `kept` part of those after folding.
+
+        Weights of 8 bits have a scale a channel: those that are in no norm that is kept are `multipliers` more.
+        """
         return cls(
             parameters=weights + trained,
             deployed_parameters=weights + kept,
             macs=macs,
             memory_bytes=memory,
-            int8_bytes=weights + 4 * kept,
+            int8_bytes=weights + 4 * (kept + multipliers),
         )
 
     def __add__(self, other: "Cost") -> "Cost":

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from kd.deploy.export import int8_path
+from kd.deploy.int8_file import Int8Scores, int8_scores
 from kd.optim.recipe import PREFIX, drawn
 from kd.students.curve import Epoch
 from kd.students.scores import Metric, Scores
@@ -84,6 +86,7 @@ class SeedRecord:
     """One finished retraining: accuracies (shares) and the learning curve.
 
     `validation` is None where validation samples were trained on; the curve's figures of them then are no measure.
+    `int8` is what its quantised twin reaches, None while there is none.
     """
 
     seed: int
@@ -93,6 +96,7 @@ class SeedRecord:
     curve: tuple[Epoch, ...]
     test_scores: Scores | None = None
     score: float | None = None
+    int8: Int8Scores | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +137,12 @@ class StudentRecord:
     def test_deviation(self) -> float:
         """Sample standard deviation of the test accuracy over the seeds; not a number for one seed."""
         return statistics.stdev(seed.test for seed in self.seeds) if len(self.seeds) > 1 else math.nan
+
+    @property
+    def int8_tests(self) -> tuple[float, ...]:
+        """Test accuracies of the quantised twins, none unless every seed has one."""
+        found = tuple(seed.int8.test.accuracy for seed in self.seeds if seed.int8 is not None)
+        return found if len(found) == len(self.seeds) else ()
 
 
 def sizes(cost: Cost, objectives: Sequence[CostName]) -> tuple[float, ...]:
@@ -199,6 +209,7 @@ def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
         curve=curve,
         test_scores=store.ledger.test_scores(training),
         score=curve[-1].score(metric or store.config.search.metric) if measured else None,
+        int8=int8_scores(int8_path(store.directory.student(digest) / f"seed-{seed}.safetensors")),
     )
 
 

@@ -1,7 +1,6 @@
 """Data sets: loaded strictly, split once, held as tensors."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,7 +16,7 @@ from kd.data import folders as images
 from kd.data import idx, named, npz
 from kd.data.checks import Part, checked
 from kd.data.raw import Raw
-from kd.data.samples import Form, Kind, Layout
+from kd.data.samples import Form, Kind, Layout, limits
 from kd.data.splits import few_samples_notes, hold_out, uneven_notes
 from kd.data.statistics import moments_of
 from space.errors import InputError
@@ -167,7 +166,7 @@ def load(source: DataSource | str) -> DataSet:
     for expected in (SHIPPED.get(source.name), source.sha256):
         if expected is not None and raw.checksum != expected:
             raise InputError(f"checksum of {raw.origin} is {raw.checksum}, expected {expected}: get the data again")
-    found = checked(raw, Form(kind=source.kind, layout=source.layout, range=_limits(source.range)))
+    found = checked(raw, Form(kind=source.kind, layout=source.layout, range=limits(source.range)))
     parts, names, notes = dict(found.parts), found.names, list(found.notes)
     x, y = parts["train"]
     rows = np.arange(len(y))
@@ -242,19 +241,6 @@ def per_channel(statistic: Sequence[float], shape: tuple[int, ...], device: torc
 def layout(samples: Tensor) -> torch.memory_format:
     """How samples lie in memory: images with their channels last, which convolutions are fastest on."""
     return torch.channels_last if samples.ndim == 4 else torch.contiguous_format
-
-
-def _limits(text: str | None) -> tuple[float, float] | None:
-    """What `data.range` says: the values of black and white."""
-    if text is None:
-        return None
-    try:
-        low, high = map(float, text.split(".."))
-        if not -math.inf < low < high < math.inf:
-            raise ValueError
-    except ValueError as error:
-        raise InputError(f"data.range is '{text}' (--range): write LOW..HIGH, like 0..1 or -1..1") from error
-    return low, high
 
 
 def _read(source: DataSource) -> Raw:

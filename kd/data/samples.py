@@ -35,6 +35,19 @@ class Form:
     range: tuple[float, float] | None = None
 
 
+def limits(text: str | None) -> tuple[float, float] | None:
+    """What `data.range` says: the values of black and white."""
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(".."))
+        if not -math.inf < low < high < math.inf:
+            raise ValueError
+    except ValueError as error:
+        raise InputError(f"data.range is '{text}' (--range): write LOW..HIGH, like 0..1 or -1..1") from error
+    return low, high
+
+
 def read_samples(
     origin: str, given: Mapping[str, NDArray[Any]], form: Form
 ) -> tuple[dict[str, Samples], tuple[str, ...]]:

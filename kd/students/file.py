@@ -72,6 +72,10 @@ class TrainedStudent:
         """The most likely class, int64 (n,), of samples as `logits` takes them."""
         return self.logits(samples).argmax(1)
 
+    def class_name(self, index: int) -> str:
+        """Name of a class, its number where the file has no names."""
+        return self.names[index] if self.names else str(index)
+
     def accuracy(self, split: Split) -> float:
         """Share of a split's samples that it labels correctly."""
         return float((self.predict(split.images) == split.labels).double().mean())

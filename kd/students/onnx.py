@@ -6,20 +6,24 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kd.data.dataset import values
 from kd.files import write_whole
 from kd.students.file import Deployed, TrainedStudent, load_student
+from kd.students.folding import folded
 
 OUTPUT = "logits"
 CLASSES = "classes"
 """Key of the model's metadata that holds the classes' names, a JSON list in the order of the logits."""
+NORMALISATION = ("mean", "std")
+"""Names of the stored vectors that normalise the input: statistics of the data, no parameters of the student."""
 BATCHES = (1, 64)
 """Batch sizes at which an export must agree with PyTorch."""
 TOLERANCE = 1e-4
@@ -54,7 +58,7 @@ def export_onnx(student_path: Path, onnx_path: Path, images: Tensor) -> float:
         space.errors.InputError: when there is no student in `student_path`.
     """
     student = load_student(student_path)
-    content = _onnx(Deployed(student).eval(), torch.zeros(2, *student.architecture.shape), student.names)
+    content = onnx_content(student)
     difference, limit = compare(student, content, images)
     if not difference <= limit:
         raise ExportError(
@@ -89,10 +93,36 @@ def compare(student: TrainedStudent, content: bytes, images: Tensor) -> tuple[fl
     return difference, limit
 
 
-def _onnx(module: nn.Module, example: Tensor, names: tuple[str, ...] = ()) -> bytes:
+def stored_values(model: onnx.ModelProto) -> int:
+    """Floating-point values that a model of ours holds: all but scalars and the normalisation of its input."""
+    return sum(math.prod(tensor.dims) for tensor in _tensors(model.graph) if _is_weight(tensor))
+
+
+def _is_weight(tensor: onnx.TensorProto) -> bool:
+    floating = tensor.data_type == onnx.TensorProto.FLOAT
+    return floating and len(tensor.dims) > 0 and tensor.name not in NORMALISATION
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Tensors stored in a graph and in the bodies of its scans."""
+    yield from graph.initializer
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        if attribute.type == onnx.AttributeProto.TENSOR:
+            yield attribute.t
+        elif attribute.type == onnx.AttributeProto.GRAPH:
+            yield from _tensors(attribute.g)
+
+
+def onnx_content(student: TrainedStudent) -> bytes:
+    """A student as an ONNX model that holds exactly its `Cost.deployed_parameters` values, as `stored_values` counts.
+
+    Weights that are tied are stored once, however often they are applied.
+    """
+    deployed = Deployed(replace(student, module=folded(student.module))).eval()
+    example = torch.zeros(2, *student.architecture.shape)
     with _quiet():
         program = torch.onnx.export(
-            module,
+            deployed,
             (example,),
             input_names=["sequence" if example.ndim == 3 else "image"],
             output_names=[OUTPUT],
@@ -104,7 +134,7 @@ def _onnx(module: nn.Module, example: Tensor, names: tuple[str, ...] = ()) -> by
     model: onnx.ModelProto = program.model_proto
     model.ClearField("metadata_props")
     _strip(model.graph)
-    onnx.helper.set_model_props(model, {CLASSES: json.dumps(names)})
+    onnx.helper.set_model_props(model, {CLASSES: json.dumps(student.names)})
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content

@@ -1,5 +1,6 @@
 """`results.json`: what a retrained student's folder says of it."""
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class SeedResult:
     """One retraining: accuracies (shares), that on validation only where it is a measure, and seconds of training.
 
-    The scores have, beside the accuracy, recall of every class, balanced accuracy and macro F1.
+    The scores have, beside the accuracy, recall of every class, balanced accuracy and macro F1. `int8_test` is what the
+    quantised twin reaches, after `int8_passes` of fine-tuning; None where there is none.
     """
 
     seed: int
@@ -27,13 +29,16 @@ class SeedResult:
     test: Share
     seconds: float
     test_scores: Scores | None = None
+    int8_test: Share | None = None
+    int8_passes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentResults:
     """A retrained student: what it is, what it costs and what it reaches.
 
-    `test_deviation` is the sample standard deviation over the seeds, None for one. `classes` are the classes' names,
+    `test_deviation` is the sample standard deviation over the seeds, None for one; `int8_mean` and `int8_deviation` are
+    those of the quantised twins. `classes` are the classes' names,
     `test_majority` is the share of test samples of the largest class: what a constant answer reaches.
     """
 
@@ -47,6 +52,18 @@ class StudentResults:
     environment: Environment
     classes: tuple[str, ...] = ()
     test_majority: Share | None = None
+    int8_mean: Share | None = None
+    int8_deviation: float | None = None
+
+    @property
+    def best_seed(self) -> int:
+        """The seed best on validation, which is exported; the first where validation samples were trained on."""
+        return max(self.seeds, key=lambda result: (result.validation or 0, -result.seed)).seed
+
+    @property
+    def validation_mean(self) -> float:
+        """Mean validation accuracy over the seeds, 0 for those whose validation samples were trained on."""
+        return statistics.fmean(result.validation or 0 for result in self.seeds)
 
     def to_json(self) -> str:
         """What `results.json` holds."""

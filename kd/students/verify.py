@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 
 from kd.data.dataset import DataSet
 from kd.students.evaluate import evaluate
 from kd.students.file import TrainedStudent, load_student
-from kd.students.onnx import compare
+from kd.students.onnx import compare, stored_values
 from kd.students.results import SeedResult, StudentResults
 from space.architecture import Architecture, read
 from space.budget import Budget
@@ -70,7 +71,7 @@ def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
                 checks.append(Check(name=f"seed {result.seed}", ok=False, detail=str(error)))
                 continue
             checks += _seed(student, result, architecture, data)
-        checks.append(_export(folder / "student.onnx", results, students, data))
+        checks += _export(folder / "student.onnx", results, students, data)
     return checks
 
 
@@ -153,21 +154,35 @@ def _seed(student: TrainedStudent, result: SeedResult, architecture: Architectur
         )
 
 
-def _export(path: Path, results: StudentResults, students: dict[int, TrainedStudent], data: DataSet) -> Check:
-    """Whether `student.onnx` computes what the seed best on validation does; without such figures, the first."""
-    best = max(results.seeds, key=lambda result: (result.validation or 0, -result.seed), default=None)
-    if best is None or best.seed not in students:
-        return Check(name=path.name, ok=False, detail="the weights it was made from cannot be read")
+def _export(path: Path, results: StudentResults, students: dict[int, TrainedStudent], data: DataSet) -> Iterator[Check]:
+    """Whether `student.onnx` computes what the seed best on validation does, and how many values it holds.
+
+    Without figures of validation it was made from the first seed.
+    """
+    best = results.best_seed if results.seeds else None
+    if best is None or best not in students:
+        yield Check(name=path.name, ok=False, detail="the weights it was made from cannot be read")
+        return
     if not path.is_file():
-        return Check(name=path.name, ok=False, detail=f"there is no {path}")
+        yield Check(name=path.name, ok=False, detail=f"there is no {path}")
+        return
     try:
-        difference, limit = compare(students[best.seed], path.read_bytes(), data.test.images)
+        content = path.read_bytes()
+        difference, limit = compare(students[best], content, data.test.images)
+        held = stored_values(onnx.load_from_string(content))
     except Exception as error:  # onnxruntime has a dozen unrelated classes for a model it cannot run
-        return Check(name=path.name, ok=False, detail=" ".join(str(error).split())[:200])
-    return Check(
+        yield Check(name=path.name, ok=False, detail=" ".join(str(error).split())[:200])
+        return
+    yield Check(
         name=path.name,
         ok=difference <= limit,
-        detail=f"largest difference of a logit from seed {best.seed} {difference:.2g}, limit {limit:.2g}",
+        detail=f"largest difference of a logit from seed {best} {difference:.2g}, limit {limit:.2g}",
+    )
+    deployed = students[best].architecture.cost().deployed_parameters
+    yield Check(
+        name=f"{path.name} values",
+        ok=held == deployed,
+        detail=f"the file holds {held:,}, deployed parameters {deployed:,}",
     )
 
 

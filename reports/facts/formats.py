@@ -1,6 +1,7 @@
 """How numbers are written, the same in every page, table and figure."""
 
-import math
+import statistics
+from collections.abc import Sequence
 
 from kd.data.dataset import DataSet
 from space.blocks.base import Shape
@@ -50,11 +51,15 @@ def searched_recipe(trial: TrialRecord) -> str:
 
 
 def mean_test(student: StudentRecord) -> str:
-    """Write a student's test accuracy as mean ± sample standard deviation with n; no deviation for one seed."""
-    mean, seeds = 100 * student.test, len(student.seeds)
-    if math.isnan(student.test_deviation):
-        return f"{mean:.2f} % (n = {seeds})"
-    return f"{mean:.2f} ± {100 * student.test_deviation:.2f} % (n = {seeds})"
+    """Write a student's test accuracies, in float and int8, as mean ± sample standard deviation, with n."""
+    tests, int8 = [seed.test for seed in student.seeds], student.int8_tests
+    note = f"; int8 {_mean(int8)}" if int8 else ""
+    return f"{_mean(tests)} (n = {len(tests)}{note})"
+
+
+def _mean(shares: Sequence[float]) -> str:
+    mean = f"{100 * statistics.fmean(shares):.2f}"
+    return f"{mean} ± {100 * statistics.stdev(shares):.2f} %" if len(shares) > 1 else f"{mean} %"
 
 
 def retrain_command(student: StudentRecord, study: str) -> str:

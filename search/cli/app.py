@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from search.cli import configuration, data, running, studies, teaching
+from search.cli import configuration, data, deploying, exporting, running, studies, teaching
 from space.errors import InputError
 
 USAGE = typer.BadParameter.__mro__[1]
@@ -27,6 +27,10 @@ for command, name, example in (
     (studies.show, "show", "show mine --trial 17 --svg student.svg"),
     (running.retrain, "retrain", "retrain mine --trial 17 --seeds 5"),
     (running.distil, "distil", "distil mnist tied-cnn my.json --name long --set retrain.recipe.epochs=60"),
+    (exporting.export, "export", "export mine --student 0a1b2c3d4e5f --int8 --out firmware"),
+    (deploying.predict, "predict", "predict mine picture.png"),
+    (deploying.boards, "boards", "boards tied-cnn"),
+    (deploying.measure, "measure", "measure mine --target cortex-m4 --board microbit-v2"),
     (studies.verify, "verify", "verify mine"),
     (studies.repair, "repair", "repair mine"),
     (studies.dashboard, "dashboard", "dashboard mine --port 8080"),

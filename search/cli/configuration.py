@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import Runs
+from search.cli.options import Board, Runs
 from space.errors import InputError
 from studies.storage.directory import ROOT, RunDirectory
 
@@ -39,6 +39,7 @@ def config(
             show_default=False,
         ),
     ] = None,
+    board: Board = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/configuration.md.")] = False,
     runs: Runs = ROOT,
 ) -> None:
@@ -47,8 +48,8 @@ def config(
     Shown are type, default, unit and meaning, and the value that a study or preset has.
     """
     if markdown:
-        if target is not None:
-            raise InputError("--markdown describes the defaults: leave the study or preset out")
+        if target is not None or board is not None:
+            raise InputError("--markdown describes the defaults: leave the study or preset and --board out")
         typer.echo(page(), nl=False)
         return
     from dataclasses import asdict
@@ -59,7 +60,9 @@ def config(
     from studies.configuration.file import flatten
 
     console = terminal()
-    values = flatten(asdict(_config(target, runs))) if target is not None else {}
+    if board is not None and target is None:
+        raise InputError(f"--board {board} changes a preset's budget: name the preset")
+    values = flatten(asdict(_config(target, runs, board))) if target is not None else {}
     for line, style in _lines(values):
         console.print(Text(line, style=style), soft_wrap=True)
 
@@ -87,14 +90,15 @@ def toml(value: object) -> str:
     return json.dumps(float(f"{value:.6g}") if isinstance(value, float) else value)
 
 
-def _config(target: str, runs: Path) -> "Config":
-    """What a study was asked, else what a preset or a file says."""
+def _config(target: str, runs: Path, board: str | None) -> "Config":
+    """What a study was asked, else what a preset or a file says; with the budget of a board if one is named."""
     from studies.configuration import file as config_file
     from studies.store import stored_config
 
+    changes = [] if board is None else [f"space.board={json.dumps(board)}"]
     if (runs / target / "config.json").is_file():
-        return stored_config(RunDirectory(root=runs, name=target))
-    return config_file.read(target)
+        return config_file.changed(stored_config(RunDirectory(root=runs, name=target)), changes)
+    return config_file.read(target, changes)
 
 
 def _lines(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:

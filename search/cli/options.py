@@ -26,6 +26,10 @@ Runs = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder that holds th
 Seeds = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Seeds to train each student with; default: the study's.")
 ]
+Board = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Board to fit, see wunderkind boards: its memory sets the budget; space.board."),
+]
 Device = Annotated[
     str, typer.Option(metavar="DEVICE", help="Where to compute: auto (the GPU if there is one), cpu or cuda.")
 ]

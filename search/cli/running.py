@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import ChangeOptions, MachineOptions, PlaceOptions, Runs, Seeds, with_options
+from search.cli.options import Board, ChangeOptions, MachineOptions, PlaceOptions, Runs, Seeds, with_options
 from space.errors import InputError
 from studies.storage.directory import ROOT, RunDirectory, name_of
 
@@ -14,6 +14,13 @@ Preset = Annotated[
         metavar="PRESET",
         help="A preset's name or the path of a .toml file; see wunderkind config.",
         show_default=False,
+    ),
+]
+
+Hours = Annotated[
+    float | None,
+    typer.Option(
+        metavar="HOURS", help="Wall-clock limit: the search ends early enough to retrain, but has at least half of it."
     ),
 ]
 
@@ -35,13 +42,7 @@ def run(
             metavar="N", help="Students to train in total, over all runs; those over budget or seen before are free."
         ),
     ] = None,
-    hours: Annotated[
-        float | None,
-        typer.Option(
-            metavar="HOURS",
-            help="Wall-clock limit: the search ends early enough to retrain, but has at least half of it.",
-        ),
-    ] = None,
+    hours: Hours = None,
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="The data: data.name, or where a study's data lie now.")
     ] = None,
@@ -51,6 +52,7 @@ def run(
             metavar="STUDY", help="Another study under --runs to learn from, or all that there are. Repeatable."
         ),
     ] = None,
+    board: Board = None,
     *,
     changes: ChangeOptions,
     machine: MachineOptions,
@@ -65,7 +67,13 @@ def run(
 
     quiet_optuna()
     settings = changes.settings(
-        {"search.trials": trials, "search.hours": hours, "data.name": data, "search.warm_start": warm_start}
+        {
+            "search.trials": trials,
+            "search.hours": hours,
+            "data.name": data,
+            "search.warm_start": warm_start,
+            "space.board": board,
+        }
     )
     if preset is not None:
         directory = RunDirectory(root=runs, name=name_of(preset) if name is None else name)

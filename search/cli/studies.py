@@ -86,11 +86,13 @@ def show(
 def verify(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
     """Check a study's students from their files.
 
-    Parameters are counted three ways; budget, accuracies and the ONNX export are checked. Exit code 1 if any fails.
+    Parameters are counted three ways; budget, accuracies, the ONNX export, the int8 twins and the C code are checked.
+    Exit code 1 if any fails.
     """
     with open_study(name, runs, places) as store:
         from rich.text import Text
 
+        from kd.deploy.verify import verify_exports
         from kd.students.verify import verify_student
         from reports.terminal import terminal
         from studies.records import student_records
@@ -103,7 +105,8 @@ def verify(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
         failed = checked = 0
         for student in students:
             folder = directory.student(student.architecture.digest)
-            for check in verify_student(folder, store.data, store.config.budget):
+            checks = verify_student(folder, store.data, store.config.budget)
+            for check in (*checks, *verify_exports(folder, store.data)):
                 checked += 1
                 failed += not check.ok
                 mark = Text("ok    ", "green") if check.ok else Text("FAILED", "red")

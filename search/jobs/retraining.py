@@ -1,17 +1,21 @@
 """Retraining: students of the front, full recipe, several seeds, the test split read once at the end of each."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from kd.data.dataset import DataSet
+from kd.deploy.export import export_c
 from kd.environment import current
 from kd.files import is_sound, write_manifest, write_whole
 from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
 from reports.facts.formats import counted
 from search.estimate import jobs_seconds
+from search.jobs.quantising import quantise
+from search.jobs.telling import is_told, tell_student
 from search.jobs.training import train
 from search.session import Session
 from space.architecture import Architecture
@@ -31,6 +35,9 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
         partial(jobs_seconds, session, jobs),
     )
     train(session, jobs)
+    if store.config.retrain.int8:
+        session.progress.phase(f"quantising {counted(len(students), 'student')}")
+        quantise(session, [store.retraining_job(student, seed) for student in students for seed in range(seeds)])
     session.progress.phase(f"exporting {counted(len(students), 'student')}")
     for architecture in students:
         write_architecture(store.directory.student(architecture.digest), architecture)
@@ -41,18 +48,22 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
 
 
 def write_student(store: Store, student: StudentRecord, device: str) -> None:
-    """Write `student.onnx` and `results.json`, unless those there have the same figures.
+    """Write `student.onnx`, C code, `results.json` and what tells of them, unless those have the same figures.
 
     Exported is the seed best on validation, the first where validation samples were trained on.
     """
     folder = store.directory.student(student.architecture.digest)
     path, export, found = folder / "results.json", folder / "student.onnx", results(student, store.data, device)
     if is_sound(folder) and _has_figures(path, found):
+        if not is_told(folder):
+            tell_student(folder, store.data, store.config)
         return
-    best = max(student.seeds, key=lambda seed: (seed.validation or 0, -seed.seed))
-    export_onnx(folder / f"seed-{best.seed}.safetensors", export, store.data.test.images[:64])
+    weights, data = folder / f"seed-{found.best_seed}.safetensors", store.data
+    export_onnx(weights, export, data.test.images[:64])
+    code = export_c(weights, folder, store.config.export.formats, data.train.images, data.test.images[:1])
     write_whole(path, found.to_json())  # after it, so that it names no seeds that the export was not chosen from
-    write_manifest(folder, (path.name, export.name, "architecture.json"))
+    write_manifest(folder, (path.name, export.name, "architecture.json", *code))
+    tell_student(folder, data, store.config)
 
 
 def write_architecture(folder: Path, architecture: Architecture) -> None:
@@ -64,6 +75,7 @@ def write_architecture(folder: Path, architecture: Architecture) -> None:
 
 def results(student: StudentRecord, data: DataSet, device: str) -> StudentResults:
     """A retrained student's numbers, for `results.json`; validation is None where its samples were trained on."""
+    int8 = student.int8_tests
     return StudentResults(
         architecture=student.architecture.to_dict(),
         digest=student.architecture.digest,
@@ -76,6 +88,8 @@ def results(student: StudentRecord, data: DataSet, device: str) -> StudentResult
                 test=s.test,
                 seconds=round(s.seconds, 1),
                 test_scores=s.test_scores,
+                int8_test=None if s.int8 is None else s.int8.test.accuracy,
+                int8_passes=None if s.int8 is None else s.int8.tuned,
             )
             for s in student.seeds
         ),
@@ -84,6 +98,8 @@ def results(student: StudentRecord, data: DataSet, device: str) -> StudentResult
         environment=current(device),
         classes=data.names,
         test_majority=data.test.majority,
+        int8_mean=statistics.fmean(int8) if int8 else None,
+        int8_deviation=statistics.stdev(int8) if len(int8) > 1 else None,
     )
 
 

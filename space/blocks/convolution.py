@@ -19,6 +19,7 @@ from space.blocks.base import (
     size,
     slopes,
 )
+from space.blocks.memory import clearance, sliding
 from space.cost import Cost
 
 
@@ -76,7 +77,11 @@ class StridedLayer(Block):
         """A stride beyond the longest side leaves one position; a kernel ends where it only meets padding."""
         return replace(self, kernel=clip_kernel(self.kernel, shape), stride=min(self.stride, max(shape[1:])))
 
-    def _cost(self, shape: Shape, weights: int, memory: int) -> Cost:
+    def _memory(self, shape: Shape) -> int:
+        """Input and output, which slides over it."""
+        return sliding(shape, self.output(shape), self.stride, reach(shape[1], self.kernel, self.stride)[0])
+
+    def _cost(self, shape: Shape, weights: int, memory: int, multipliers: int = 0) -> Cost:
         """Weights at every output position; scale and shift a channel, of which folding keeps one bias."""
         _, height, width = self.output(shape)
         slope = slopes(self.activation, self.width)
@@ -86,6 +91,7 @@ class StridedLayer(Block):
             kept=self.width + slope,
             macs=weights * height * width,
             memory=memory,
+            multipliers=self.width + multipliers,
         )
 
     def _normalised(self, *layers: nn.Module) -> nn.Module:
@@ -100,9 +106,9 @@ class Convolution(StridedLayer):
     kind: Literal["convolution"] = "convolution"
 
     def cost(self, shape: Shape) -> Cost:
-        """C·W·k² weights; input and output in memory."""
+        """C·W·k² weights; in memory is the input, of which the output takes the place row by row."""
         weights = shape[0] * self.width * taps(shape, self.kernel, self.stride)
-        return self._cost(shape, weights, memory=size(shape) + size(self.output(shape)))
+        return self._cost(shape, weights, self._memory(shape))
 
     def build(self, shape: Shape) -> nn.Module:
         """Conv2d, BatchNorm2d, activation."""
@@ -138,7 +144,11 @@ class TiedLayer(ShapePreserving):
         """A kernel ends where it only meets padding."""
         return replace(self, kernel=clip_kernel(self.kernel, shape))
 
-    def _cost(self, shape: Shape, weights: int, memory: int) -> Cost:
+    def _memory(self, shape: Shape) -> int:
+        """The state, and the rows of the next one that are written before those of the last are no longer needed."""
+        return size(shape) + clearance(shape, shape, padding=reach(shape[1], self.kernel)[0])
+
+    def _cost(self, shape: Shape, weights: int, memory: int, multipliers: int = 0) -> Cost:
         """Weights once, however often they are applied; a scale and a shift a channel and repeat.
 
         Only a body applied once can absorb the norm's scale.
@@ -151,6 +161,7 @@ class TiedLayer(ShapePreserving):
             kept=(norms if self.repeats > 1 else channels) + slope,
             macs=weights * height * width * self.repeats,
             memory=memory,
+            multipliers=multipliers + (channels if self.repeats == 1 else 0),
         )
 
     def _tied(self, body: nn.Module, shape: Shape) -> nn.Module:
@@ -165,8 +176,8 @@ class ResidualConvolution(TiedLayer):
     kind: Literal["residual_convolution"] = "residual_convolution"
 
     def cost(self, shape: Shape) -> Cost:
-        """C²·k² weights; in memory are the state and what is added to it."""
-        return self._cost(shape, shape[0] ** 2 * taps(shape, self.kernel), memory=2 * size(shape))
+        """C²·k² weights; in memory is the state."""
+        return self._cost(shape, shape[0] ** 2 * taps(shape, self.kernel), self._memory(shape))
 
     def build(self, shape: Shape) -> nn.Module:
         """A `Tied` convolution."""
@@ -189,8 +200,8 @@ class Pool(Block):
         return shape[0], max(1, shape[1] // 2), max(1, shape[2] // 2)
 
     def cost(self, shape: Shape) -> Cost:
-        """No parameters."""
-        return Cost.of(weights=0, trained=0, kept=0, macs=0, memory=size(shape) + size(self.output(shape)))
+        """No parameters; the output takes the place of the input."""
+        return Cost.of(weights=0, trained=0, kept=0, macs=0, memory=size(shape))
 
     def build(self, shape: Shape) -> nn.Module:
         """MaxPool2d or AvgPool2d."""
@@ -217,8 +228,8 @@ class GlobalAverage(Block):
         return shape[0], 1, 1
 
     def cost(self, shape: Shape) -> Cost:
-        """No parameters."""
-        return Cost.of(weights=0, trained=0, kept=0, macs=0, memory=size(shape) + shape[0])
+        """No parameters; the output takes the place of the input."""
+        return Cost.of(weights=0, trained=0, kept=0, macs=0, memory=size(shape))
 
     def build(self, shape: Shape) -> nn.Module:
         """Mean over height and width."""

@@ -29,10 +29,10 @@ class Separable(StridedLayer):
     kind: Literal["separable"] = "separable"
 
     def cost(self, shape: Shape) -> Cost:
-        """C·k² + C·W weights; in memory are what is between the convolutions and the larger end."""
-        channels, out = shape[0], self.output(shape)
+        """C·k² + C·W weights; in memory are the input, which the output replaces, and one position between the two."""
+        channels = shape[0]
         weights = channels * taps(shape, self.kernel, self.stride) + channels * self.width
-        return self._cost(shape, weights, memory=channels * out[1] * out[2] + max(size(shape), size(out)))
+        return self._cost(shape, weights, channels + self._memory(shape), multipliers=channels)
 
     def build(self, shape: Shape) -> nn.Module:
         """Depthwise Conv2d, 1×1 Conv2d, BatchNorm2d, activation."""
@@ -46,9 +46,10 @@ class ResidualSeparable(TiedLayer):
     kind: Literal["residual_separable"] = "residual_separable"
 
     def cost(self, shape: Shape) -> Cost:
-        """C·k² + C² weights; in memory are the state, what is between the convolutions and what is added."""
+        """C·k² + C² weights; in memory are the state and one position between the convolutions."""
         channels = shape[0]
-        return self._cost(shape, channels * taps(shape, self.kernel) + channels**2, memory=3 * size(shape))
+        weights = channels * taps(shape, self.kernel) + channels**2
+        return self._cost(shape, weights, channels + self._memory(shape), multipliers=channels)
 
     def build(self, shape: Shape) -> nn.Module:
         """A `Tied` separable convolution."""
@@ -95,7 +96,7 @@ class InvertedResidual(TiedLayer):
         """2·C·E + E·k² weights, E = expansion·C; 4·E + C scales and shifts a repeat.
 
         One repeat folds to biases. Of several, what normₒ shifts by folds into normₑ of the next, and a bias a channel
-        is left at the end.
+        is left at the end. In memory are the state, the expanded maps and one position of them.
         """
         channels = shape[0]
         expanded = self.expansion * channels
@@ -107,7 +108,8 @@ class InvertedResidual(TiedLayer):
             trained=norms + slope,
             kept=(norms + channels if self.repeats > 1 else 2 * expanded + channels) + slope,
             macs=weights * shape[1] * shape[2] * self.repeats,
-            memory=size(shape) + 2 * self.expansion * size(shape),
+            memory=size(shape) * (1 + self.expansion) + expanded,
+            multipliers=2 * expanded + channels if self.repeats == 1 else 0,
         )
 
     def build(self, shape: Shape) -> nn.Module:
@@ -140,7 +142,10 @@ class SqueezeExcite(ShapePreserving):
     activation: Activation = "relu"
 
     def cost(self, shape: Shape) -> Cost:
-        """2·C·W weights and their biases; scaling the maps is elementwise, so not among the MACs."""
+        """2·C·W weights and their biases; scaling the maps is elementwise, so not among the MACs.
+
+        In memory are the maps, and their means and the bottleneck in 16 bits.
+        """
         weights = 2 * shape[0] * self.width
         vectors = self.width + shape[0] + slopes(self.activation, self.width)
         return Cost.of(
@@ -148,7 +153,8 @@ class SqueezeExcite(ShapePreserving):
             trained=vectors,
             kept=vectors,
             macs=weights,
-            memory=2 * size(shape) + shape[0],
+            memory=size(shape) + 2 * (shape[0] + self.width),
+            multipliers=self.width + shape[0],
         )
 
     def build(self, shape: Shape) -> nn.Module:

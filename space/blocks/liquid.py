@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from space.blocks.base import Block, Kernel, Positive, Repeats, Shape, ShapePreserving, size
 from space.blocks.cells import ClosedFormCell, LiquidTimeConstantCell
-from space.blocks.convolution import clip_kernel, convolve, taps
+from space.blocks.convolution import clip_kernel, convolve, reach, taps
+from space.blocks.memory import clearance
 from space.cost import Cost
 
 CellKind = Literal["ltc", "cfc"]
@@ -89,19 +90,19 @@ class LiquidScan(Block):
 
         LTC: four numbers a synapse, three a state, two an input. A synapse takes three multiplications: by its
         steepness, by its conductance and by its reversal potential; those of the inputs once a time step, those of the
-        states every solver step. In memory are state, numerator and denominator, and what the inputs give to the latter
-        two where several solver steps need it. CfC: three gates, each linear in input and state; in memory are the
-        gates and the state. A mean keeps its sum.
+        states every solver step. CfC: three gates, each linear in input and state. In memory are input and output, the
+        state and the next one in 16 bits, and in 32 bits the sum of a mean and what the inputs give to an LTC's
+        numerator and denominator where several solver steps need it.
         """
         steps, features = steps_and_features(shape, self.axis)
         hidden, cells = self.hidden, 1 + self.both_directions
         if self.cell == "ltc":
-            vectors_alive = 3 if self.unfolds == 1 else 5
+            words = 2 if self.unfolds > 1 else 0
             weights = 4 * hidden * (features + hidden)
             vectors = 3 * hidden + 2 * features
             macs = 3 * steps * hidden * (features + hidden * self.unfolds)
         else:
-            vectors_alive = 4
+            words = 0
             weights = 3 * hidden * (features + hidden)
             vectors = 3 * hidden
             macs = weights * steps
@@ -110,7 +111,8 @@ class LiquidScan(Block):
             trained=vectors * cells,
             kept=vectors * cells,
             macs=macs * cells,
-            memory=size(shape) + hidden * (cells - 1) + hidden * (vectors_alive + (self.readout == "mean")),
+            memory=size(shape) + hidden * cells + 4 * hidden * (1 + words + (self.readout == "mean")),
+            multipliers=6 * hidden * cells,
         )
 
     def build(self, shape: Shape) -> nn.Module:
@@ -169,7 +171,8 @@ class LiquidConvolution(ShapePreserving):
             trained=norms + 2 * channels,
             kept=(norms if self.unfolds > 1 else channels) + 2 * channels,
             macs=macs,
-            memory=2 * size(shape),
+            memory=size(shape) + clearance(shape, shape, padding=reach(shape[1], self.kernel)[0]),
+            multipliers=channels if self.unfolds == 1 else 0,
         )
 
     def build(self, shape: Shape) -> nn.Module:

@@ -19,6 +19,7 @@ from space.blocks.base import (
     size,
     slopes,
 )
+from space.blocks.memory import sliding
 from space.cost import Cost
 
 
@@ -60,6 +61,7 @@ class Dense(Block):
             kept=self.width + slope,
             macs=weights,
             memory=size(shape) + self.width,
+            multipliers=self.width,
         )
 
     def build(self, shape: Shape) -> nn.Module:
@@ -129,22 +131,23 @@ class Bilinear(Block):
         return shape[0] * (self.heads or 1), self.rows, self.columns
 
     def cost(self, shape: Shape) -> Cost:
-        """H·rows + W·columns weights a pair; a scale and a shift an activation, kept because A and B are shared."""
+        """H·rows + W·columns weights a pair; a scale and a shift an activation, kept because A and B are shared.
+
+        In memory are input, output, and one column of X B in 16 bits.
+        """
         height, width = shape[1:]
         out = self.output(shape)
         channels, pairs = out[0], 1 if self.heads is None else out[0]
         slope = slopes(self.activation, channels)
         # columns first, as the module does it: X B is (height, columns), then A (X B)
         macs = channels * (height * width * self.columns + self.rows * height * self.columns)
-        middle = channels * height * self.columns
-        # a residual layer holds its input to the end
-        ends = size(shape) + size(out) if out == shape else max(size(shape), size(out))
         return Cost.of(
             weights=pairs * (height * self.rows + width * self.columns),
             trained=2 * size(out) + slope,
             kept=2 * size(out) + slope,
             macs=macs,
-            memory=middle + ends,
+            memory=size(shape) + size(out) + 2 * height,
+            multipliers=pairs * self.columns,
         )
 
     def build(self, shape: Shape) -> nn.Module:
@@ -215,7 +218,8 @@ class Patches(Block):
             trained=self.width,
             kept=self.width,
             macs=weights * out[1] * out[2],
-            memory=size(shape) + size(out),
+            memory=sliding(shape, out, height),
+            multipliers=self.width,
         )
 
     def build(self, shape: Shape) -> nn.Module:
@@ -270,7 +274,8 @@ class Mixer(ShapePreserving):
         """2·T·t + 2·C·c weights with biases; two norms a repeat.
 
         Kept are the norms of shared weights, and that of the tokens, whose layer all channels share; the channels' norm
-        of a single repeat folds into the layer behind it.
+        of a single repeat folds into the layer behind it. In memory are the maps, one vector of them, and what is
+        behind its first layer.
         """
         channels, tokens = shape[0], shape[1] * shape[2]
         weights = 2 * tokens * self.token_width + 2 * channels * self.channel_width
@@ -278,13 +283,13 @@ class Mixer(ShapePreserving):
         biases += slopes(self.activation, channels) + slopes(self.activation, self.channel_width)
         macs = 2 * tokens * channels * (self.token_width + self.channel_width) * self.repeats
         norms = 4 * channels * self.repeats
-        wide = max(channels * self.token_width, tokens * self.channel_width)
         return Cost.of(
             weights=weights,
             trained=biases + norms,
             kept=biases + (norms if self.repeats > 1 else 2 * channels),
             macs=macs,
-            memory=2 * size(shape) + wide,
+            memory=size(shape) + max(tokens + self.token_width, channels + self.channel_width),
+            multipliers=self.token_width + tokens + self.channel_width + channels,
         )
 
     def build(self, shape: Shape) -> nn.Module:

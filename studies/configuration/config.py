@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from kd.data.dataset import DataSource
+from kd.deploy.export import FORMATS, Format
 from kd.optim.recipe import Recipe, RecipeDomain
 from kd.students.scores import Metric
 from kd.teachers.source import TeacherSource
@@ -79,6 +80,8 @@ class Space:
     """Size that the smallest students are drawn for; left out, it follows from the budget [parameters]."""
     largest: Natural | None = None
     """Size that the largest students are drawn for; left out, it follows from the budget [parameters]."""
+    board: str | None = None
+    """Board to fit, see wunderkind boards; its flash and RAM limit budget.int8_bytes and budget.memory_bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,17 @@ class Retrain:
     """What of the validation split the best retrained student is chosen by; left out, search.metric."""
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=0.05)
     """How a student is retrained."""
+    int8: bool = True
+    """Quantise every retrained student to int8 and measure it; one that loses more than 0.1 points on validation
+    samples is fine-tuned from the teacher's logits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What is written of a retrained student, beside student.onnx."""
+
+    formats: tuple[Format, ...] = FORMATS
+    """Folders of C code: c in float, c-int8 in 8-bit integers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +165,8 @@ class Config:
     """How the search trains. What is left out of its augmentation is the default of the data set."""
     retrain: Retrain = Retrain()
     """How the search front is retrained to full accuracy."""
+    export: Export = Export()
+    """What is written of every retrained student."""
     assistants: Assistants = Assistants()
     """Networks between teacher and students, each distilled from the one before; no budget holds them."""
 

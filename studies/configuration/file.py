@@ -15,6 +15,8 @@ from kd.data.dataset import KNOWN
 from kd.optim.recipe import Recipe
 from kd.teachers.network import shipped
 from kd.teachers.source import TeacherSource
+from space.board import find
+from space.budget import Budget
 from space.errors import InputError, did_you_mean
 from studies.configuration.checks import check_numbers, check_search, check_teacher
 from studies.configuration.config import Assistants, Config, Retrain, teacher_settings
@@ -154,8 +156,17 @@ def _chosen_teacher(config: Config, settings: Mapping[str, Any]) -> TeacherSourc
     return replace(config.teacher, models=(data,))
 
 
+def _limited_by_board(config: Config) -> Budget:
+    """The budget, no limit of which is above what a board's memory leaves; raises InputError for an unknown board."""
+    if config.space.board is None:
+        return config.budget
+    asked = config.budget.limits
+    board = {name: min(limit, asked.get(name, limit)) for name, limit in find(config.space.board).limits().items()}
+    return replace(config.budget, **board)
+
+
 def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
-    """Teacher and recipes wherever the settings say nothing; see `Config`."""
+    """Teacher, budget and recipes wherever the settings say nothing; see `Config`."""
 
     def completed(part: Config | Retrain | Assistants, settings: Mapping[str, Any], policy: Augmentation) -> Recipe:
         given = settings.get("recipe", {})
@@ -172,6 +183,7 @@ def _completed(config: Config, settings: Mapping[str, Any]) -> Config:
     return replace(
         config,
         teacher=_chosen_teacher(config, settings),
+        budget=_limited_by_board(config),
         recipe=recipe,
         retrain=replace(config.retrain, recipe=retrain),
         assistants=replace(config.assistants, recipe=assistants),

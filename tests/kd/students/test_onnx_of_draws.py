@@ -1,13 +1,14 @@
-"""Students drawn at random, for images and for sequences, export with equal output."""
+"""Students drawn at random, for images and for sequences, export with equal output and no value too many."""
 
 import random
 
+import onnx
 import onnxruntime
 import pytest
 import torch
 
 from kd.students.file import Deployed, TrainedStudent
-from kd.students.onnx import OUTPUT, _onnx
+from kd.students.onnx import OUTPUT, onnx_content, stored_values
 from space.architecture import FAMILIES, Family
 from space.network import build
 from space.sampling.domain import Domain, suggest
@@ -16,7 +17,7 @@ from space.sampling.random_trial import RandomTrial
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (2, 9, 14), (12, 3)], ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_draw_exports_with_equal_output(family: Family, shape: tuple[int, ...]) -> None:
+def test_a_draw_exports_with_equal_output_and_its_deployed_parameters(family: Family, shape: tuple[int, ...]) -> None:
     # the steps of an LTC are unrolled, and exporting them is slow: many unfolds of few steps, or few of many
     unfolds = 1 if len(shape) == 3 else 2
     preset = {"family": family, "size": 800.0, "liquid.unfolds": unfolds, "hybrid.unfolds": unfolds}
@@ -31,8 +32,9 @@ def test_a_draw_exports_with_equal_output(family: Family, shape: tuple[int, ...]
     student = TrainedStudent(
         module=module.eval(), architecture=drawn, mean=(0.2,), std=(0.5,), data="", parameters=drawn.cost().parameters
     )
-    deployed = Deployed(student).eval()
-    session = onnxruntime.InferenceSession(_onnx(deployed, torch.zeros(2, *shape)), providers=["CPUExecutionProvider"])
+    content, deployed = onnx_content(student), Deployed(student).eval()
+    assert stored_values(onnx.load_from_string(content)) == drawn.cost().deployed_parameters
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     name = "sequence" if len(shape) == 2 else "image"
     for batch in (1, 5):
         x = torch.rand(batch, *shape)

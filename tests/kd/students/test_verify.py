@@ -88,6 +88,7 @@ def test_a_sound_folder_passes_every_check(sound: Path, small_data: DataSet) -> 
         "seed 1 test",
         "seed 1 validation",
         "student.onnx",
+        "student.onnx values",
     ]
     parameters = f"{STUDENT.cost().parameters:,}"
     details = {check.name: check.detail for check in checks}

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from kd.data.augmentation import NO_AUGMENTATION
 from kd.data.dataset import DataSet, DataSource
+from kd.deploy.int8_student import Int8Task, quantise_student
 from kd.distil.train import RungResult, RungTask, train_rung
 from kd.distil.views import ViewSource, make_view
 from kd.optim.recipe import Recipe
@@ -44,6 +45,8 @@ def task(*arguments: Any) -> Any:
         return make_view(*arguments)
     if isinstance(arguments[0], str):
         return measure_test(*arguments)
+    if isinstance(arguments[0], Int8Task):
+        return quantise_student(*arguments)
     result = train_rung(*arguments)
     return replace(result, seconds=float(len(result.curve)))
 

@@ -1,0 +1,40 @@
+"""Microcontroller boards as a table for the terminal, with the verdict on a student."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from reports.facts.formats import count
+from space.architecture import Architecture
+from space.board import Board, boards, flash_bytes, ram_bytes
+
+STACK = 256
+"""Bytes of stack that a prediction takes at most, of all shipped students on all processors."""
+STYLES = {"fits": "green", "tight": "yellow", "too big": "red"}
+
+
+def board_table(architecture: Architecture | None) -> RenderableType:
+    """All boards; of a student too whether it fits, by its closed form."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("board", no_wrap=True)
+    if architecture is not None:
+        table.add_column("verdict", min_width=7, no_wrap=True)
+    table.add_column("core", no_wrap=True)
+    for name in ("MHz", "flash kB", "RAM kB"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+    table.add_column("", overflow="ellipsis", no_wrap=True)
+    if architecture is None:
+        for board in boards():
+            table.add_row(board.name, *_facts(board))
+        return table
+    flash, ram = flash_bytes(architecture), ram_bytes(architecture) + STACK
+    for board in boards():
+        verdict = board.verdict(flash_bytes=flash, ram_bytes=ram)
+        table.add_row(board.name, Text(verdict, STYLES[verdict]), *_facts(board))
+    head = Text(f"{architecture.family} {architecture.digest}", style="bold")
+    needs = f"{count(flash)} bytes of flash and {count(ram)} of RAM, in int8, estimated"
+    return Group(head, Text(needs), Text(), table)
+
+
+def _facts(board: Board) -> tuple[str, ...]:
+    return board.core, str(board.clock), count(board.flash), count(board.ram), board.title

@@ -1,0 +1,125 @@
+"""Measuring a trained student on processors: its C is written, compiled, run in an emulator, and read off."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kd.data.dataset import DataSet, load
+from kd.deploy.export import int8_path, integer_program, student_code
+from kd.deploy.int8_file import load_int8
+from kd.deploy.integers import IntegerProgram
+from kd.files import checksum
+from kd.measure.build import Face
+from kd.measure.measure import Question, measure
+from kd.measure.measurement import Form, Measurement, keep, known
+from kd.measure.target import Target
+from kd.students.file import TrainedStudent, load_student
+from kd.students.latency import latency_ms
+from kd.students.onnx import onnx_content
+from space.errors import InputError
+from studies.storage.directory import RunDirectory
+from studies.store import stored_config
+
+MNIST = (1, 28, 28)
+SAMPLES = 100
+"""Samples that are answered in the emulator."""
+
+
+def measure_student(
+    path: Path, form: Form, targets: Sequence[Target], data: DataSet | None, optimisation: str = "-Os"
+) -> list[Measurement]:
+    """Measure a student's file on targets, and keep what was found beside it.
+
+    Args:
+        path: what `kd.students.file.save_student` wrote.
+        form: which arithmetic its C is in.
+        targets: the processors.
+        data: the validation samples of these are answered, else noise.
+        optimisation: the compiler's.
+
+    Raises:
+        InputError: when there is no student, or a tool fails.
+    """
+    student = load_student(path)
+    samples = noise(student) if data is None else data.validation.images[:SAMPLES]
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        asked = _question(path, form, samples, Path(folder), data)
+        for target in targets:
+            measured = measure(asked, target, optimisation)
+            if not target.bare:
+                measured = replace(measured, latency_ms=latency_ms(onnx_content(student), samples))
+            keep(path, known(path, student.architecture.digest, checksum(path)).having(measured))
+            found.append(measured)
+    return found
+
+
+def data_of(path: Path, runs: Path, target: str, name: str | None) -> DataSet | None:
+    """Data that a student can be asked about: those named, those of its study, or MNIST if it learnt from it.
+
+    Args:
+        path: the student's file.
+        runs: folder of the run directories.
+        target: what the student was named by, a file or a study.
+        name: name or path of a data set.
+
+    Raises:
+        InputError: when the data named do not have the student's shape.
+    """
+    student = load_student(path)
+    if name is not None:
+        data = load(name)
+    elif not target.endswith(".safetensors"):
+        data = load(stored_config(RunDirectory(root=runs, name=target)).data)
+    elif student.architecture.shape == MNIST:
+        data = load("mnist")
+        return data if student.data == data.digest else None
+    else:
+        return None
+    if data.shape != student.architecture.shape:
+        raise InputError(f"{data.name} holds samples {data.shape}, the student takes {student.architecture.shape}")
+    return data
+
+
+def noise(student: TrainedStudent) -> Tensor:
+    """Random samples of a student's shape, the same ones each time."""
+    generator = torch.Generator().manual_seed(0)
+    shape = SAMPLES, *student.architecture.shape
+    if len(student.architecture.shape) == 3:
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    mean, std = torch.tensor(student.mean), torch.tensor(student.std)
+    return torch.randn(shape, generator=generator) * std + mean
+
+
+def integers_of(path: Path, data: DataSet | None) -> IntegerProgram:
+    """A student's file in int8: its quantised twin, else calibrated on training samples, without data on noise."""
+    student, twin = load_student(path), int8_path(path)
+    return load_int8(twin) if twin.is_file() else integer_program(student, calibration(student, data))
+
+
+def calibration(student: TrainedStudent, data: DataSet | None) -> Tensor:
+    """Training samples to calibrate on; without data noise, which only the cost is true of."""
+    return noise(student) if data is None else data.train.images
+
+
+def _question(path: Path, form: Form, samples: Tensor, folder: Path, data: DataSet | None) -> Question:
+    student = load_student(path)
+    code = student_code(path, "c" if form == "float" else "c-int8", calibration(student, data), samples[:1])
+    code.write(folder)
+    return Question(
+        source=folder,
+        face=Face(
+            inputs=samples[0].numel(),
+            outputs=student.architecture.classes,
+            input="uint8_t" if samples.dtype == torch.uint8 else "float",
+            output="int8_t" if form == "int8" else "float",
+        ),
+        samples=np.asarray(samples.flatten(1)),
+        expected=np.asarray(student.predict(samples)),
+        data="" if data is None else data.digest,
+    )

@@ -1,0 +1,79 @@
+import shutil
+
+import pytest
+import torch
+from deployed import SANITIZERS, draws, int8_differences, quantised, random_samples, random_student
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kd.deploy.calibration import Rounding, calibrate
+from kd.deploy.integers import Quantisation, multiplier
+from kd.deploy.interpret import run
+from kd.deploy.lower import lower
+from kd.deploy.reference import answer
+from kd.deploy.tables import scaled, sigmoid, tanh
+from space.architecture import Architecture
+
+needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+ONE_OF_EACH = list(draws(range(1, 2)))
+
+
+@needs_gcc
+@pytest.mark.parametrize("architecture", ONE_OF_EACH[::3], ids=lambda a: f"{a.family} {a.digest}")
+def test_int8_c_is_the_reference_to_the_bit(architecture: Architecture) -> None:
+    assert int8_differences(architecture) == 0
+
+
+@needs_gcc
+@pytest.mark.parametrize("architecture", ONE_OF_EACH[1::9], ids=lambda a: f"{a.family} {a.digest}")
+def test_it_stays_within_its_arrays_and_types(architecture: Architecture) -> None:
+    assert int8_differences(architecture, SANITIZERS) == 0
+
+
+@pytest.mark.parametrize("architecture", ONE_OF_EACH, ids=lambda a: f"{a.family} {a.digest}")
+def test_integers_are_near_the_float_student_and_nearer_its_rounded_twin(architecture: Architecture) -> None:
+    student, samples = random_student(architecture), random_samples(architecture.shape, 64)
+    program = quantised(architecture, samples)
+    _, logits = answer(program, samples)
+    found = (logits.double() - program.logits.zero) * program.logits.scale
+    expected = student.logits(samples).double()
+    with torch.no_grad():
+        floating = lower(student)
+        twin = run(floating, samples, Rounding(calibration=calibrate(floating, samples))).double()
+    spread = float(expected.std())
+    assert float((found - expected).square().mean().sqrt()) < 0.15 * spread
+    assert float((found - twin).square().mean().sqrt()) < 0.1 * spread
+
+
+def test_pixels_of_one_channel_are_kept_exactly() -> None:
+    architecture = ONE_OF_EACH[0]
+    assert architecture.shape == (1, 28, 28)
+    program = quantised(architecture, random_samples(architecture.shape, 8))
+    every = torch.arange(256)
+    made = (scaled(every, program.input.multiplier[0], program.input.shift) + program.input.bias[0]).tolist()
+    assert made == [value - 128 for value in range(256)]
+
+
+@given(st.floats(1e-6, 1e6))
+def test_a_multiplier_is_its_factor(factor: float) -> None:
+    number, shift = multiplier(factor)
+    assert number < 2**31
+    assert abs(number / 2**shift - factor) <= 1e-6 * factor
+
+
+@given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3))
+def test_zero_is_kept_exactly_and_limits_within_a_step(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    kept = Quantisation.of(low, high)
+    assert -128 <= kept.zero <= 127
+    assert (127 - kept.zero) * kept.scale >= max(high, 0) - kept.scale
+    assert (-128 - kept.zero) * kept.scale <= min(low, 0) + kept.scale
+
+
+@pytest.mark.parametrize("fraction", [4, 8, 12, 20])
+def test_tables_are_near_what_they_stand_for(fraction: int) -> None:
+    x = torch.linspace(-12, 12, 10_001, dtype=torch.float64)
+    number = torch.round(x * 2**fraction).long()
+    exact = number.double() / 2**fraction
+    assert (sigmoid(number, fraction) / 2**15 - torch.sigmoid(exact)).abs().max() < 5e-4
+    assert (tanh(number, fraction) / 2**15 - torch.tanh(exact)).abs().max() < 1e-3
