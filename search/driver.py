@@ -153,7 +153,7 @@ def _receive(state: _Search, candidate: Candidate, result: Any) -> None:
     known = state.rung_seconds if state.rung_seconds < math.inf else result.seconds
     state.rung_seconds = (3 * known + result.seconds) / 4
     reached = rungs[candidate.rung] if result.failure else result.curve[-1].epoch
-    rung = record_rung(store, candidate.training, reached, result)
+    rung = record_rung(store, candidate.training, reached, result, state.session.now)
     state.history.add_rung(candidate.number, rung)
     if reached == rungs[candidate.rung]:
         _decide(state, candidate, rung)

@@ -227,7 +227,7 @@ def _check_outcome(trials: Sequence[TrialRecord]) -> None:
 
 
 def _publish(store: Store, console: Console) -> None:
-    write_report(store)
+    write_report(store, pictures=True)
     if missing := publish(store):
         console.print(missing, soft_wrap=True)
     _print_status(store, console)

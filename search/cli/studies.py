@@ -37,7 +37,7 @@ def report(
         from reports.page import write_report
         from reports.terminal import terminal
 
-        terminal().print(f"report: {write_report(store, out)}", soft_wrap=True)
+        terminal().print(f"report: {write_report(store, out, pictures=True)}", soft_wrap=True)
 
 
 @with_options

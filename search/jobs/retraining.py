@@ -12,6 +12,7 @@ from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
 from reports.facts.formats import counted
 from search.estimate import jobs_seconds
+from search.jobs.analysis import analyse
 from search.jobs.training import train
 from search.session import Session
 from space.architecture import Architecture
@@ -35,9 +36,10 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
     for architecture in students:
         write_architecture(store.directory.student(architecture.digest), architecture)
     digests = {architecture.digest for architecture in students}
-    for record in student_records(store):
-        if record.architecture.digest in digests:
-            write_student(store, record, session.device)
+    records = [record for record in student_records(store) if record.architecture.digest in digests]
+    for record in records:
+        write_student(store, record, session.device)
+    analyse(session, records)
 
 
 def write_student(store: Store, student: StudentRecord, device: str) -> None:
@@ -49,8 +51,7 @@ def write_student(store: Store, student: StudentRecord, device: str) -> None:
     path, export, found = folder / "results.json", folder / "student.onnx", results(student, store.data, device)
     if is_sound(folder) and _has_figures(path, found):
         return
-    best = max(student.seeds, key=lambda seed: (seed.validation or 0, -seed.seed))
-    export_onnx(folder / f"seed-{best.seed}.safetensors", export, store.data.test.images[:64])
+    export_onnx(folder / f"seed-{student.exported.seed}.safetensors", export, store.data.test.images[:64])
     write_whole(path, found.to_json())  # after it, so that it names no seeds that the export was not chosen from
     write_manifest(folder, (path.name, export.name, "architecture.json"))
 

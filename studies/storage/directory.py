@@ -96,6 +96,20 @@ class RunDirectory:
         return self.students / digest
 
     @property
+    def teacher_reading(self) -> Path:
+        """What the students' teacher answers, where it can be asked."""
+        return self.students / "teacher-answers.safetensors"
+
+    @property
+    def teacher_features(self) -> Path:
+        """The teacher's features in a plane."""
+        return self.students / "teacher-features.safetensors"
+
+    def student_features(self, digest: str) -> Path:
+        """A student's features in a plane."""
+        return self.student(digest) / "features.safetensors"
+
+    @property
     def student_folders(self) -> list[Path]:
         """Folders of the retrained students that there are; what else lies there is none of ours."""
         return sorted(path for path in self.students.glob("*") if DIGEST.fullmatch(path.name) and path.is_dir())
@@ -152,6 +166,11 @@ class RunDirectory:
             raise InputError(
                 f"another process is working on study '{self.name}': wait for it, or use another --name"
             ) from None
+
+
+def reading_file(weights: Path) -> Path:
+    """Where the answers of the student with these weights lie."""
+    return weights.with_name(f"answers-{weights.stem.removeprefix('seed-')}.safetensors")
 
 
 def name_of(preset: str) -> str:
