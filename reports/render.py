@@ -22,6 +22,9 @@ def render(template: str, **values: object) -> str:
     )
     environment.filters |= {
         "percent": formats.percent,
+        "points": formats.points,
+        "gain": formats.gain,
+        "level": formats.level,
         "count": formats.count,
         "number": formats.number,
         "retrain_command": formats.retrain_command,

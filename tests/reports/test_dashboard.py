@@ -71,6 +71,8 @@ def test_the_dashboard_shows_notes_figures_and_curves(retrained: Store) -> None:
     assert "99.38 ± 0.03 % (n = 3)" in shown["note"]["body"]
     assert {plot["id"] for plot in shown["plotly_graph_objects"]} == {
         "front",
+        "growth",
+        "funnel",
         "learning-curves",
         "retrained-curves",
         "outcomes",
