@@ -34,6 +34,7 @@ from reports.figures.student_svg import student_svg
 from reports.figures.study_figures import CAPTIONS, STUDENT_TITLES, TITLES, student_figures, study_figures
 from reports.figures.theme import COLOURS
 from reports.render import render
+from studies.storage.directory import PAGE
 from studies.store import Store
 
 TEACHER = "teacher-features"
@@ -59,14 +60,22 @@ class Pictures:
 def write_report(store: Store, out: Path | None = None, *, pictures: bool = False, refresh: int = 0) -> Path:
     """Write the report of a study in any state; returns the page, `index.html`.
 
-    Beside it: `report.md`, `pareto.csv` and `pareto.json`, `study.toml`, and with `pictures` every figure as SVG and
-    PNG. They are written to the folder `out`, else to the study's own. A page with `refresh` loads itself again after
-    so many seconds.
+    They are written to the folder `out`, else to the study's own; see `write_pages`.
     """
     report = gather(store)
     evidence = gather_evidence(store, report.students)
+    return write_pages(report, evidence, out or store.directory.report, pictures=pictures, refresh=refresh)
+
+
+def write_pages(
+    report: ReportData, evidence: StudyEvidence, folder: Path, *, pictures: bool = False, refresh: int = 0
+) -> Path:
+    """Write a report to a folder; returns the page, `index.html`.
+
+    Beside it: `report.md`, `pareto.csv` and `pareto.json`, `study.toml`, and with `pictures` every figure as SVG and
+    PNG. A page with `refresh` loads itself again after so many seconds.
+    """
     rows = front_rows(report)
-    folder = out or store.directory.report
     choices = importances(report)
     drawn = _pictures(report, evidence, choices)
     write_whole(folder / "pareto.csv", to_csv(rows))
@@ -79,7 +88,7 @@ def write_report(store: Store, out: Path | None = None, *, pictures: bool = Fals
     content = _content(report, evidence, drawn)
     content |= {"importances": choices, "refresh": refresh, "pictures": pictures}
     write_whole(folder / "report.md", render("report.md", **content))
-    page = folder / store.directory.page.name
+    page = folder / PAGE
     write_whole(page, render("report.html", **content))
     write_manifest(folder, (page.name, *files))
     return page

@@ -11,6 +11,7 @@ from reports.facts.hypervolume import Growth
 from reports.facts.report_data import ReportData
 from reports.figures.theme import (
     COLOURS,
+    MUTED_COLOUR,
     accuracy_axis,
     add_family_legend,
     by_family,
@@ -23,8 +24,8 @@ from space.architecture import FAMILIES
 ACCENT, RETRAINING = "#0072b2", "#7d6cc7"
 BAR = 30
 """Pixels of a row of bars."""
-LISTED = 14
-"""Choices that are shown at most."""
+LISTED, SMALLEST_SHARE = 5, 0.03
+"""Choices that are shown of a family at most, and what they explain at least."""
 
 
 def growth_figure(grown: list[Growth]) -> go.Figure:
@@ -96,24 +97,29 @@ def timeline_figure(timeline: Timeline) -> go.Figure:
 
 
 def importance_figure(found: Sequence[Importance]) -> go.Figure:
-    """What share of the differences each choice explains: for all families, then for each that drew enough."""
+    """What share of the differences each choice explains: among all families, then within each that drew enough."""
     by_scope: dict[str, str] = {str(name): colour for name, colour in COLOURS.items()}
     scopes = list(dict.fromkeys(one.scope for one in found))
-    figure = empty_figure()
+    figure, rows = empty_figure(), 0
     for scope in scopes:
-        listed = [one for one in found if one.scope == scope and one.share >= 0.01][:LISTED]
+        listed = [one for one in found if one.scope == scope and one.share >= SMALLEST_SHARE][:LISTED]
+        if not listed:
+            continue
+        rows += len(listed)
         figure.add_bar(
-            y=[one.name for one in listed],
+            y=[
+                one.name if one.name.startswith(scope) or scope == scopes[0] else f"{scope}: {one.name}"
+                for one in listed
+            ],
             x=[100 * one.share for one in listed],
             orientation="h",
-            name=f"{scope} ({counted(listed[0].trials, 'trial')})" if listed else scope,
-            marker={"color": by_scope.get(scope, ACCENT)},
-            visible=True if scope == scopes[0] else "legendonly",
+            name=f"{scope} ({counted(listed[0].trials, 'trial')})",
+            marker={"color": by_scope.get(scope, MUTED_COLOUR)},
             hovertemplate="%{y}: %{x:.0f} %<extra></extra>",
         )
-    most = max((sum(one.scope == scope and one.share >= 0.01 for one in found) for scope in scopes), default=1)
     figure.update_layout(
-        height=120 + BAR * min(LISTED, most),
+        height=140 + BAR * rows,
+        barmode="overlay",
         xaxis={"title": {"text": "share of the differences that it explains (%)"}, "rangemode": "tozero"},
         yaxis={"autorange": "reversed", "ticks": ""},
         showlegend=True,

@@ -50,7 +50,7 @@ CAPTIONS = {
     "funnel": "How many students came how far.",
     "timeline": "A bar a stretch of training. Rows are workers as far as stretches overlap.",
     "importance": "fANOVA (Hutter et al. 2014) of the metric after the first rung, which all trained trials have: the "
-    "share of the differences that a choice explains by itself. The legend switches to single families.",
+    "share of the differences that a choice explains by itself, among all families and within each.",
     "ranking": "Trials that reached the last rung. The closer to a rising line, the better the first rung foresaw.",
     "learning-curves": "Strong lines are on the search front.",
     "outcomes": "How the trials of each family ended.",

@@ -13,6 +13,9 @@ from space.errors import InputError, did_you_mean
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What a study may be called."""
 
+PAGE = "index.html"
+"""What the report's page is called."""
+
 DIGEST = re.compile(r"[0-9a-f]{12}")
 """What the folder of a student is called."""
 
@@ -84,7 +87,7 @@ class RunDirectory:
     @property
     def page(self) -> Path:
         """The report's page."""
-        return self.report / "index.html"
+        return self.report / PAGE
 
     @property
     def students(self) -> Path:
