@@ -1,4 +1,4 @@
-"""Commands that read studies: status, report, show, verify, dashboard, list."""
+"""Commands that read studies: status, report, compare, show, verify, dashboard, list."""
 
 from pathlib import Path
 from typing import Annotated
@@ -150,6 +150,41 @@ def dashboard(
         serve(store, port)
 
 
+def compare(
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY", help="Names of studies, or their folders.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The page to write; default: compare-A-B.html in the studies' folder."),
+    ] = None,
+    runs: Runs = ROOT,
+) -> None:
+    """Put studies side by side: their fronts, at equal sizes, and the settings that differ."""
+    from contextlib import ExitStack
+
+    from search.cli.opening import directory_of
+
+    directories = [directory_of(text, runs) for text in dict.fromkeys(studies)]
+    if len(directories) < 2:
+        raise InputError("compare needs two studies at least: name another, see wunderkind list")
+    from reports.comparison_page import comparison_table, write_comparison
+    from reports.facts.comparison import compare as compared
+    from reports.facts.report_data import gather
+    from reports.terminal import terminal
+    from studies.store import opened
+
+    quiet_optuna()
+    with ExitStack() as stack:
+        found = compared([gather(stack.enter_context(opened(directory))) for directory in directories])
+    page = out or runs / f"compare-{'-'.join(directory.name for directory in directories)}.html"
+    terminal().print(comparison_table(found))
+    try:
+        terminal().print(f"comparison: {write_comparison(found, page)}", soft_wrap=True)
+    except OSError as error:
+        raise InputError(f"--out {page}: cannot be written ({error.strerror}): choose another file") from error
+
+
 def list_studies(runs: Runs = ROOT) -> None:
     """List the studies: state, trials, front, best student.
 
@@ -161,18 +196,25 @@ def list_studies(runs: Runs = ROOT) -> None:
     found = summaries(runs)
     if not found:
         raise InputError(f"no study under {runs}: start one with wunderkind run, or name another folder with --runs")
-    rows = [("study", "state", "trials", "front", "best student", "last change")]
+    rows = [("study", "state", "trials", "front", "best student", "last change", "report")]
     for study in found:
         if isinstance(study, StudySummary):
             best = f"{study.best.parameters:,} at {100 * study.best.test:.2f} %" if study.best else "–"
             trials, changed = f"{study.trials} of {study.asked}", f"{study.changed:%Y-%m-%d %H:%M}"
-            rows.append((study.name, study.state, trials, str(study.front), best, changed))
+            page = RunDirectory(root=runs, name=study.name).page
+            link = str(page) if page.is_file() else "–"
+            rows.append((study.name, study.state, trials, str(study.front), best, changed, link))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     for study in found:
         if not isinstance(study, StudySummary):
             typer.echo(f"{study.name} cannot be read: {study.reason}")
+    known = [study.name for study in found if isinstance(study, StudySummary)]
+    if len(known) > 1:
+        typer.echo(f"side by side: wunderkind compare {' '.join(known[:2])}")
+    for page in sorted(runs.glob("compare-*.html")):
+        typer.echo(f"compared: {page}")
 
 
 def _check_port(port: int) -> None:
