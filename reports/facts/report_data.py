@@ -1,6 +1,6 @@
 """What a report is rendered from: the records of one study, gathered once, and the sentence that sums them up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,9 +125,12 @@ class ReportData:
         return student_front([s for s in self.students if self.config.budget.rejection_reason(s.architecture) is None])
 
 
-def gather(store: Store) -> ReportData:
-    """Read everything a report is rendered from out of an open study, in whatever state it is."""
-    trials = trial_records(store)
+def gather(store: Store, trials: Sequence[TrialRecord] | None = None) -> ReportData:
+    """Read everything a report is rendered from out of an open study, in whatever state it is.
+
+    The `trials` are read unless they are given.
+    """
+    trials = trial_records(store) if trials is None else trials
     students = student_records(store, trials)
     models = store.config.teacher.resolved(missing_ok=True).models
     return ReportData(

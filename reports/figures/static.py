@@ -53,6 +53,14 @@ def _written(drawn: Figure, path: Path) -> list[str]:
     return [path.with_suffix(suffix).name for suffix in (".svg", ".png")]
 
 
+def picture(figure: go.Figure, title: str = "") -> bytes:
+    """A figure as the content of an SVG file."""
+    with rc_context(LOOK):
+        content = io.BytesIO()
+        draw(figure, title).savefig(content, format="svg", metadata={"Date": None})
+    return content.getvalue()
+
+
 def draw(figure: go.Figure, title: str = "") -> Figure:
     """A figure of Plotly as one of Matplotlib."""
     content = figure.to_plotly_json()

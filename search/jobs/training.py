@@ -41,9 +41,12 @@ def train(session: Session, jobs: Sequence[TrainingJob]) -> None:
             if isinstance(result, RungResult) and result.failure is None:
                 last = result.curve[-1]
                 record_rung(store, ticket.training, last.epoch, result, session.now)
+                for listener in session.listeners:
+                    listener.trained(ticket.name.replace(" ", "-").replace(",", ""), result.curve)
                 validation = f"validation {100 * last.validation_accuracy:.2f} %"
                 measure = f"loss {last.train_loss:.4f}" if ticket.views.with_validation else validation
                 progress.note(f"{ticket.name}: epoch {last.epoch:g} of {ticket.recipe.epochs}, {measure}")
+                progress.reached(ticket, last.epoch / ticket.recipe.epochs)
                 waiting.appendleft(ticket)
             elif isinstance(result, Reading):
                 result.save(reading_file(ticket.weights))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event, func, insert, select
@@ -86,7 +86,7 @@ class Rung:
     curve: tuple[Epoch, ...]
     seconds: float
     failure: str | None = None
-    ended: float | None = None
+    ended: float | None = field(default=None, compare=False)
 
 
 class Ledger:
