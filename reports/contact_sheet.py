@@ -42,7 +42,7 @@ def write_contact_sheet(data: DataSet, path: Path) -> None:
 def contact_sheet(data: DataSet) -> Image.Image:
     """Rows of classes: their first samples, then some of them again, augmented as is the default."""
     shown = min(data.classes, CLASSES)
-    width, height = _tile(data)
+    width, height = tile_size(data)
     changes = any(default_policy(data.name).effective(data.sequences).settings().values())
     columns = SAMPLES + CHANGED * changes
     size = (
@@ -55,7 +55,7 @@ def contact_sheet(data: DataSet) -> Image.Image:
     draw.text((LABEL, 5), "training samples", "black", font)
     draw.text((start, 5), "after augmentation" if changes else "", "black", font)
     generator = torch.Generator().manual_seed(0)
-    limits = _limits(data)
+    limits = value_limits(data)
     for row in range(shown):
         top = HEAD + row * (height + GAP)
         draw.text((GAP, top + height // 2 - 8), _short(data.names[row]), "black", font)
@@ -65,13 +65,13 @@ def contact_sheet(data: DataSet) -> Image.Image:
         )
         for place, tiles in ((LABEL, samples), (start, changed)):
             for column, sample in enumerate(tiles):
-                sheet.paste(_drawn(sample, (width, height), limits), (place + column * (width + GAP), top))
+                sheet.paste(draw_sample(sample, (width, height), limits), (place + column * (width + GAP), top))
     if shown < data.classes:
         draw.text((GAP, size[1] - HEAD + 4), f"… and {data.classes - shown} more classes", "black", font)
     return sheet
 
 
-def _tile(data: DataSet) -> tuple[int, int]:
+def tile_size(data: DataSet) -> tuple[int, int]:
     """Width and height of a sample: an image's sides are kept in proportion."""
     if data.sequences:
         return 2 * TILE, TILE
@@ -80,7 +80,7 @@ def _tile(data: DataSet) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _limits(data: DataSet) -> tuple[float, float]:
+def value_limits(data: DataSet) -> tuple[float, float]:
     """Lowest and highest value drawn of a sequence: all but the most extreme hundredth."""
     if not data.sequences:
         return 0.0, 1.0
@@ -89,7 +89,8 @@ def _limits(data: DataSet) -> tuple[float, float]:
     return low, max(high, low + 1e-9)
 
 
-def _drawn(sample: Tensor, size: tuple[int, int], limits: tuple[float, float]) -> Image.Image:
+def draw_sample(sample: Tensor, size: tuple[int, int], limits: tuple[float, float]) -> Image.Image:
+    """Draw one of `kd.data.dataset.values`: an image's pixels, a sequence as lines between the limits."""
     if sample.ndim == 2:
         return _lines(sample, size, limits)
     if len(sample) not in (1, 3, 4):  # no colours: their mean

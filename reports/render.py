@@ -5,6 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from reports.facts import formats
+from reports.facts.comparison import duel_in_words
 from space.describe import describe
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -22,6 +23,10 @@ def render(template: str, **values: object) -> str:
     )
     environment.filters |= {
         "percent": formats.percent,
+        "duel": duel_in_words,
+        "points": formats.points,
+        "gain": formats.gain,
+        "level": formats.level,
         "count": formats.count,
         "number": formats.number,
         "retrain_command": formats.retrain_command,

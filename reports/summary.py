@@ -1,5 +1,7 @@
 """A study in the terminal: `wunderkind status`."""
 
+from datetime import datetime
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -7,13 +9,17 @@ from rich.text import Text
 from reports.facts.formats import count, mean_test, percent
 from reports.facts.outcomes import group_by_outcome
 from reports.facts.report_data import ReportData, gather, headline
+from reports.front_chart import front_chart
 from space.describe import describe
 from studies.front import is_done
 from studies.store import Store
 
 
-def status(store: Store) -> RenderableType:
-    """Render how far a study is: trials by outcome, the front, retrained students, and the next command."""
+def status(store: Store, watched: bool = False) -> RenderableType:
+    """Render how far a study is: trials by outcome, the front, retrained students, and the next command.
+
+    One that is `watched` has the front as a chart too, and when it last changed.
+    """
     report = gather(store)
     parts: list[RenderableType] = [
         Text(headline(report), style="bold"),
@@ -21,10 +27,14 @@ def status(store: Store) -> RenderableType:
         Text(),
         _trials(report),
     ]
+    if report.front and watched:
+        parts += [Text(), front_chart(report.trained, report.front)]
     if report.front:
         parts += [Text(), _front(report)]
     if report.students:
         parts += [Text(), _students(report)]
+    if watched:
+        parts += [Text(), Text(_pace(report))]
     return Group(*parts, Text(), *(Text(f"Next: {step}") for step in next_steps(report)))
 
 
@@ -37,6 +47,18 @@ def next_steps(report: ReportData) -> list[str]:
     if not is_done(report.trials, report.students, report.config):
         return [f"wunderkind run --name {study}   goes on where the study stopped"]
     return [f"wunderkind dashboard {study}   serves all trials on loopback", verify]
+
+
+def _pace(report: ReportData) -> str:
+    """When the last rung ended, and how many trials a minute have been concluded since the first."""
+    ended = [rung.ended for trial in report.trials for rung in trial.rungs if rung.ended is not None]
+    if not ended:
+        return "Nothing is trained yet."
+    minutes = max(1e-9, (max(ended) - min(ended)) / 60)
+    concluded = sum(trial.outcome != "unfinished" for trial in report.trained)
+    return (
+        f"Last rung ended at {datetime.fromtimestamp(max(ended)):%H:%M:%S}; {concluded / minutes:.1f} trials a minute."
+    )
 
 
 def _trials(report: ReportData) -> RenderableType:

@@ -24,6 +24,7 @@ from search.session import Session
 from space.errors import InputError, first_line
 from studies.front import is_searched
 from studies.history import History
+from studies.records import Outcome
 from studies.storage.ledger import Rung
 
 FAILURES = 5
@@ -159,8 +160,10 @@ def _receive(state: _Search, candidate: Candidate, result: Any) -> None:
     known = state.rung_seconds if state.rung_seconds < math.inf else result.seconds
     state.rung_seconds = (3 * known + result.seconds) / 4
     reached = rungs[candidate.rung] if result.failure else result.curve[-1].epoch
-    rung = record_rung(store, candidate.training, reached, result)
+    rung = record_rung(store, candidate.training, reached, result, state.session.now)
     state.history.add_rung(candidate.number, rung)
+    for listener in state.session.listeners:
+        listener.trained(f"trial-{candidate.number}", rung.curve)
     if reached == rungs[candidate.rung]:
         _decide(state, candidate, rung)
     else:  # a lost checkpoint is there again
@@ -179,7 +182,7 @@ def _promoted(state: _Search) -> Candidate | None:
         epochs = settings.rungs[candidate.rung - 1]
         if not state.pruner.should_prune(candidate.number, epochs):
             return candidate
-        history.conclude(candidate.number, "pruned", f"weak at rung {candidate.rung}", epochs)
+        _conclude(state, candidate.number, "pruned", f"weak at rung {candidate.rung}", epochs)
         state.session.progress.note(f"{candidate.name}: pruned")
     return None
 
@@ -196,7 +199,7 @@ def _decide(state: _Search, candidate: Candidate, rung: Rung) -> None:
     measure = "" if metric == "accuracy" else f", {metric.replace('_', ' ')} {100 * last.score(metric):.2f} %,"
     event = f"{candidate.name}: {100 * last.validation_accuracy:.2f} %{measure} after {counted(rung.epochs, 'epoch')}"
     if candidate.rung == len(settings.rungs) - 1:
-        state.history.conclude(candidate.number, "complete", "", rung.epochs)
+        _conclude(state, candidate.number, "complete", "", rung.epochs)
         note(f"{event}, complete")
     else:
         state.waiting.append(replace(candidate, rung=candidate.rung + 1))
@@ -206,11 +209,18 @@ def _decide(state: _Search, candidate: Candidate, rung: Rung) -> None:
 def _fail(state: _Search, candidate: Candidate, message: str, epochs: float) -> None:
     """Conclude a candidate that failed; what it trained up to the rung at `epochs` stays its own."""
     reason = first_line(message)
-    state.history.conclude(candidate.number, "failed", reason, epochs)
+    _conclude(state, candidate.number, "failed", reason, epochs)
     state.session.progress.note(f"trial {candidate.number} failed: {reason}")
     state.failures += 1
     if state.failures >= FAILURES:
         raise InputError(f"{state.failures} trials in a row failed, the last with {reason}: fix it and run again")
+
+
+def _conclude(state: _Search, number: int, outcome: Outcome, reason: str, epochs: float) -> None:
+    history = state.history
+    history.conclude(number, outcome, reason, epochs)
+    for listener in state.session.listeners:
+        listener.concluded(history.trials[number], history.identifier(number), history.trials)
 
 
 def _enter(state: _Search, number: int, epoch: Epoch) -> None:

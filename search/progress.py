@@ -3,15 +3,17 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from reports.front_chart import front_chart
 from search.candidates import Candidate
 from search.engine.engine import Engine
 from space.describe import describe
@@ -26,6 +28,8 @@ Estimate = Callable[[Sequence[TrialRecord]], float | None]
 
 INTERVAL = 1.0
 """Seconds between two drawings of the display."""
+BAR, SHOWN = 24, 16
+"""Characters of a bar, and tasks in flight that are shown at most."""
 
 
 class Progress:
@@ -46,6 +50,8 @@ class Progress:
         self._epochs_before = store.ledger.trained_epochs()
         self._phase: str = "starting"
         self._seconds_left: Estimate = _unknown
+        self._submitted: dict[object, float] = {}
+        self._reached: dict[object, float] = {}
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -73,6 +79,10 @@ class Progress:
         self.note(name)
         self._print()
 
+    def reached(self, ticket: Hashable, share: float) -> None:
+        """Take note of how much of a whole training is done."""
+        self._reached[ticket] = share
+
     def tick(self) -> None:
         """Redraw the display, at most every `INTERVAL`."""
         if self._live and self._clock() - self._drawn >= INTERVAL:
@@ -97,19 +107,39 @@ class Progress:
             self._lines.clear()
 
     def _draw(self) -> RenderableType:
-        records = self.trials
+        records, now = self.trials, self._clock()
+        tickets = self._engine.tickets
+        self._submitted = {ticket: self._submitted.get(ticket, now) for ticket in tickets}
         head, running = Text(self.headline(records)), Table.grid(padding=(0, 2))
-        for ticket in self._engine.tickets:
-            running.add_row("running", *self._describe(ticket))
-        leading = front(records, self._store.config.search.floor)[-8:]
+        for ticket in tickets[:SHOWN]:
+            share = self._share(ticket, now)
+            bar = ProgressBar(total=1, completed=share, width=BAR) if share is not None else Text()
+            running.add_row(*self._describe(ticket), bar)
+        if len(tickets) > SHOWN:
+            running.add_row(f"and {len(tickets) - SHOWN} more")
+        leading = front(records, self._store.config.search.floor)
         if not leading:
             return Group(head, running)
         points = Table("parameters", "validation", "family", "layers", title="front", title_justify="left")
-        for record in leading:
-            accuracy = f"{100 * (record.accuracy or 0):.2f} %"
+        for record in leading[-8:]:
+            accuracy = f"{100 * (record.merit or 0):.2f} %"
             family = record.architecture.family
             points.add_row(f"{record.cost.parameters:,}", accuracy, family, describe(record.architecture))
-        return Group(head, running, points)
+        return Group(head, running, Text(), front_chart(records, leading), points)
+
+    def _share(self, ticket: Hashable, now: float) -> float | None:
+        """How much of a task is done: a training by its epochs, a rung by the seconds that an epoch of it takes."""
+        if isinstance(ticket, TrainingJob):
+            return self._reached.get(ticket, 0.0)
+        if not isinstance(ticket, Candidate):
+            return None
+        record = self.trials[ticket.number]
+        known = [record] if record.epochs else [trial for trial in self.trials if trial.epochs]
+        epochs, rungs = sum(trial.epochs for trial in known), self._store.config.search.rungs
+        if not epochs:
+            return None
+        expected = (rungs[ticket.rung] - record.epochs) * sum(trial.seconds for trial in known) / epochs
+        return min(1.0, (now - self._submitted[ticket]) / expected) if expected > 0 else None
 
     def _describe(self, ticket: object) -> tuple[str, str]:
         if isinstance(ticket, Candidate):

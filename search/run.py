@@ -14,7 +14,8 @@ from kd.distil.distil import check_fit
 from kd.files import is_sound, write_whole
 from kd.teachers.check import measured_teachers
 from kd.teachers.measurement import TeacherMeasurement
-from reports.dashboard import publish
+from reports.curve_log import Format, curve_log
+from reports.dashboard.publish import Dashboard, publish
 from reports.facts.formats import counted
 from reports.page import write_report
 from reports.study import Study, open_study
@@ -42,12 +43,16 @@ from studies.warm_start import keep_warm_start
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Where a study runs: local workers (None: one per core) or a Dask scheduler, worker resources, device."""
+    """Where a study runs: local workers (None: one per core) or a Dask scheduler, worker resources, device.
+
+    Its learning curves are logged in the format `log`, if any.
+    """
 
     scheduler: str | None = None
     workers: int | None = None
     resources: dict[str, float] | None = None
     device: str = "cpu"
+    log: Format | None = None
 
     def start(self) -> DaskEngine:
         """Start local workers or join the cluster."""
@@ -176,6 +181,7 @@ def _session(
 ) -> Iterator[Session]:
     """A session on a study, which is made if it is not there; the engine starts first: without it there is no study."""
     data, measured = found
+    logs = [curve_log(machine.log, directory.path / "logs")] if machine.log else []
     with machine.start() as engine:
         create(directory, config)
         keep_warm_start(directory, config)
@@ -186,7 +192,14 @@ def _session(
         ):
             for note in data.notes:
                 progress.note(f"data: {note}")
-            yield Session(store=store, engine=engine, device=machine.device, progress=progress, started=started)
+            yield Session(
+                store=store,
+                engine=engine,
+                device=machine.device,
+                progress=progress,
+                started=started,
+                listeners=(Dashboard.of(store), *logs),
+            )
 
 
 def _checked(
@@ -229,7 +242,7 @@ def _check_outcome(trials: Sequence[TrialRecord]) -> None:
 
 
 def _publish(store: Store, console: Console) -> None:
-    write_report(store)
+    write_report(store, pictures=True)
     if missing := publish(store):
         console.print(missing, soft_wrap=True)
     _print_status(store, console)

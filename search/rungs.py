@@ -23,9 +23,9 @@ def rung_at(rungs: Sequence[Rung], epochs: float) -> Rung | None:
     return next((rung for rung in rungs if rung.epochs == epochs), None)
 
 
-def record_rung(store: Store, training: Training, epochs: float, result: RungResult) -> Rung:
-    """Keep a rung to `epochs`: the state of a finished one as a file, then its row in the ledger."""
-    rung = Rung(epochs=epochs, curve=result.curve, seconds=result.seconds, failure=result.failure)
+def record_rung(store: Store, training: Training, epochs: float, result: RungResult, ended: float) -> Rung:
+    """Keep a rung to `epochs` that `ended` then: the state of a finished one as a file, then its row in the ledger."""
+    rung = Rung(epochs=epochs, curve=result.curve, seconds=result.seconds, failure=result.failure, ended=ended)
     write_rung(store.directory, training, rung, result.checkpoint)
     store.ledger.record_rung(training, rung)
     return rung

@@ -66,9 +66,11 @@ def chosen(trials: Sequence[TrialRecord], config: Config) -> list[TrialRecord]:
 
 
 def retraining_jobs(store: Store, architectures: Sequence[Architecture], seeds: int) -> list[TrainingJob]:
-    """Retrainings with seeds 0..seeds-1 that are not finished, the most expensive first."""
+    """Retrainings with seeds 0..seeds-1 that are not finished, the most expensive first; twins come last."""
     ordered = sorted(architectures, key=lambda architecture: -architecture.cost().macs)
-    jobs = [store.retraining_job(architecture, seed) for architecture in ordered for seed in range(seeds)]
+    make = [store.retraining_job, *([store.twin_job] if store.config.retrain.ablation else [])]
+    jobs = [job(architecture, seed) for job in make for architecture in ordered for seed in range(seeds)]
+    jobs = list({job.training: job for job in jobs}.values())
     return [job for job in jobs if not is_student(job.weights) or store.ledger.test_accuracy(job.training) is None]
 
 
@@ -87,4 +89,7 @@ def is_searched(trials: Sequence[TrialRecord], config: Config) -> bool:
 def is_done(trials: Sequence[TrialRecord], students: Sequence[StudentRecord], config: Config) -> bool:
     """Whether search and retraining are over."""
     points = [trial.architecture for trial in chosen(trials, config)]
-    return is_searched(trials, config) and are_retrained(points, config.retrain.seeds, students)
+    digests = {architecture.digest for architecture in points}
+    wanted = config.retrain.seeds if config.retrain.ablation else 0
+    compared = all(len(s.twin) >= wanted for s in students if s.architecture.digest in digests)
+    return is_searched(trials, config) and are_retrained(points, config.retrain.seeds, students) and compared

@@ -2,7 +2,7 @@
 
 from bisect import insort
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from space.architecture import Architecture
@@ -15,6 +15,9 @@ from studies.store import Store
 
 USELESS = ("rejected", "duplicate")
 """Outcomes of suggestions that are no candidates."""
+
+COLUMNS = ("parameters", "macs", "memory_bytes")
+"""Costs that the dashboard has columns of."""
 
 STATES: Mapping[Outcome, State] = {
     "complete": "COMPLETE",
@@ -76,6 +79,10 @@ class History:
         record = self.trials[number]
         return self.store.training(record.architecture.digest, params=record.params)
 
+    def identifier(self, number: int) -> int:
+        """A trial's identifier in the database."""
+        return self._ids[number]
+
     def rungs(self, training: Training) -> Sequence[Rung]:
         """Rungs of a training run, shortest first."""
         return self._rungs.get(training, ())
@@ -98,14 +105,14 @@ class History:
             metric=self.store.config.search.metric,
             objectives=self.store.config.search.objectives,
         )
-        attributes = {"family": architecture.family, "digest": architecture.digest, **asdict(cost)}
-        attributes["architecture"] = architecture.to_json()
+        attributes = {"family": architecture.family, **{name: getattr(cost, name) for name in COLUMNS}}
         if outcome != "unfinished":
             attributes |= {"reason": reason, "epochs": 0, "outcome": outcome}
         facts = Facts(
             state=STATES[outcome],
             attributes=attributes,
             constraints=self.store.config.budget.violations(architecture),
+            hidden={"digest": architecture.digest, "architecture": architecture.to_json()},
         )
         identifier = self._table.add(number, draw.params, draw.distributions, facts)
         if outcome not in USELESS:
@@ -130,6 +137,7 @@ class History:
         record = replace(self.trials[number], outcome=outcome, reason=reason)
         record = record.after(self.rungs(self.training(number)), epochs)
         attributes: dict[str, Any] = {"reason": reason, "epochs": epochs, "outcome": outcome}
+        attributes |= {"rung": sum(rung <= epochs for rung in settings.rungs), "seconds": round(record.seconds, 2)}
         if record.accuracy is not None:
             attributes |= {"validation_accuracy": record.accuracy, "validation_loss": record.loss}
             attributes["score"] = record.merit

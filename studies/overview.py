@@ -14,9 +14,10 @@ from typing import Any, Literal
 from studies.storage.database import readable_database
 from studies.storage.directory import RunDirectory, study_names
 
-ATTRIBUTES = (
-    "SELECT number, key, value_json FROM trials JOIN trial_user_attributes USING (trial_id) "
-    "WHERE key IN ('architecture', 'digest', 'outcome') ORDER BY number"
+ATTRIBUTES = " UNION ALL ".join(
+    f"SELECT number, key, value_json FROM trials JOIN trial_{kind}_attributes USING (trial_id) "
+    "WHERE key IN ('architecture', 'digest', 'outcome')"
+    for kind in ("user", "system")
 )
 VALUES = "SELECT number, objective, value FROM trials JOIN trial_values USING (trial_id)"
 State = Literal["new", "searching", "retraining", "stopped", "finished", "distilled"]
@@ -133,7 +134,7 @@ def _read_trials(database: Path) -> list[_Trial]:
     attributes: dict[int, dict[str, Any]] = {}
     values: dict[int, dict[int, float]] = {}
     with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-        for number, key, value in connection.execute(ATTRIBUTES):
+        for number, key, value in connection.execute(f"{ATTRIBUTES} ORDER BY number"):
             attributes.setdefault(number, {})[key] = json.loads(value)
         for number, objective, value in connection.execute(VALUES):
             values.setdefault(number, {})[objective] = value

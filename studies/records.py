@@ -30,7 +30,7 @@ class TrialRecord:
     """One trial.
 
     `accuracy` and `loss` (nats) are on the validation split after `epochs`; None if never trained. `params` is what was
-    drawn, the architecture's parameters and those of the recipe.
+    drawn, the architecture's parameters and those of the recipe. `rungs` are those of its training that are its own.
     """
 
     number: int
@@ -51,6 +51,8 @@ class TrialRecord:
     def sizes(self) -> tuple[float, ...]:
         """The costs that the study minimises."""
         return sizes(self.cost, self.objectives)
+
+    rungs: tuple[Rung, ...] = ()
 
     @property
     def merit(self) -> float | None:
@@ -78,7 +80,13 @@ class TrialRecord:
             loss=curve[-1].validation_loss if curve else None,
             seconds=sum(rung.seconds for rung in own),
             curve=curve,
+            rungs=tuple(own),
         )
+
+    def at(self, epochs: float) -> float | None:
+        """The merit that it had after so many epochs, None where it was not evaluated then."""
+        found = next((point for point in self.curve if point.epoch == epochs), None)
+        return found.score(self.metric) if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +105,16 @@ class SeedRecord:
     test_scores: Scores | None = None
     score: float | None = None
     int8: Int8Scores | None = None
+    rungs: tuple[Rung, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentRecord:
-    """A retrained student with at least one finished seed; `searched` is the merit of its trial."""
+    """A retrained student with at least one finished seed; `searched` is the merit of its trial.
+
+    `twin` are retrainings of the same architecture on labels alone, if the study asks for them; a student whose recipe
+    has no teacher is its own.
+    """
 
     trial: int | None
     searched: float | None
@@ -109,11 +122,17 @@ class StudentRecord:
     cost: Cost
     seeds: tuple[SeedRecord, ...]
     objectives: tuple[CostName, ...] = ("parameters",)
+    twin: tuple[SeedRecord, ...] = ()
 
     @property
     def sizes(self) -> tuple[float, ...]:
         """The costs that the study minimises."""
         return sizes(self.cost, self.objectives)
+
+    @property
+    def exported(self) -> SeedRecord:
+        """The seed that is exported: the best on validation, the first where validation samples were trained on."""
+        return max(self.seeds, key=lambda seed: (seed.validation or 0, -seed.seed))
 
     @property
     def validation(self) -> float | None:
@@ -186,6 +205,7 @@ def student_records(store: Store, trials: Sequence[TrialRecord] | None = None) -
                     cost=architecture.cost(),
                     seeds=tuple(sorted(seeds, key=lambda s: s.seed)),
                     objectives=store.config.search.objectives,
+                    twin=_twin(store, architecture, [seed.seed for seed in seeds]),
                 )
             )
     return sorted(students, key=lambda s: (s.cost.parameters, s.architecture.digest))
@@ -193,7 +213,20 @@ def student_records(store: Store, trials: Sequence[TrialRecord] | None = None) -
 
 def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     """One retraining from the ledger, None until its test accuracy is there."""
-    training = store.training(digest, seed)
+    record = _seed_record(store, store.training(digest, seed))
+    path = int8_path(store.directory.student(digest) / f"seed-{seed}.safetensors")
+    return record and replace(record, int8=int8_scores(path))
+
+
+def _twin(store: Store, architecture: Architecture, seeds: Sequence[int]) -> tuple[SeedRecord, ...]:
+    """The retrainings on labels alone that there are."""
+    if not store.config.retrain.ablation:
+        return ()
+    found = (_seed_record(store, store.twin_job(architecture, seed).training) for seed in seeds)
+    return tuple(record for record in found if record is not None)
+
+
+def _seed_record(store: Store, training: Training) -> SeedRecord | None:
     test = store.ledger.test_accuracy(training)
     if test is None:
         return None
@@ -202,14 +235,14 @@ def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     seconds = sum(rung.seconds for rung in rungs)
     measured, metric = not store.config.retrain.with_validation, store.config.retrain.metric
     return SeedRecord(
-        seed=seed,
+        seed=training.seed,
         validation=curve[-1].validation_accuracy if measured else None,
         test=test,
         seconds=seconds,
         curve=curve,
         test_scores=store.ledger.test_scores(training),
         score=curve[-1].score(metric or store.config.search.metric) if measured else None,
-        int8=int8_scores(int8_path(store.directory.student(digest) / f"seed-{seed}.safetensors")),
+        rungs=tuple(rungs),
     )
 
 

@@ -81,6 +81,20 @@ class Store:
             weights=self.directory.student(architecture.digest) / f"seed-{seed}.safetensors",
         )
 
+    def twin_job(self, architecture: Architecture, seed: int) -> TrainingJob:
+        """The same with labels alone, which tells what the teacher is worth; the job itself where there is none."""
+        job = self.retraining_job(architecture, seed)
+        recipe = replace(job.recipe, loss="hard", hard_weight=0.0, feature_loss="none")
+        if (job.recipe.loss, job.recipe.feature_loss) == ("hard", "none"):
+            return job
+        return replace(
+            job,
+            name=f"student {architecture.digest} on labels alone, seed {seed}",
+            recipe=recipe,
+            training=replace(job.training, recipe=recipe.digest),
+            weights=job.weights.parent / "labels-alone" / job.weights.name,
+        )
+
 
 def create(directory: RunDirectory, config: Config) -> None:
     """Make a study's run directory, or check that the one there was asked the same; raises InputError.

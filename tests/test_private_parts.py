@@ -15,11 +15,12 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("space", "kd", "studies", "reports", "search")
 PRIVATE = {
     "numpy": {"numpy._core.multiarray.scalar"},
-    "optuna": {"_storage", "_study_id", "_trial_id"},
+    "optuna": {"_study_id", "_trial_id", "optuna.study._frozen.FrozenStudy"},
     "optuna-dashboard": {
-        "optuna_dashboard._custom_plot_data.get_plotly_graph_objects",
-        "optuna_dashboard._note.get_note_from_system_attrs",
-        "optuna_dashboard._note.save_note_with_version",
+        "optuna_dashboard._custom_plot_data.split_plot_data",
+        "optuna_dashboard._note.note_str_key_prefix",
+        "optuna_dashboard._note.note_ver_key",
+        "optuna_dashboard._note.split_body",
     },
     "torch": {
         "torch._foreach_add_",

@@ -9,6 +9,9 @@ from torch.nn import functional
 from kd.data.dataset import DataSet, Split, layout
 from kd.students.scores import Scores
 
+PART = 500
+"""Samples that are evaluated at once."""
+
 
 def normalise(images: Tensor, data: DataSet, device: torch.device) -> Tensor:
     """A split's samples as a student takes them: zero mean, unit deviation, images channels last."""
@@ -34,12 +37,16 @@ class Evaluation:
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, data: DataSet, device: torch.device) -> Evaluation:
     """Evaluate a model on a split."""
-    model.eval()
-    answers: list[Tensor] = []
+    parts = logits_of(model, split, data, device)
     loss = 0.0
-    for images, labels in zip(split.images.split(500), split.labels.split(500), strict=True):
-        logits = model(normalise(images, data, device)).float().cpu()
-        answers.append(logits.argmax(1))
+    for logits, labels in zip(parts, split.labels.split(PART), strict=True):
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-    scores = Scores.of(split.labels, torch.cat(answers), data.classes)
-    return Evaluation(scores=scores, loss=loss / len(split.labels))
+    answers = torch.cat([logits.argmax(1) for logits in parts])
+    return Evaluation(scores=Scores.of(split.labels, answers, data.classes), loss=loss / len(split.labels))
+
+
+@torch.no_grad()
+def logits_of(model: nn.Module, split: Split, data: DataSet, device: torch.device) -> list[Tensor]:
+    """Logits of a model for a split, float32 on the CPU, in parts of `PART` samples."""
+    model.eval()
+    return [model(normalise(images, data, device)).float().cpu() for images in split.images.split(PART)]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kd.data.dataset import DataSet, Split, class_counts, values
 from kd.files import from_json, to_json
+from kd.students.calibration import Reliability
 from kd.teachers.loading import LogitFunction, Member
 from kd.teachers.outputs import Kind
 from kd.teachers.source import Layout, Scale
@@ -21,9 +22,6 @@ SAMPLES, BATCH = 1_024, 64
 
 SECONDS, FEWEST = 4.0, 128
 """What a teacher may take for the samples of a split, and how many it gets at least however long it takes."""
-
-BINS = 15
-"""Of equal width in confidence, over which the calibration error is taken."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -186,15 +184,13 @@ def score(logits: Tensor, labels: Tensor) -> SplitScore:
     """
     confidence, predicted = logits.double().softmax(1).max(1)
     right = (predicted == labels).double()
-    bins = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
-    gaps = torch.zeros(BINS, dtype=torch.float64).index_add(0, bins, confidence - right)
     recalls = [float(right[labels == label].mean()) for label in labels.unique()]
     return SplitScore(
         samples=len(labels),
         accuracy=float(right.mean()),
         balanced_accuracy=sum(recalls) / len(recalls),
         confidence=min(1.0, float(confidence.mean())),
-        calibration_error=float(gaps.abs().sum()) / len(labels),
+        calibration_error=min(1.0, Reliability.of(logits, labels).error),
     )
 
 

@@ -16,6 +16,21 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.2f} %"
 
 
+def points(difference: float) -> str:
+    """Write a difference of shares in percentage points."""
+    return f"{100 * difference:.2f} points"
+
+
+def gain(difference: float) -> str:
+    """Write a difference of shares in percentage points, with its sign."""
+    return f"{100 * difference:+.2f} points"
+
+
+def level(share: float) -> str:
+    """Write a round share, like 98 % and 99.5 %."""
+    return f"{100 * share:.6g} %"
+
+
 def count(value: int | None) -> str:
     """Write a whole number with thousands separated; a dash for None."""
     return "–" if value is None else f"{value:,}"

@@ -1,5 +1,6 @@
 """What a report is rendered from: the records of one study, gathered once, and the sentence that sums them up."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,20 +48,34 @@ class TeacherRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SplitSamples:
+    """How many samples the splits have."""
+
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
     """Everything a report is rendered from.
 
-    `target` is how commands name the study, `data` describes its data, `notes` are those of the data set, `classes` its
-    classes' names, `majority` what a constant student reaches. `measured` is how good the teachers were found before
-    they taught, None where that is not known; `environments` are those that its students were retrained in.
+    `target` is how commands name the study, `path` its folder, `data` describes its data, `notes` are those of the data
+    set, `classes` its classes' names, `samples` how many each split has, `majority` what a constant student reaches.
+    `digests` name data and views. `measured` is how good the teachers were found before they taught, None where that is
+    not known; `environments` are those that its students were retrained in.
     """
 
     name: str
     target: str
+    path: str
     config: Config
     data: str
+    data_name: str
+    digests: Mapping[str, str]
     notes: tuple[str, ...]
     classes: tuple[str, ...]
+    samples: SplitSamples
     majority: Majority
     teachers: tuple[TeacherRecord, ...]
     assistants: tuple[TeacherRecord, ...]
@@ -110,18 +125,29 @@ class ReportData:
         return student_front([s for s in self.students if self.config.budget.rejection_reason(s.architecture) is None])
 
 
-def gather(store: Store) -> ReportData:
-    """Read everything a report is rendered from out of an open study, in whatever state it is."""
-    trials = trial_records(store)
+def gather(store: Store, trials: Sequence[TrialRecord] | None = None) -> ReportData:
+    """Read everything a report is rendered from out of an open study, in whatever state it is.
+
+    The `trials` are read unless they are given.
+    """
+    trials = trial_records(store) if trials is None else trials
     students = student_records(store, trials)
     models = store.config.teacher.resolved(missing_ok=True).models
     return ReportData(
         name=store.directory.name,
         target=store.directory.target,
+        path=str(store.directory.path),
         config=store.config,
         data=f"{store.data.source.name}: {split_sizes(store.data)} samples, split seed {store.data.source.seed}",
         notes=store.data.notes,
         classes=store.data.names,
+        data_name=store.data.name,
+        digests={"data": store.data.digest, "views": store.views.folder.name},
+        samples=SplitSamples(
+            train=len(store.data.train.labels),
+            validation=len(store.data.validation.labels),
+            test=len(store.data.test.labels),
+        ),
         majority=majority_of(store.data),
         teachers=tuple(_teacher(Path(model).name, Path(model), store.data) for model in models),
         assistants=tuple(_teacher(job.name, job.weights, store.data) for job in store.assistants),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from reports.facts.formats import count, percent
+from reports.facts.metric import metric_in_words
 from reports.facts.report_data import ReportData
 from reports.figures.theme import (
     COLOURS,
@@ -27,17 +28,18 @@ def search_curves_figure(report: ReportData) -> go.Figure:
     """Validation accuracy over epochs of every trained trial; those on the search front stand out."""
     figure = empty_figure()
     on_front = {trial.number for trial in report.front}
-    for trials in by_family(report.trained).values():
-        for trial in sorted(trials, key=lambda t: t.number in on_front):
-            _add_trial(figure, trial, trial.number in on_front)
+    for family, trials in by_family(report.trained).items():
+        _add_others(figure, family, [trial for trial in trials if trial.number not in on_front])
+    for trial in report.front:
+        _add_trial(figure, trial)
     add_family_legend(figure, report.families)
     rungs = report.config.search.rungs
     for rung in rungs:
         figure.add_vline(x=rung, line={"color": "#8c959f", "width": 1, "dash": "dot"})
-    errors = [error_percent(epoch.validation_accuracy) for trial in report.trained for epoch in trial.curve]
+    errors = [error_percent(epoch.score(trial.metric)) for trial in report.trained for epoch in trial.curve]
     figure.update_layout(
         xaxis={"title": {"text": "epochs (dotted: rungs)"}, "tickvals": list(rungs)},
-        yaxis=accuracy_axis(errors, "validation accuracy (%)"),
+        yaxis=accuracy_axis(errors, f"validation {metric_in_words(report.config.search.metric)} (%)"),
     )
     return figure
 
@@ -62,15 +64,39 @@ def retraining_curves_figure(students: Sequence[StudentRecord]) -> go.Figure:
     return figure
 
 
-def _add_trial(figure: go.Figure, trial: TrialRecord, on_front: bool) -> None:
+def _add_others(figure: go.Figure, family: Family, trials: Sequence[TrialRecord]) -> None:
+    """The curves of trials that are not on the front, as one line with gaps: a thousand lines would take seconds."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    text: list[str] = []
+    for trial in trials:
+        x += [*(epoch.epoch for epoch in trial.curve), None]
+        y += [*(error_percent(epoch.score(trial.metric)) for epoch in trial.curve), None]
+        text += [f"trial {trial.number}, {count(trial.cost.parameters)} parameters: {trial.outcome}"] * len(trial.curve)
+        text.append("")
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines+markers",
+        connectgaps=False,
+        line={"color": COLOURS[family], "width": 1},
+        marker={"size": 3},
+        opacity=0.35,
+        text=text,
+        hovertemplate="epoch %{x}<br>%{text}<extra></extra>",
+        legendgroup=family,
+        showlegend=False,
+    )
+
+
+def _add_trial(figure: go.Figure, trial: TrialRecord) -> None:
     family = trial.architecture.family
     figure.add_scatter(
         x=[epoch.epoch for epoch in trial.curve],
-        y=[error_percent(epoch.validation_accuracy) for epoch in trial.curve],
+        y=[error_percent(epoch.score(trial.metric)) for epoch in trial.curve],
         mode="lines+markers",
-        line={"color": COLOURS[family], "width": 2.5 if on_front else 1.2},
-        marker={"size": 6 if on_front else 4},
-        opacity=0.95 if on_front else 0.4,
+        line={"color": COLOURS[family], "width": 2.5},
+        marker={"size": 6},
         text=trial_hover_text(trial),
         hovertemplate="epoch %{x}<br>%{text}<extra></extra>",
         legendgroup=family,

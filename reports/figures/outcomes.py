@@ -31,7 +31,7 @@ def outcomes_figure(report: ReportData) -> go.Figure:
             x=counts,
             orientation="h",
             name=group.name,
-            marker={"color": _outcome_colour(group.name), "line": {"color": "white", "width": 1}},
+            marker={"color": _outcome_colour(group.name), "line": {"color": "rgba(125,133,144,.6)", "width": 0.5}},
             text=[str(number) if number else "" for number in counts],
             textposition="inside",
             insidetextanchor="middle",
@@ -42,7 +42,7 @@ def outcomes_figure(report: ReportData) -> go.Figure:
         barmode="stack",
         xaxis={"title": {"text": "trials"}},
         yaxis={"autorange": "reversed", "ticks": "", "showgrid": False, "automargin": True},
-        legend={"traceorder": "normal"},
+        legend={"traceorder": "normal", "orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
     )
     return figure
 

@@ -14,13 +14,30 @@ from space.describe import describe
 from studies.records import TrialRecord
 
 COLOURS: Mapping[Family, str] = {
-    "cnn": "#4269d0",
-    "depthwise": "#3ca951",
-    "mlp": "#e39b0b",
-    "liquid": "#a04bd6",
-    "hybrid": "#f0563f",
+    "cnn": "#0072b2",
+    "depthwise": "#009e73",
+    "mlp": "#e69f00",
+    "liquid": "#cc79a7",
+    "hybrid": "#d55e00",
 }
-TEXT_COLOUR, MUTED_COLOUR, GRID_COLOUR = "#24292f", "#57606a", "#e6e8eb"
+"""Of Okabe and Ito 2008, which people who see few colours can tell apart."""
+SEQUENCE = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#d55e00",
+    "#56b4e9",
+    "#9c8b00",
+    "#7d6cc7",
+    "#8c564b",
+    "#7d8590",
+)
+"""Colours of classes, in turn; symbols tell those apart that share one."""
+SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star", "pentagon", "hexagon")
+"""Symbols of classes, in turn."""
+TEXT_COLOUR, MUTED_COLOUR, GRID_COLOUR = "#24292f", "#7d8590", "#e6e8eb"
+"""The first and the last are those of a light page, which a dark one replaces; the second suits both."""
 SMALLEST_ERROR = 0.005
 """Per cent; a perfect accuracy is drawn here."""
 ROUND = ((1,), (2, 5), (3, 7), (1.5, 4), (1.2, 2.5, 6, 8))
@@ -64,12 +81,12 @@ def accuracy_axis(errors: Sequence[float], title: str) -> dict[str, Any]:
     }
 
 
-def parameter_axis(parameters: Sequence[float]) -> dict[str, Any]:
-    """Axis of parameters on a log scale for points at `parameters`."""
-    low, high = min(parameters, default=100) / 1.15, max(parameters, default=10_000) * 1.15
+def log_axis(sizes: Sequence[float], title: str) -> dict[str, Any]:
+    """Axis of counts on a log scale for points at `sizes`."""
+    low, high = max(1.0, min(sizes, default=100)) / 1.15, max(1.0, *sizes, 2.0) * 1.15 if sizes else 10_000 * 1.15
     ticks = log_ticks(low, high)
     return {
-        "title": {"text": "parameters", "standoff": 12},
+        "title": {"text": title, "standoff": 12},
         "type": "log",
         "range": [math.log10(low), math.log10(high)],
         "tickvals": ticks,
@@ -80,17 +97,24 @@ def parameter_axis(parameters: Sequence[float]) -> dict[str, Any]:
 def empty_figure(height: int = 480) -> go.Figure:
     """Make a figure that has the common layout and nothing in it; `height` is in pixels."""
     figure = go.Figure()
-    axis = {"gridcolor": GRID_COLOUR, "linecolor": "#8c959f", "zeroline": False, "ticks": "outside", "ticklen": 4}
+    axis = {
+        "gridcolor": GRID_COLOUR,
+        "linecolor": MUTED_COLOUR,
+        "zeroline": False,
+        "ticks": "outside",
+        "ticklen": 4,
+        "automargin": True,
+    }
     figure.update_layout(
         # Plotly's own template would put 7 kB into every figure
         template=go.layout.Template(),
         height=height,
-        margin={"l": 70, "r": 20, "t": 30, "b": 55},
+        margin={"l": 70, "r": 20, "t": 20, "b": 50},
         font={"family": "system-ui, sans-serif", "size": 13, "color": TEXT_COLOUR},
         plot_bgcolor="white",
         paper_bgcolor="white",
         hoverlabel={"align": "left", "bgcolor": "white", "font": {"size": 12}},
-        legend={"groupclick": "togglegroup", "tracegroupgap": 14},
+        legend={"groupclick": "togglegroup", "orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
         xaxis=axis,
         yaxis=axis,
     )
@@ -125,7 +149,8 @@ def hover_text(architecture: Architecture, *lines: str) -> str:
 
 def trial_hover_text(trial: TrialRecord) -> str:
     """Text shown under the mouse for a trained trial."""
-    result = f"{percent(trial.accuracy)} validation after {counted(trial.epochs, 'epoch')}"
+    measure = "" if trial.metric == "accuracy" else f" {trial.metric.replace('_', ' ')}"
+    result = f"{percent(trial.merit)} validation{measure} after {counted(trial.epochs, 'epoch')}"
     return hover_text(trial.architecture, result, f"trial {trial.number}: {trial.outcome}")
 
 

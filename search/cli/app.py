@@ -24,6 +24,7 @@ for command, name, example in (
     (studies.status, "status", "status mine"),
     (studies.list_studies, "list", "list --runs runs"),
     (studies.report, "report", "report mine"),
+    (studies.compare, "compare", "compare mine runs/other"),
     (studies.show, "show", "show mine --trial 17 --svg student.svg"),
     (running.retrain, "retrain", "retrain mine --trial 17 --seeds 5"),
     (running.distil, "distil", "distil mnist tied-cnn my.json --name long --set retrain.recipe.epochs=60"),

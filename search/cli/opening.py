@@ -29,6 +29,17 @@ def open_study(name: str, runs: Path, places: PlaceOptions = HERE) -> "Iterator[
         yield store
 
 
+def directory_of(text: str, runs: Path) -> RunDirectory:
+    """The study of this folder, else of this name; raises InputError where there is none."""
+    path = Path(text)
+    if (path / "config.json").is_file():
+        path = path.resolve()
+        return RunDirectory(root=path.parent, name=path.name)
+    directory = RunDirectory(root=runs, name=text)
+    directory.require()
+    return directory
+
+
 def placed_config(directory: RunDirectory, places: PlaceOptions) -> "Config | None":
     """A study's configuration with data and teacher where they lie now; None where nothing is said of that."""
     from studies.configuration.file import changed

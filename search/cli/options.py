@@ -37,7 +37,7 @@ Device = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineOptions:
-    """Where a study runs."""
+    """Where a study runs, and how its curves are logged."""
 
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Local worker processes; default: one per core.")
@@ -51,6 +51,10 @@ class MachineOptions:
         typer.Option(metavar="NAME=N", help="What each task needs of a --scheduler's worker, like GPU=1. Repeatable."),
     ] = None
     device: Device = "auto"
+    log: Annotated[
+        Literal["tensorboard", "csv"] | None,
+        typer.Option(help="Log learning curves as they are trained, in logs/ of the study's folder."),
+    ] = None
 
     def machine(self) -> "Machine":
         """What the options say; raises InputError for amounts that are none and for a device that is not there."""
@@ -63,7 +67,11 @@ class MachineOptions:
                 "--resources is what workers of a cluster must offer: give its --scheduler, or leave it out"
             )
         return Machine(
-            scheduler=self.scheduler, workers=self.workers, resources=amounts or None, device=pick(self.device)
+            scheduler=self.scheduler,
+            workers=self.workers,
+            resources=amounts or None,
+            device=pick(self.device),
+            log=self.log,
         )
 
 

@@ -1,5 +1,6 @@
-"""Commands that read studies: status, report, show, verify, dashboard, list."""
+"""Commands that read studies: status, report, compare, show, verify, dashboard, list."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -8,17 +9,31 @@ import typer
 from search.cli.opening import open_study, quiet_optuna
 from search.cli.options import Name, PlaceOptions, Runs, with_options
 from space.errors import InputError
-from studies.storage.directory import ROOT, RunDirectory
+from studies.storage.directory import ROOT, RunDirectory, study_names
+
+Watch = Annotated[bool, typer.Option("--watch", help="Do it again and again until Ctrl-C.")]
+
+
+WATCHED_STATUS, WATCHED_REPORT = 2, 60
+"""Seconds between two looks at a study that is watched."""
 
 
 @with_options
-def status(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
+def status(name: Name, watch: Watch = False, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
     """Show what a study has found so far; also while it runs."""
     with open_study(name, runs, places) as store:
         from reports.summary import status as summary
         from reports.terminal import terminal
 
-        terminal().print(summary(store))
+        console = terminal()
+        if not watch:
+            console.print(summary(store))
+            return
+        from rich.live import Live
+
+        with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
+            for _ in _every(WATCHED_STATUS):
+                live.update(summary(store, watched=True), refresh=True)
 
 
 @with_options
@@ -28,16 +43,27 @@ def report(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder to write it to; default: report/ in the study's own."),
     ] = None,
+    watch: Watch = False,
     *,
     places: PlaceOptions,
     runs: Runs = ROOT,
 ) -> None:
-    """Write a study's report: HTML, Markdown, CSV and JSON."""
+    """Write a study's report: HTML, Markdown, CSV, JSON, and every figure as SVG and PNG.
+
+    With --watch the page is written anew every minute, without the figures' files, and loads itself again.
+    """
     with open_study(name, runs, places) as store:
         from reports.page import write_report
         from reports.terminal import terminal
 
-        terminal().print(f"report: {write_report(store, out)}", soft_wrap=True)
+        console = terminal()
+        if not watch:
+            console.print(f"report: {write_report(store, out, pictures=True)}", soft_wrap=True)
+            return
+        for number in _every(WATCHED_REPORT):
+            page = write_report(store, out, refresh=WATCHED_REPORT)
+            if number == 0:
+                console.print(f"report: {page}  (written anew every {WATCHED_REPORT} s, Ctrl-C stops)", soft_wrap=True)
 
 
 @with_options
@@ -134,23 +160,73 @@ def repair(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
 
 @with_options
 def dashboard(
-    name: Name,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="STUDY", help="Name of the study; left out: every study there is.", show_default=False),
+    ] = None,
     port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="Port on loopback to serve at.")] = 8080,
     *,
     places: PlaceOptions,
     runs: Runs = ROOT,
 ) -> None:
-    """Serve optuna-dashboard for a study on loopback."""
-    with open_study(name, runs, places) as store:
-        from reports.dashboard import publish, serve
-        from reports.terminal import terminal
+    """Serve optuna-dashboard on loopback, for a study or for all."""
+    from reports.terminal import terminal
+
+    console = terminal()
+    if name is None:
+        if not study_names(runs):
+            raise InputError(f"no study under {runs}: start one with wunderkind run, or name another with --runs")
+        quiet_optuna()
+        from reports.dashboard.server import serve_all
 
         _check_port(port)
-        console = terminal()
+        console.print(f"http://127.0.0.1:{port}  (Ctrl-C stops)")
+        serve_all(runs, port)
+        return
+    with open_study(name, runs, places) as store:
+        from reports.dashboard.publish import publish
+        from reports.dashboard.server import serve
+
+        _check_port(port)
         if missing := publish(store):
             console.print(missing, soft_wrap=True)
         console.print(f"http://127.0.0.1:{port}  (Ctrl-C stops)")
         serve(store, port)
+
+
+def compare(
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY", help="Names of studies, or their folders.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The page to write; default: compare-A-B.html in the studies' folder."),
+    ] = None,
+    runs: Runs = ROOT,
+) -> None:
+    """Put studies side by side: their fronts, at equal sizes, and the settings that differ."""
+    from contextlib import ExitStack
+
+    from search.cli.opening import directory_of
+
+    directories = [directory_of(text, runs) for text in dict.fromkeys(studies)]
+    if len(directories) < 2:
+        raise InputError("compare needs two studies at least: name another, see wunderkind list")
+    from reports.comparison_page import comparison_table, write_comparison
+    from reports.facts.comparison import compare as compared
+    from reports.facts.report_data import gather
+    from reports.terminal import terminal
+    from studies.store import opened
+
+    quiet_optuna()
+    with ExitStack() as stack:
+        found = compared([gather(stack.enter_context(opened(directory))) for directory in directories])
+    page = out or runs / f"compare-{'-'.join(directory.name for directory in directories)}.html"
+    terminal().print(comparison_table(found))
+    try:
+        terminal().print(f"comparison: {write_comparison(found, page)}", soft_wrap=True)
+    except OSError as error:
+        raise InputError(f"--out {page}: cannot be written ({error.strerror}): choose another file") from error
 
 
 def list_studies(runs: Runs = ROOT) -> None:
@@ -164,18 +240,36 @@ def list_studies(runs: Runs = ROOT) -> None:
     found = summaries(runs)
     if not found:
         raise InputError(f"no study under {runs}: start one with wunderkind run, or name another folder with --runs")
-    rows = [("study", "state", "trials", "front", "best student", "last change")]
+    rows = [("study", "state", "trials", "front", "best student", "last change", "report")]
     for study in found:
         if isinstance(study, StudySummary):
             best = f"{study.best.parameters:,} at {100 * study.best.test:.2f} %" if study.best else "–"
             trials, changed = f"{study.trials} of {study.asked}", f"{study.changed:%Y-%m-%d %H:%M}"
-            rows.append((study.name, study.state, trials, str(study.front), best, changed))
+            page = RunDirectory(root=runs, name=study.name).page
+            link = str(page) if page.is_file() else "–"
+            rows.append((study.name, study.state, trials, str(study.front), best, changed, link))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     for study in found:
         if not isinstance(study, StudySummary):
             typer.echo(f"{study.name} cannot be read: {study.reason}")
+    known = [study.name for study in found if isinstance(study, StudySummary)]
+    if len(known) > 1:
+        typer.echo(f"side by side: wunderkind compare {' '.join(known[:2])}")
+    for page in sorted(runs.glob("compare-*.html")):
+        typer.echo(f"compared: {page}")
+
+
+def _every(seconds: int) -> Iterator[int]:
+    """Numbers from 0 on, one every so many seconds, for ever."""
+    import time
+
+    number = 0
+    while True:
+        yield number
+        number += 1
+        time.sleep(seconds)
 
 
 def _check_port(port: int) -> None:

@@ -14,6 +14,7 @@ from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
 from reports.facts.formats import counted
 from search.estimate import jobs_seconds
+from search.jobs.analysis import analyse
 from search.jobs.quantising import quantise
 from search.jobs.telling import is_told, tell_student
 from search.jobs.training import train
@@ -42,9 +43,10 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
     for architecture in students:
         write_architecture(store.directory.student(architecture.digest), architecture)
     digests = {architecture.digest for architecture in students}
-    for record in student_records(store):
-        if record.architecture.digest in digests:
-            write_student(store, record, session.device)
+    records = [record for record in student_records(store) if record.architecture.digest in digests]
+    for record in records:
+        write_student(store, record, session.device)
+    analyse(session, records)
 
 
 def write_student(store: Store, student: StudentRecord, device: str) -> None:
@@ -58,7 +60,7 @@ def write_student(store: Store, student: StudentRecord, device: str) -> None:
         if not is_told(folder):
             tell_student(folder, store.data, store.config)
         return
-    weights, data = folder / f"seed-{found.best_seed}.safetensors", store.data
+    weights, data = folder / f"seed-{student.exported.seed}.safetensors", store.data
     export_onnx(weights, export, data.test.images[:64])
     code = export_c(weights, folder, store.config.export.formats, data.train.images, data.test.images[:1])
     write_whole(path, found.to_json())  # after it, so that it names no seeds that the export was not chosen from

@@ -11,13 +11,14 @@ from kd.data.dataset import DataSource, load
 from kd.distil.train import RungResult, RungTask, train_rung
 from kd.files import write_whole
 from kd.optim.checkpoint import averaged_weights
-from kd.students.evaluate import evaluate
+from kd.students.evaluate import logits_of
 from kd.students.file import load_student, save_student
-from kd.students.scores import Scores
+from kd.students.reading import Answers, Reading
 from search.rungs import next_stretch, record_rung, state_at
 from search.session import Session
 from space.errors import InputError
 from studies.jobs import TrainingJob
+from studies.storage.directory import reading_file
 
 SEGMENT = 5
 """Epochs between two saved states: what a crash can cost at most."""
@@ -39,24 +40,32 @@ def train(session: Session, jobs: Sequence[TrainingJob]) -> None:
             assert isinstance(ticket, TrainingJob)
             if isinstance(result, RungResult) and result.failure is None:
                 last = result.curve[-1]
-                record_rung(store, ticket.training, last.epoch, result)
+                record_rung(store, ticket.training, last.epoch, result, session.now)
+                for listener in session.listeners:
+                    listener.trained(ticket.name.replace(" ", "-").replace(",", ""), result.curve)
                 validation = f"validation {100 * last.validation_accuracy:.2f} %"
                 measure = f"loss {last.train_loss:.4f}" if ticket.views.with_validation else validation
                 progress.note(f"{ticket.name}: epoch {last.epoch:g} of {ticket.recipe.epochs}, {measure}")
+                progress.reached(ticket, last.epoch / ticket.recipe.epochs)
                 waiting.appendleft(ticket)
-            elif isinstance(result, Scores):
-                store.ledger.record_test(ticket.training, result.accuracy, result)
-                progress.note(f"{ticket.name}: test {100 * result.accuracy:.2f} %")
+            elif isinstance(result, Reading):
+                result.save(reading_file(ticket.weights))
+                store.ledger.record_test(ticket.training, result.scores.accuracy, result.scores)
+                progress.note(f"{ticket.name}: test {100 * result.scores.accuracy:.2f} %")
             else:
                 reason = result.failure if isinstance(result, RungResult) else result
                 raise InputError(f"training of {ticket.name} failed: {reason}")
 
 
-def measure_test(weights: str, source: DataSource) -> Scores:
-    """Test scores of a stored student, read from its file; on the CPU, so that `verify` finds the same."""
+def measure_test(weights: str, source: DataSource) -> Reading:
+    """What a stored student, read from its file, answers; on the CPU, so that `verify` finds the same."""
     torch.set_num_threads(1)
-    data = load(source)
-    return evaluate(load_student(Path(weights)).module, data.test, data, torch.device("cpu")).scores
+    data, module = load(source), load_student(Path(weights)).module
+    given = {
+        name: Answers.of(torch.cat(logits_of(module, split, data, torch.device("cpu"))), split.labels)
+        for name, split in (("test", data.test), ("validation", data.validation))
+    }
+    return Reading(**given)
 
 
 def _submit(session: Session, job: TrainingJob) -> None:

@@ -94,6 +94,8 @@ class Retrain:
     """Times that each of them is trained, from another start each time [seeds]."""
     with_validation: bool = False
     """Train on validation samples too; reports then give the test accuracy alone, and choices go by the search."""
+    ablation: bool = False
+    """Also train each student on labels alone, with the same seeds: reports then tell what distillation gave."""
     metric: Metric | None = None
     """What of the validation split the best retrained student is chosen by; left out, search.metric."""
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=0.05)

@@ -135,11 +135,12 @@ def _check_recipes(config: Config) -> None:
 def differences(stored: Config, asked: Config) -> list[str]:
     """Settings that differ, as "key is A, not B".
 
-    How long to search and whether teachers are checked may change, and where data and teacher lie: whoever opens the
-    study compares those.
+    How long to search, whether teachers are checked and twins trained may change, and where data and teacher lie:
+    whoever opens the study compares those.
     """
     old, new = flatten(asdict(stored)), flatten(asdict(asked))
-    free = {"search.trials", "search.hours", "teacher.check", "data.name", "teacher.models", "teacher.weights"}
+    free = {"search.trials", "search.hours", "retrain.ablation", "teacher.check"}
+    free |= {"data.name", "teacher.models", "teacher.weights"}
     return [f"{key} is {old[key]}, not {new[key]}" for key in old if key not in free and old[key] != new[key]]
 
 

@@ -13,6 +13,9 @@ from space.errors import InputError, did_you_mean
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What a study may be called."""
 
+PAGE = "index.html"
+"""What the report's page is called."""
+
 DIGEST = re.compile(r"[0-9a-f]{12}")
 """What the folder of a student is called."""
 
@@ -89,7 +92,7 @@ class RunDirectory:
     @property
     def page(self) -> Path:
         """The report's page."""
-        return self.report / "index.html"
+        return self.report / PAGE
 
     @property
     def students(self) -> Path:
@@ -99,6 +102,20 @@ class RunDirectory:
     def student(self, digest: str) -> Path:
         """Folder of one retrained student."""
         return self.students / digest
+
+    @property
+    def teacher_reading(self) -> Path:
+        """What the students' teacher answers, where it can be asked."""
+        return self.students / "teacher-answers.safetensors"
+
+    @property
+    def teacher_features(self) -> Path:
+        """The teacher's features in a plane."""
+        return self.students / "teacher-features.safetensors"
+
+    def student_features(self, digest: str) -> Path:
+        """A student's features in a plane."""
+        return self.student(digest) / "features.safetensors"
 
     @property
     def student_folders(self) -> list[Path]:
@@ -157,6 +174,11 @@ class RunDirectory:
             raise InputError(
                 f"another process is working on study '{self.name}': wait for it, or use another --name"
             ) from None
+
+
+def reading_file(weights: Path) -> Path:
+    """Where the answers of the student with these weights lie."""
+    return weights.with_name(f"answers-{weights.stem.removeprefix('seed-')}.safetensors")
 
 
 def name_of(preset: str) -> str:

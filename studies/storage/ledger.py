@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import JSON, Engine, ForeignKey, UniqueConstraint, create_engine, event, func, insert, select
@@ -44,6 +44,7 @@ class RungRow(Base):
     epochs: Mapped[float]
     curve: Mapped[list[dict[str, Any]]]
     seconds: Mapped[float]
+    ended: Mapped[float | None]
     failure: Mapped[str | None]
 
 
@@ -77,13 +78,15 @@ class Training:
 class Rung:
     """A rung that ended after `epochs`: its part of the learning curve, and the seconds it took.
 
-    `failure` says why training failed on the way to `epochs`; the curve then ends before.
+    `failure` says why training failed on the way to `epochs`; the curve then ends before. It `ended` so many seconds
+    after 1970, None where nobody looked at the clock.
     """
 
     epochs: float
     curve: tuple[Epoch, ...]
     seconds: float
     failure: str | None = None
+    ended: float | None = field(default=None, compare=False)
 
 
 class Ledger:
@@ -129,7 +132,8 @@ class Ledger:
             elif connection.scalar(select(rungs.id).where(rungs.training == key, rungs.epochs == rung.epochs)):
                 return
             curve = [asdict(epoch) for epoch in rung.curve]
-            row = {"training": key, "epochs": rung.epochs, "seconds": rung.seconds, "failure": rung.failure}
+            row: dict[str, Any] = {"training": key, "epochs": rung.epochs, "seconds": rung.seconds, "ended": rung.ended}
+            row["failure"] = rung.failure
             connection.execute(insert(RungRow).values(**row, curve=curve))
 
     def trained_epochs(self) -> float:
@@ -211,4 +215,5 @@ def _rung(row: Any) -> Rung:
         curve=tuple(Epoch(**epoch) for epoch in row.curve),
         seconds=row.seconds,
         failure=row.failure,
+        ended=row.ended,
     )

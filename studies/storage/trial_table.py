@@ -6,7 +6,7 @@ suggestion, and 4 ms to read it back. These rows are the same, which a test hold
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
@@ -65,7 +65,7 @@ _VALUES = Table(
     Column("value", Float(53)),
     Column("value_type", String),
 )
-_ATTRIBUTES, _CONSTRAINTS = (
+_ATTRIBUTES, _SYSTEM = (
     Table(
         f"trial_{kind}_attributes",
         _TABLES,
@@ -90,12 +90,16 @@ class TrialRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What becomes known of a trial at once: its state, attributes, constraints (at most 0: met), and values."""
+    """What becomes known of a trial at once: its state, attributes, constraints (at most 0: met), and values.
+
+    The `attributes` are columns of the dashboard, those that are `hidden` are not.
+    """
 
     state: State
     attributes: Mapping[str, Any]
     constraints: Mapping[str, float]
     values: Sequence[float] = ()
+    hidden: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +145,10 @@ class TrialTable:
             # first, so that all is there of a trial that the driver writes meanwhile
             trials = select(_TRIALS.c.trial_id, _TRIALS.c.number).where(_TRIALS.c.study_id == self.study)
             numbers = connection.execute(trials.order_by(_TRIALS.c.number)).all()
-            found = select(_ATTRIBUTES.c.trial_id, _ATTRIBUTES.c.key, _ATTRIBUTES.c.value_json)
-            for trial, key, value in connection.execute(found.where(_ATTRIBUTES.c.trial_id.in_(mine))):
-                attributes.setdefault(trial, {})[key] = json.loads(value)
+            for table in (_ATTRIBUTES, _SYSTEM):
+                found = select(table.c.trial_id, table.c.key, table.c.value_json).where(table.c.trial_id.in_(mine))
+                for trial, key, value in connection.execute(found.where(table.c.key.not_like("constraints:%"))):
+                    attributes.setdefault(trial, {})[key] = json.loads(value)
             drawn = select(
                 *(_PARAMS.c[name] for name in ("trial_id", "param_name", "param_value", "distribution_json"))
             )
@@ -156,13 +161,19 @@ class TrialTable:
             for trial, number in numbers
         ]
 
+    def ids(self) -> dict[int, int]:
+        """Identifiers in the database, by trial number."""
+        found = select(_TRIALS.c.number, _TRIALS.c.trial_id).where(_TRIALS.c.study_id == self.study)
+        with self.engine.connect() as connection:
+            return {number: trial for number, trial in connection.execute(found)}
+
     def first_params(self, digest: str) -> dict[str, Any]:
         """Parameters of the first trial with a digest; none if there is no such trial."""
         first = (
             select(func.min(_TRIALS.c.trial_id))
-            .join(_ATTRIBUTES, _ATTRIBUTES.c.trial_id == _TRIALS.c.trial_id)
+            .join(_SYSTEM, _SYSTEM.c.trial_id == _TRIALS.c.trial_id)
             .where(_TRIALS.c.study_id == self.study)
-            .where(_ATTRIBUTES.c.key == "digest", _ATTRIBUTES.c.value_json == json.dumps(digest))
+            .where(_SYSTEM.c.key == "digest", _SYSTEM.c.value_json == json.dumps(digest))
         )
         drawn = select(_PARAMS.c.param_name, _PARAMS.c.param_value, _PARAMS.c.distribution_json)
         with self.engine.connect() as connection:
@@ -173,8 +184,8 @@ class TrialTable:
 
 
 def _write(connection: Connection, trial: int, facts: Facts) -> None:
-    constraints = {f"constraints:{name}": value for name, value in facts.constraints.items()}
-    for table, pairs in ((_ATTRIBUTES, facts.attributes), (_CONSTRAINTS, constraints)):
+    system = {f"constraints:{name}": value for name, value in facts.constraints.items()} | dict(facts.hidden)
+    for table, pairs in ((_ATTRIBUTES, facts.attributes), (_SYSTEM, system)):
         rows = [{"trial_id": trial, "key": key, "value_json": json.dumps(value)} for key, value in pairs.items()]
         if rows:
             connection.execute(insert(table), rows)

@@ -1,22 +1,28 @@
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from optuna.trial import Trial, TrialState
+from torch import Tensor
 
 from kd.students.curve import Epoch
+from kd.students.embedding import Embedding, embedded_places
+from kd.students.reading import Answers, Reading
 from kd.teachers.log import TeacherLog
 from kd.teachers.source import TeacherSource
+from reports.facts.report_data import ReportData, gather
 from space.architecture import FAMILIES, Architecture
 from space.budget import Budget
 from space.sampling.domain import Domain, suggest
 from space.sampling.random_trial import RandomTrial
 from studies.configuration.config import Config, Search
 from studies.front import front
-from studies.records import Outcome, trial_records
-from studies.storage.directory import RunDirectory
+from studies.records import Outcome, TrialRecord, student_records, trial_records
+from studies.storage.directory import RunDirectory, reading_file
 from studies.storage.ledger import Rung
 from studies.store import Store, create, opened
 
@@ -131,6 +137,41 @@ def retrained(searched: Store) -> Store:
     return searched
 
 
+def answered(labels: Tensor, accuracy: float, seed: int) -> Answers:
+    """Answers of which a share is right, the others the class behind, surer than they should be."""
+    generator = torch.Generator().manual_seed(seed)
+    wrong = torch.rand(len(labels), generator=generator) > accuracy
+    logits = torch.randn(len(labels), 10, generator=generator)
+    logits[torch.arange(len(labels)), (labels + wrong.long()) % 10] += 6 + 2 * torch.rand(
+        len(labels), generator=generator
+    )
+    return Answers.of(logits, labels)
+
+
+def embedded(store: Store, seed: int) -> Embedding:
+    """Places around a circle, a class beside the other."""
+    generator, places = torch.Generator().manual_seed(seed), embedded_places(store.data)
+    angles = store.data.validation.labels[places] * (2 * math.pi / 10)
+    centres = torch.stack([angles.cos(), angles.sin()], 1)
+    return Embedding(places=places, positions=centres + 0.1 * torch.randn(len(places), 2, generator=generator))
+
+
+@pytest.fixture
+def told(retrained: Store) -> Store:
+    """The same, with what its students and their teacher answer sample by sample, and their features."""
+    test, validation = retrained.data.test.labels, retrained.data.validation.labels
+    directory = retrained.directory
+    for student in student_records(retrained):
+        digest = student.architecture.digest
+        for seed in student.seeds:
+            parts = {"test": answered(test, seed.test, seed.seed), "validation": answered(validation, seed.test, 99)}
+            Reading(**parts).save(reading_file(directory.student(digest) / f"seed-{seed.seed}.safetensors"))
+        embedded(retrained, 1).save(directory.student_features(digest))
+    Reading(test=answered(test, 0.9968, 7), validation=answered(validation, 0.9971, 8)).save(directory.teacher_reading)
+    embedded(retrained, 2).save(directory.teacher_features)
+    return retrained
+
+
 @pytest.fixture
 def lone(searched: Store) -> Store:
     """A study with one retrained student."""
@@ -161,3 +202,34 @@ def stray(empty: Store) -> Store:
     """A study with a retrained student that none of its trials found."""
     retrain(empty, random_architecture(2, 1), (0.98,))
     return empty
+
+
+@pytest.fixture
+def thousand(told: Store) -> ReportData:
+    """A report on a thousand made-up trials, each trained to the rung that chance says."""
+    report, trials = gather(told), []
+    for number in range(1_000):
+        generator = random.Random(number)
+        architecture = suggest(RandomTrial(generator, {}), Domain(), (1, 28, 28), 10)
+        reached = generator.choices(RUNGS, weights=(6, 2, 2))[0]
+        curve = learning(number, architecture.cost().parameters, reached)
+        rungs, done = [], 0
+        for rung in (rung for rung in RUNGS if rung <= reached):
+            ended = 1e9 + number // 4 * 20.0 + 2.0 * rung
+            rungs.append(Rung(epochs=rung, curve=curve[done:rung], seconds=2.0 * (rung - done), ended=ended))
+            done = rung
+        blank = TrialRecord(
+            number=number,
+            outcome="complete" if reached == RUNGS[-1] else "pruned",
+            reason="",
+            architecture=architecture,
+            cost=architecture.cost(),
+            epochs=0,
+            accuracy=None,
+            loss=None,
+            seconds=0,
+            curve=(),
+            params={"family": architecture.family, "size": float(architecture.cost().parameters)},
+        )
+        trials.append(blank.after(rungs, reached))
+    return replace(report, trials=tuple(trials), front=tuple(front(trials, report.config.search.floor)))

@@ -20,8 +20,8 @@ import pytest
 from optuna.artifacts import FileSystemArtifactStore
 from packaging.requirements import Requirement
 
-from reports.dashboard import publish
-from reports.dashboard_attributes import UPPER_BOUNDS, DashboardAttributes, UnsupportedVersionError
+from reports.dashboard.attributes import UPPER_BOUNDS
+from reports.dashboard.publish import publish
 from studies.records import trial_records
 from studies.storage.database import database_url
 from studies.store import Store
@@ -71,6 +71,8 @@ def test_the_dashboard_shows_notes_figures_and_curves(retrained: Store) -> None:
     assert "99.38 ± 0.03 % (n = 3)" in shown["note"]["body"]
     assert {plot["id"] for plot in shown["plotly_graph_objects"]} == {
         "front",
+        "growth",
+        "funnel",
         "learning-curves",
         "retrained-curves",
         "outcomes",
@@ -78,15 +80,23 @@ def test_the_dashboard_shows_notes_figures_and_curves(retrained: Store) -> None:
     trials = {trial["number"]: trial for trial in shown["trials"]}
     for record in trial_records(retrained):
         trial = trials[record.number]
-        assert f"**{record.outcome}**" in trial["note"]["body"]
+        assert trial["note"]["body"].startswith(f"**{record.outcome}")
         assert f"{record.cost.parameters:,} parameters" in trial["note"]["body"]
-        assert len(trial["artifacts"]) == int(record.trained)
+        files = {artifact["filename"] for artifact in trial["artifacts"]}
+        known = {f"trial-{record.number}.svg"} if record.outcome not in ("rejected", "duplicate") else set()
+        if record.trained:
+            known |= {f"trial-{record.number}-curve.svg", f"trial-{record.number}.json"}
+        assert files == known
 
 
 def test_a_learning_curve_opens_as_an_image(searched: Store) -> None:
     publish(searched)
-    key = next(key for key in attributes(searched) if key.startswith("dashboard:artifacts:"))
-    trial, artifact = key.split(":")[2:]
+    curves = {
+        key: json.loads(value)["filename"]
+        for key, value in attributes(searched).items()
+        if key.startswith("dashboard:artifacts:")
+    }
+    trial, artifact = next(key.split(":")[2:] for key, name in curves.items() if name.endswith("-curve.svg"))
     status, kind, body = get(searched, f"/artifacts/{searched.study._study_id}/{trial}/{artifact}")
     assert (status, kind) == ("200 OK", "image/svg+xml")
     assert body.startswith(b"<svg")
@@ -108,9 +118,8 @@ def test_an_empty_study_can_be_published(empty: Store) -> None:
 @pytest.mark.parametrize(
     ("library", "part"),
     [
-        ("optuna_dashboard._note", "get_note_from_system_attrs"),
-        ("optuna_dashboard._note", "save_note_with_version"),
-        ("optuna_dashboard._custom_plot_data", "get_plotly_graph_objects"),
+        ("optuna_dashboard._note", "split_body"),
+        ("optuna_dashboard._custom_plot_data", "split_plot_data"),
     ],
 )
 def test_a_version_without_a_private_part_is_named(
@@ -127,23 +136,12 @@ def test_a_version_without_a_private_part_is_named(
 
 def test_a_version_without_a_private_module_is_named(retrained: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna_dashboard._note", None)
-    assert "does not offer _note.get_note_from_system_attrs" in (publish(retrained) or "")
+    assert "does not offer _note.split_body" in (publish(retrained) or "")
 
 
 def test_a_private_function_with_other_parameters_is_named(retrained: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optuna_dashboard._note.save_note_with_version", lambda study, note: None)
-    assert "does not offer _note.save_note_with_version" in (publish(retrained) or "")
-
-
-def test_a_study_without_private_storage_is_named(tmp_path: Path) -> None:
-    class Study:
-        study_name = "tiny"
-
-    with pytest.raises(UnsupportedVersionError) as caught:
-        DashboardAttributes.of(Study(), tmp_path)  # type: ignore[arg-type]
-    line = str(caught.value)
-    assert line.startswith(f"optuna {version('optuna')} does not offer Study._storage")
-    assert line.endswith("; install 'optuna<6'")
+    monkeypatch.setattr("optuna_dashboard._note.split_body", lambda note: None)
+    assert "does not offer _note.split_body" in (publish(retrained) or "")
 
 
 def test_upper_bounds_are_those_of_the_package() -> None:
@@ -161,7 +159,7 @@ def test_serves_on_loopback_alone(empty: Store) -> None:
     directory = empty.directory
     code = (
         "from pathlib import Path\n"
-        "from reports.dashboard import serve\n"
+        "from reports.dashboard.server import serve\n"
         "from studies.storage.directory import RunDirectory\n"
         "from studies.store import opened\n"
         f"with opened(RunDirectory(root=Path({str(directory.root)!r}), name={directory.name!r})) as store:\n"

@@ -20,7 +20,7 @@ from studies.records import student_records, trial_records
 from studies.storage.directory import RunDirectory
 from studies.store import Store, create, opened
 
-FILES = {"index.html", "report.md", "pareto.csv", "pareto.json", "manifest.json"}
+FILES = {"index.html", "report.md", "pareto.csv", "pareto.json", "study.toml", "manifest.json"}
 
 
 class Page(HTMLParser):
@@ -37,7 +37,7 @@ class Page(HTMLParser):
         self.silent = tag in ("script", "style")
         given = dict(attrs)
         if tag == "a":
-            self.links.append(given["href"] or "")
+            self.links.append((given["href"] or "").partition("#")[0])
         else:
             self.loaded += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
 
@@ -91,7 +91,7 @@ def test_needs_no_network(retrained: Store) -> None:
     style = re.findall(r"<style>.*?</style>", page.read_text(), re.DOTALL)
     assert len(style) == 1
     assert all("url(" not in sheet and "@import" not in sheet for sheet in style)
-    assert page.read_text().count("Plotly.newPlot(") >= 4
+    assert page.read_text().count('<script type="application/json" id="figure-') >= 4
 
 
 def test_links_lead_to_files(retrained: Store) -> None:
@@ -104,7 +104,9 @@ def test_links_lead_to_files(retrained: Store) -> None:
 
 def test_accounts_for_every_trial(searched: Store) -> None:
     write_report(searched)
-    table = (searched.directory.report / "report.md").read_text().split("## Outcomes of the trials")[1]
+    table = (
+        (searched.directory.report / "report.md").read_text().split("## Outcomes of the trials")[1].split("\n## ")[0]
+    )
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if "|" in line][2:]
     assert {row[0]: row[2] for row in rows} == {
         "complete": "4",
@@ -192,7 +194,7 @@ def test_states_where_students_were_retrained(retrained: Store) -> None:
         )
         found = replace(results(student, retrained.data, "cpu"), environment=environment)
         (retrained.directory.student(student.architecture.digest) / "results.json").write_text(found.to_json())
-    text = parsed(write_report(retrained)).text.split("Configuration")[1]
+    text = parsed(write_report(retrained)).text.split("Reproduce")[-1]
     document = (retrained.directory.report / "report.md").read_text().split("## Configuration")[1]
     for device in machines:
         expected = f"wunderkind 0.1.0, torch 2.14.1, Python 3.11.7, Linux, {device}, 1 thread"
@@ -236,7 +238,7 @@ def test_works_in_the_middle_of_a_study(state: str, request: pytest.FixtureReque
     store: Store = request.getfixturevalue(state)
     text = parsed(write_report(store)).text
     assert "No student is retrained yet" in text
-    assert {path.name for path in store.directory.report.iterdir()} == FILES
+    assert {path.name for path in store.directory.report.iterdir()} - {"figures"} == FILES
 
 
 def test_works_before_any_trial_is_complete(started: Store) -> None:

@@ -60,7 +60,7 @@ def outcomes(folder: Path, name: str) -> dict[str, Any]:
         "values": "SELECT number, objective, value FROM trials JOIN trial_values USING (trial_id) ORDER BY 1, 2",
         "params": "SELECT number, param_name, param_value FROM trials JOIN trial_params USING (trial_id) ORDER BY 1, 2",
         "attributes": "SELECT number, key, value_json FROM trials JOIN trial_user_attributes USING (trial_id)"
-        " WHERE key NOT LIKE 'dashboard%' ORDER BY 1, 2",
+        " WHERE key NOT LIKE 'dashboard%' AND key <> 'seconds' ORDER BY 1, 2",
         "rungs": "SELECT architecture, recipe, seed, epochs, failure FROM wunderkind_training JOIN wunderkind_rung"
         " ON wunderkind_training.id = training ORDER BY 1, 2, 3, 4",
         "tests": "SELECT architecture, recipe, seed, accuracy FROM wunderkind_training JOIN wunderkind_test"

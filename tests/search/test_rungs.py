@@ -27,7 +27,7 @@ def training(store: Store) -> Training:
     """Rungs to 1, 3 and 9 epochs, each with its state."""
     training = store.training("0123456789ab")
     for start, stop in ((0, 1), (1, 3), (3, 9)):
-        record_rung(store, training, stop, result(start, stop))
+        record_rung(store, training, stop, result(start, stop), 0.0)
     return training
 
 
@@ -63,13 +63,13 @@ def test_a_lost_state_is_made_again_by_its_own_rung(store: Store, training: Trai
     lose(store, training, 1)
     assert stretch(store, training, 27) == Stretch(start=0, stop=1, state=None)
     before = store.ledger.rungs(training)
-    record_rung(store, training, 1, result(0, 1))
+    record_rung(store, training, 1, result(0, 1), 0.0)
     assert store.ledger.rungs(training) == before
     assert stretch(store, training, 27) == Stretch(start=1, stop=3, state=b"state at 1")
 
 
 def test_a_failed_rung_is_known_but_leaves_no_state(store: Store, training: Training) -> None:
-    record_rung(store, training, 27, result(9, 27, failure="loss is nan"))
+    record_rung(store, training, 27, result(9, 27, failure="loss is nan"), 0.0)
     known = rung_at(store.ledger.rungs(training), 27)
     assert known is not None
     assert (known.failure, known.curve[-1].epoch, known.seconds) == ("loss is nan", 26, 36)

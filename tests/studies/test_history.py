@@ -149,7 +149,10 @@ def test_optuna_reads_what_was_written(store: Store) -> None:
         assert list(trial.params.items()) == list(drawn.params.items())
         assert trial.distributions == {name: optuna_distribution(drawn.distributions[name]) for name in drawn.params}
         assert trial.user_attrs["parameters"] == record.cost.parameters
-        assert trial.user_attrs["digest"] == record.architecture.digest
+        assert trial.system_attrs["digest"] == record.architecture.digest
+        # what the dashboard has columns of is scalar and short
+        assert all(isinstance(value, str | int | float) for value in trial.user_attrs.values())
+        assert not {"digest", "architecture"} & set(trial.user_attrs)
         assert trial.user_attrs.get("outcome", "unfinished") == record.outcome
         assert trial.constraints["parameters"] == store.config.budget.violations(record.architecture)["parameters"]
         assert (trial.datetime_complete is None) == (record.outcome == "unfinished")

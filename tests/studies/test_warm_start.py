@@ -36,7 +36,7 @@ def trained(directory: RunDirectory, asked: Config, data: DataSet, count: int) -
                     epoch=epochs, train_loss=1, validation_accuracy=merit, validation_loss=1 - merit, seconds=1
                 )
                 result = RungResult(curve=(epoch,), checkpoint=b"", seconds=1)
-                history.add_rung(number, record_rung(store, training, epochs, result))
+                history.add_rung(number, record_rung(store, training, epochs, result, 0.0))
                 merits.append(merit)
             history.conclude(number, "complete", "", 2)
         return merits

@@ -35,7 +35,8 @@ def test_the_front_shows_every_trained_trial_and_student(retrained: Store) -> No
 
 
 def test_every_figure_has_a_title_and_a_caption(retrained: Store) -> None:
-    assert set(study_figures(gather(retrained))) == set(TITLES) == set(CAPTIONS)
+    assert set(TITLES) == set(CAPTIONS)
+    assert set(study_figures(gather(retrained))) < set(TITLES)
 
 
 def test_figures_appear_when_there_is_something_to_show(empty: Store) -> None:
@@ -43,7 +44,7 @@ def test_figures_appear_when_there_is_something_to_show(empty: Store) -> None:
 
 
 def test_a_study_without_students_has_no_retrained_curves(searched: Store) -> None:
-    assert set(study_figures(gather(searched))) == {"front", "learning-curves", "outcomes"}
+    assert set(study_figures(gather(searched))) == {"front", "growth", "funnel", "learning-curves", "outcomes"}
 
 
 def test_bars_add_up_to_all_trials(searched: Store) -> None:

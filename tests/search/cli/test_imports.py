@@ -32,6 +32,7 @@ COMMANDS = [
     "status",
     "list",
     "report",
+    "compare",
     "show",
     "retrain",
     "distil",

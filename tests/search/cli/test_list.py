@@ -40,8 +40,9 @@ def test_studies_are_listed_one_a_line_broken_ones_with_the_reason(tmp_path: Pat
     (tmp_path / "broken" / "config.json").write_text("{}")
     result = wunderkind("list", "--runs", str(tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
-    heading, begun, distilled, new, broken = result.stdout.splitlines()
-    assert heading.split() == ["study", "state", "trials", "front", "best", "student", "last", "change"]
+    heading, begun, distilled, new, broken, beside = result.stdout.splitlines()
+    assert heading.split() == ["study", "state", "trials", "front", "best", "student", "last", "change", "report"]
+    assert beside == "side by side: wunderkind compare begun distilled"
     assert begun.split()[:7] == ["begun", "stopped", "1", "of", "40", "1", "–"]
     assert distilled.split()[:6] == ["distilled", "distilled", "0", "of", "40", "0"]
     assert f"{STUDENT.cost().parameters:,} at 96.34 %" in distilled

@@ -2,25 +2,25 @@
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 from kd.data.augmentation import NO_AUGMENTATION
 from kd.data.dataset import DataSet, DataSource
-from kd.deploy.int8_student import Int8Task, quantise_student
-from kd.distil.train import RungResult, RungTask, train_rung
-from kd.distil.views import ViewSource, make_view
+from kd.distil.train import RungResult, train_rung
 from kd.optim.recipe import Recipe
+from kd.students.embedding import SAMPLES, Embedding
+from kd.students.reading import Reading
 from kd.teachers.source import TeacherSource
 from search.engine.fake import FakeEngine
 from search.jobs.preparation import prepare
 from search.jobs.retraining import retrain
-from search.jobs.training import measure_test
 from search.progress import Progress
 from search.session import Session
 from space.architecture import Architecture
@@ -39,16 +39,17 @@ class Killed(BaseException):
     """Raised where a driver is killed."""
 
 
-def task(*arguments: Any) -> Any:
+class TaskEngine(FakeEngine):
+    """Hands the function of a task to the simulation, before its arguments."""
+
+    def submit(self, ticket: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
+        super().submit(ticket, function, function, *arguments)
+
+
+def task(function: Callable[..., Any], *arguments: Any) -> Any:
     """Do what an engine is asked to do; a rung takes a second an epoch."""
-    if isinstance(arguments[0], ViewSource):
-        return make_view(*arguments)
-    if isinstance(arguments[0], str):
-        return measure_test(*arguments)
-    if isinstance(arguments[0], Int8Task):
-        return quantise_student(*arguments)
-    result = train_rung(*arguments)
-    return replace(result, seconds=float(len(result.curve)))
+    result = function(*arguments)
+    return replace(result, seconds=float(len(result.curve))) if isinstance(result, RungResult) else result
 
 
 Retraining = Callable[..., tuple[list[str], StudentRecord | None]]
@@ -65,10 +66,12 @@ def retraining(small_source: DataSource, small_data: DataSet, teacher_path: Path
         retrain=Retrain(seeds=2, recipe=recipe),
     )
 
-    def function(name: str, simulate: Callable[..., Any] = task) -> tuple[list[str], StudentRecord | None]:
+    def function(
+        name: str, simulate: Callable[..., Any] = task, ablation: bool = False
+    ) -> tuple[list[str], StudentRecord | None]:
         directory = RunDirectory(root=tmp_path, name=name)
-        create(directory, config)
-        engine, headlines = FakeEngine(simulate), []
+        create(directory, replace(config, retrain=replace(config.retrain, ablation=ablation)))
+        engine, headlines = TaskEngine(simulate), []
 
         class Watched(Progress):
             def tick(self) -> None:
@@ -105,10 +108,10 @@ def test_a_lost_checkpoint_doubles_no_part_of_a_curve(retraining: Retraining, tm
     _, calm = retraining("calm")
     trained: list[tuple[float, float]] = []
 
-    def dying(*arguments: Any) -> Any:
-        if isinstance(arguments[0], RungTask) and len(trained) == 2:
+    def dying(function: Callable[..., Any], *arguments: Any) -> Any:
+        if function is train_rung and len(trained) == 2:
             raise Killed
-        result = task(*arguments)
+        result = task(function, *arguments)
         if isinstance(result, RungResult):
             trained.append((result.curve[0].epoch, result.curve[-1].epoch))
         return result
@@ -125,3 +128,38 @@ def test_a_lost_checkpoint_doubles_no_part_of_a_curve(retraining: Retraining, tm
         assert [epoch.epoch for epoch in mine.curve] == list(range(1, EPOCHS + 1))
         assert [replace(e, seconds=0) for e in mine.curve] == [replace(e, seconds=0) for e in undisturbed.curve]
         assert (mine.test, mine.seconds) == (undisturbed.test, undisturbed.seconds) == (mine.test, EPOCHS)
+
+
+def test_what_students_and_teacher_answer_is_kept_sample_by_sample(
+    retraining: Retraining, tmp_path: Path, small_data: DataSet
+) -> None:
+    _, student = retraining("told")
+    assert student is not None
+    directory = RunDirectory(root=tmp_path, name="told")
+    folder = directory.student(STUDENT.digest)
+    for seed in student.seeds:
+        reading = Reading.load(folder / f"answers-{seed.seed}.safetensors", small_data)
+        assert reading.scores == seed.test_scores
+        assert int(reading.test.confusion.sum()) == len(small_data.test.labels)
+        assert float(reading.validation.right.double().mean()) == pytest.approx(seed.validation)
+    teacher = Reading.load(directory.teacher_reading, small_data)
+    assert teacher.scores.accuracy > 0.98
+    for path in (directory.student_features(STUDENT.digest), directory.teacher_features):
+        found = Embedding.load(path, small_data)
+        assert found.positions.shape == (min(SAMPLES, len(small_data.validation.labels)), 2)
+        labels = small_data.validation.labels[found.places]
+        centres = torch.stack([found.positions[labels == label].mean(0) for label in range(10)])
+        nearest = torch.cdist(found.positions, centres).argmin(1)
+        assert float((nearest == labels).double().mean()) > (0.8 if path == directory.teacher_features else 0.3)
+
+
+def test_a_twin_on_labels_alone_tells_what_distillation_gave(retraining: Retraining, tmp_path: Path) -> None:
+    _, calm = retraining("without")
+    _, student = retraining("with", ablation=True)
+    assert student is not None
+    assert calm is not None
+    assert calm.twin == ()
+    assert [seed.seed for seed in student.twin] == [0, 1]
+    assert [seed.test for seed in student.seeds] == [seed.test for seed in calm.seeds]
+    assert all(mine.curve != twin.curve for mine, twin in zip(student.seeds, student.twin, strict=True))
+    assert (tmp_path / "with" / "students" / STUDENT.digest / "labels-alone" / "seed-1.safetensors").is_file()

@@ -48,7 +48,7 @@ def train(history: History, number: int, outcome: Outcome = "complete") -> None:
     training = history.training(number)
     accuracy = random.Random(training.architecture).uniform(0.1, 0.99)
     epoch = Epoch(epoch=1, train_loss=1.0, validation_accuracy=accuracy, validation_loss=1 - accuracy, seconds=1.0)
-    rung = record_rung(history.store, training, 1, RungResult(curve=(epoch,), checkpoint=b"", seconds=1.0))
+    rung = record_rung(history.store, training, 1, RungResult(curve=(epoch,), checkpoint=b"", seconds=1.0), 0.0)
     history.add_rung(number, rung)
     history.conclude(number, outcome, "", 1)
 
