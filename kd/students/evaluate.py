@@ -1,5 +1,6 @@
 """Scores and loss of a student on a split."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,12 +11,53 @@ from kd.data.dataset import DataSet, Split, layout
 from kd.students.scores import Scores
 
 
-def normalise(images: Tensor, data: DataSet, device: torch.device) -> Tensor:
-    """A split's samples as a student takes them: zero mean, unit deviation, images channels last."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Normalisation:
+    """Takes a split's samples to what a student takes: zero mean, unit deviation, images channels last.
+
+    `mean` and `std` are those of the samples as they lie in memory, on the device where it computes.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Normalised samples, a copy."""
+        copy = images.to(self.mean.device).to(torch.float32, copy=True, memory_format=layout(images))
+        return copy.sub_(self.mean).div_(self.std)
+
+
+def normalisation(data: DataSet, device: torch.device) -> Normalisation:
+    """The normalisation of a data set's samples."""
     unit = 1 if data.sequences else 255
     mean, std = data.moments(device)
-    copy = images.to(device).to(torch.float32, copy=True, memory_format=layout(images))
-    return copy.sub_(unit * mean).div_(unit * std)
+    return Normalisation(mean=unit * mean, std=unit * std)
+
+
+def normalise(images: Tensor, data: DataSet, device: torch.device) -> Tensor:
+    """A split's samples as a student takes them: zero mean, unit deviation, images channels last."""
+    return normalisation(data, device)(images)
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Take the statistics of batch norm anew: means over `batches`, as PyTorch's `update_bn` takes them.
+
+    That one asks the device for a count in every layer and batch.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    model.train()
+    for norm in norms:
+        norm.reset_running_stats()
+    for count, batch in enumerate(batches, start=1):
+        for norm in norms:
+            norm.momentum = 1 / count
+        model(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +75,13 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, data: DataSet, device: torch.device) -> Evaluation:
-    """Evaluate a model on a split."""
+    """Evaluate a model on a split; the device is waited for once, at the end."""
     model.eval()
-    answers: list[Tensor] = []
-    loss = 0.0
-    for images, labels in zip(split.images.split(500), split.labels.split(500), strict=True):
-        logits = model(normalise(images, data, device)).float().cpu()
+    normalised = normalisation(data, device)
+    answers, losses = list[Tensor](), list[Tensor]()
+    for images, labels in zip(split.images.split(500), split.labels.to(device).split(500), strict=True):
+        logits = model(normalised(images)).float()
         answers.append(logits.argmax(1))
-        loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-    scores = Scores.of(split.labels, torch.cat(answers), data.classes)
-    return Evaluation(scores=scores, loss=loss / len(split.labels))
+        losses.append(functional.cross_entropy(logits, labels, reduction="sum"))
+    scores = Scores.of(split.labels.cpu(), torch.cat(answers).cpu(), data.classes)
+    return Evaluation(scores=scores, loss=sum(torch.stack(losses).tolist()) / len(split.labels))

@@ -43,6 +43,8 @@ def train(session: Session, jobs: Sequence[TrainingJob]) -> None:
                 validation = f"validation {100 * last.validation_accuracy:.2f} %"
                 measure = f"loss {last.train_loss:.4f}" if ticket.views.with_validation else validation
                 progress.note(f"{ticket.name}: epoch {last.epoch:g} of {ticket.recipe.epochs}, {measure}")
+                if result.unrecorded:
+                    progress.note(f"{ticket.name}: its steps are not recorded ({result.unrecorded}), and slow")
                 waiting.appendleft(ticket)
             elif isinstance(result, Scores):
                 store.ledger.record_test(ticket.training, result.accuracy, result)
