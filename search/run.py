@@ -112,7 +112,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
                 for line in infeasible:
                     session.progress.note(line)
                 search(session)
-            trials = trial_records(store)
+            session.progress.trials = trials = trial_records(store)
             _check_outcome(trials)
             students = [trial.architecture for trial in chosen(trials, config)]
             retrain(session, students, config.retrain.seeds)
