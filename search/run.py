@@ -1,9 +1,10 @@
 """One study from start to report: views, search, retraining, report; any part already done is skipped."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +23,7 @@ from reports.summary import status
 from reports.terminal import terminal
 from search.driver import search
 from search.engine.dask import DaskEngine
+from search.engine.gpu import gpu_environment
 from search.jobs.preparation import prepare
 from search.jobs.retraining import retrain
 from search.progress import Progress
@@ -41,16 +43,24 @@ from studies.store import Store, create, opened, placed_as, stored_config
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Where a study runs: local workers (None: one per core) or a Dask scheduler, worker resources, device."""
+    """Where a study runs: local workers (None: one per core) or a Dask scheduler, worker resources, device.
+
+    With `mps` local workers on GPUs run under a daemon that lets them compute at the same time, where there is one.
+    """
 
     scheduler: str | None = None
     workers: int | None = None
     resources: dict[str, float] | None = None
     device: str = "cpu"
+    mps: bool = True
 
-    def start(self) -> DaskEngine:
-        """Start local workers or join the cluster."""
-        return DaskEngine(self.scheduler, self.workers, self.resources)
+    @contextmanager
+    def start(self, note: Callable[[str], None]) -> Iterator[DaskEngine]:
+        """Local workers, or the cluster that is joined; `note` is told what does not run as well as it could."""
+        with ExitStack() as stack:
+            on_gpus = self.scheduler is None and self.device == "cuda"
+            environment = stack.enter_context(gpu_environment(self.mps, note)) if on_gpus else {}
+            yield stack.enter_context(DaskEngine(self.scheduler, self.workers, self.resources, environment))
 
 
 def run(
@@ -175,7 +185,7 @@ def _session(
 ) -> Iterator[Session]:
     """A session on a study, which is made if it is not there; the engine starts first: without it there is no study."""
     data, measured = found
-    with machine.start() as engine:
+    with machine.start(partial(console.print, soft_wrap=True)) as engine:
         create(directory, config)
         write_whole(directory.teachers, measured.to_json())
         with (

@@ -24,7 +24,7 @@ class Recording:
     `reason` says why the step is not recorded, and called every time; None where it is.
     """
 
-    def __init__(self, step: Step, example: View, count: int) -> None:
+    def __init__(self, step: Step, example: View, count: int, record: bool = True) -> None:
         """Record a step over batches like those of `example`, (batches, size, ...), of which `count` numbers are known.
 
         Weights, averages, states and statistics are afterwards as they were.
@@ -38,7 +38,7 @@ class Recording:
         self._feed = new_feed(batches, order, torch.zeros((room, count), device=device))
         self._graph: torch.cuda.CUDAGraph | None = None
         self.reason: str | None = "only a GPU records"
-        if device.type == "cuda":
+        if record and device.type == "cuda":
             self._record()
 
     def _record(self) -> None:

@@ -47,6 +47,10 @@ class MachineOptions:
         typer.Option(metavar="NAME=N", help="What each task needs of a --scheduler's worker, like GPU=1. Repeatable."),
     ] = None
     device: Device = "auto"
+    mps: Annotated[
+        Literal["on", "off"],
+        typer.Option(help="Whether workers on a GPU run under NVIDIA's MPS where it is installed, to share it."),
+    ] = "on"
 
     def machine(self) -> "Machine":
         """What the options say; raises InputError for amounts that are none and for a device that is not there."""
@@ -59,7 +63,11 @@ class MachineOptions:
                 "--resources is what workers of a cluster must offer: give its --scheduler, or leave it out"
             )
         return Machine(
-            scheduler=self.scheduler, workers=self.workers, resources=amounts or None, device=pick(self.device)
+            scheduler=self.scheduler,
+            workers=self.workers,
+            resources=amounts or None,
+            device=pick(self.device),
+            mps=self.mps == "on",
         )
 
 
