@@ -157,6 +157,8 @@ def _receive(state: _Search, candidate: Candidate, result: Any) -> None:
         before = rungs[candidate.rung - 1] if candidate.rung else 0
         _fail(state, candidate, f"{type(result).__name__}: {result}", before)
         return
+    if result.unrecorded:
+        state.session.progress.note(f"{candidate.name}: its steps are not recorded ({result.unrecorded}), and slow")
     known = state.rung_seconds if state.rung_seconds < math.inf else result.seconds
     state.rung_seconds = (3 * known + result.seconds) / 4
     reached = rungs[candidate.rung] if result.failure else result.curve[-1].epoch

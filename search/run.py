@@ -1,9 +1,10 @@
 """One study from start to report: views, search, retraining, report; any part already done is skipped."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +24,7 @@ from reports.summary import status
 from reports.terminal import terminal
 from search.driver import search
 from search.engine.dask import DaskEngine
+from search.engine.gpu import gpu_environment
 from search.jobs.preparation import prepare
 from search.jobs.retraining import retrain
 from search.progress import Progress
@@ -46,6 +48,7 @@ class Machine:
     """Where a study runs: local workers (None: one per core) or a Dask scheduler, worker resources, device.
 
     Its learning curves are logged in the format `log`, if any.
+    With `mps` local workers on GPUs run under a daemon that lets them compute at the same time, where there is one.
     """
 
     scheduler: str | None = None
@@ -53,10 +56,15 @@ class Machine:
     resources: dict[str, float] | None = None
     device: str = "cpu"
     log: Format | None = None
+    mps: bool = True
 
-    def start(self) -> DaskEngine:
-        """Start local workers or join the cluster."""
-        return DaskEngine(self.scheduler, self.workers, self.resources)
+    @contextmanager
+    def start(self, note: Callable[[str], None]) -> Iterator[DaskEngine]:
+        """Local workers, or the cluster that is joined; `note` is told what does not run as well as it could."""
+        with ExitStack() as stack:
+            on_gpus = self.scheduler is None and self.device == "cuda"
+            environment = stack.enter_context(gpu_environment(self.mps, note)) if on_gpus else {}
+            yield stack.enter_context(DaskEngine(self.scheduler, self.workers, self.resources, environment))
 
 
 def run(
@@ -118,7 +126,7 @@ def run_study(directory: RunDirectory, config: Config, machine: Machine, console
                 for line in infeasible:
                     session.progress.note(line)
                 search(session)
-            trials = trial_records(store)
+            session.progress.trials = trials = trial_records(store)
             _check_outcome(trials)
             students = [trial.architecture for trial in chosen(trials, config)]
             retrain(session, students, config.retrain.seeds)
@@ -182,7 +190,7 @@ def _session(
     """A session on a study, which is made if it is not there; the engine starts first: without it there is no study."""
     data, measured = found
     logs = [curve_log(machine.log, directory.path / "logs")] if machine.log else []
-    with machine.start() as engine:
+    with machine.start(partial(console.print, soft_wrap=True)) as engine:
         create(directory, config)
         keep_warm_start(directory, config)
         write_whole(directory.teachers, measured.to_json())

@@ -257,13 +257,15 @@ def _read(source: DataSource) -> Raw:
         return npz.read(ASSETS / f"{source.name}.npz")
     if source.name in named.NAMES:
         return named.read(source.name, named.cache_folder())
-    if path.suffix.lower() == ".npz":
+    if path.suffix.lower() == ".npz" and "://" not in source.name:
         return npz.read(path)
     if path.is_file():
         raise InputError(
             f"{path} is a file that is not read: save its arrays with numpy.savez('data.npz', x_train=x, y_train=y), "
             "or unpack it to a folder of class folders of images"
         )
+    if "://" in source.name:
+        raise InputError(f"{source.name} is an address: download what is there and give its path")
     if not source.name or not path.is_dir():
         raise InputError(
             f"unknown data set '{source.name}': use one of {', '.join(KNOWN)} or the path of an "

@@ -32,6 +32,12 @@ LEFTOVERS = (
 )
 """What operating systems leave in folders, in lower case, beside names that begin with a dot."""
 
+DETECTION = ("labels", "annotations")
+"""Folders beside pictures of which each shows several things, in lower case."""
+
+PACKED = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
+"""Suffixes of archives."""
+
 OWN = {"runs": "*/study.db", "teachers": "*.safetensors"}
 """Folders that wunderkind itself writes where it is started, and what they hold."""
 
@@ -97,6 +103,10 @@ def _roots(folder: Path, skipped: Counter[str]) -> dict[str, Path]:
         else:
             found[part] = path
     crowd = [path for path in others if _holds_pictures(path)]
+    both = {path.name for path in crowd} & {path.name for path in _subfolders(found.get("train", folder), Counter())}
+    if "train" in found and both:
+        where, train = printable(folder), printable(found["train"].name)
+        raise InputError(f"{where} holds class {min(both)} both beside {train} and in it: leave one")
     if found.keys() == {"train"} and crowd and (len(crowd) > 1 or len(_subfolders(found["train"], Counter())) == 1):
         return {"train": folder}
     if "train" not in found:
@@ -121,6 +131,9 @@ def _classes(root: Path, skipped: Counter[str]) -> Classes:
     """Files of every class folder, which may be empty; those whose names are the same to a reader are one class."""
     classes: Classes = {}
     for folder in _subfolders(root, skipped):
+        if folder.is_symlink() and folder.resolve().parent == root.resolve():
+            skipped[f"folder {printable(folder.name)}, a link to the class beside it"] += 1
+            continue
         classes.setdefault(composed(folder.name), []).extend(_pictures(folder, skipped))
     stray = sum(_is_picture(path) for path in root.iterdir())
     if stray:
@@ -132,9 +145,7 @@ def _check(folder: Path, splits: Mapping[str, Classes], skipped: Counter[str]) -
     train = splits["train"]
     where = printable(folder)
     if len(train) < 2:
-        inner = [path for path in _subfolders(folder, Counter()) if len(_subfolders(path, Counter())) > 1]
-        hint = f"give {printable(inner[0])}, if you mean that" if inner else "put every class's images into one"
-        raise InputError(f"{where} holds {len(train)} class folders for training: {hint}")
+        raise InputError(f"{where} holds {len(train)} class folders for training: {_where_else(folder)}")
     for part, classes in splits.items():
         for name in classes:
             if name not in train:
@@ -144,8 +155,25 @@ def _check(folder: Path, splits: Mapping[str, Classes], skipped: Counter[str]) -
         if not any(classes.values()):
             raise InputError(f"the {part} split of {where} holds no images{_others(skipped)}: add some, or remove it")
     empty = [name for name, files in train.items() if not files]
+    if empty and empty[0].lower() in DETECTION:
+        raise InputError(
+            f"{where} holds a folder {empty[0]} without pictures, as data for object detection do: put the pictures of "
+            "every class into a folder of its own"
+        )
     if empty:
         raise InputError(f"class {empty[0]} of {where} holds no images{_others(skipped)}: add some, or remove it")
+
+
+def _where_else(folder: Path) -> str:
+    """What to do where a folder holds no two class folders."""
+    inner = folder
+    while len(below := _subfolders(inner, Counter())) == 1:
+        inner = below[0]
+    chosen = next((path for path in [inner, *below] if len(_subfolders(path, Counter())) > 1), folder)
+    if chosen != folder:
+        return f"give {printable(chosen)}, if you mean that"
+    packed = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PACKED)
+    return f"unpack {printable(packed[0])}" if packed else "put every class's images into one"
 
 
 def _others(skipped: Counter[str]) -> str:
@@ -182,8 +210,8 @@ def _subfolders(root: Path, skipped: Counter[str]) -> list[Path]:
 
 
 def _files(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
-    """All files below a folder, links to folders followed once."""
-    seen: set[tuple[int, int]] = set()
+    """All files below a folder, links to folders followed once, but none to a folder that it lies in."""
+    seen = {(about.st_dev, about.st_ino) for about in (os.stat(parent) for parent in folder.resolve().parents)}
     for root, names, files in os.walk(folder, followlinks=True):
         about = os.stat(root)
         if (about.st_dev, about.st_ino) in seen:  # a link that leads back

@@ -25,6 +25,14 @@ PARTS = {
 }
 CLASS_NAMES = ("names", "classnames", "classes", "labelnames", "targetnames")
 
+FOREIGN = {
+    b"version https://git-lfs": "a pointer of Git LFS: git lfs pull brings the file itself",
+    b"<": "a web page: download the file itself",
+    b"\x93numpy": "a single array: save samples and labels together, numpy.savez('data.npz', x_train=x, y_train=y)",
+    b"\x89hdf": "an HDF5 file: save its arrays with numpy.savez",
+}
+"""What files that are called .npz really are, by how they begin."""
+
 PADDING = "n = max(map(len, x)); x = numpy.stack([numpy.pad(s, ((n - len(s), 0), (0, 0))) for s in x])"
 """How sequences of different lengths, (time, features) each, become one array that ends with their last steps."""
 
@@ -38,11 +46,14 @@ def read(path: Path) -> Raw:
     if not path.is_file():
         raise InputError(f"no data file at {path}: check the path")
     content = path.read_bytes()
+    if other := next((what for start, what in FOREIGN.items() if content.lstrip().lower().startswith(start)), None):
+        raise InputError(f"{path} is no .npz file but {other}")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             stored = _stored(path, list(archive))
             _check_pickled(path, content, stored)
             found = {role: archive[name] for role, name in stored.items()}
+            left_out = [name for name in archive if name not in stored.values()]
         foreign = [stored[role] for role, array in found.items() if not isinstance(array, np.ndarray)]
         if foreign:
             raise InputError(f"{path} holds no array {foreign[0]}, but a file of that name: save it with numpy.savez")
@@ -58,8 +69,17 @@ def read(path: Path) -> Raw:
         checksum=hashlib.sha256(content).hexdigest(),
         arrays=found,
         names=_class_names(path, names),
-        notes=tuple(f"{name} is taken for {role}" for role, name in others.items()),
+        notes=(
+            *(f"{name} is taken for {role}" for role, name in others.items()),
+            *(f"left out: {name}{_padding(name)}" for name in left_out),
+        ),
     )
+
+
+def _padding(name: str) -> str:
+    """What is to be told of an array that seems to say which steps of sequences are padding."""
+    words = ("len", "mask", "padding")
+    return ", so padded steps are steps like any other" if any(word in name.lower() for word in words) else ""
 
 
 def _stored(path: Path, names: Iterable[str]) -> dict[str, str]:
@@ -118,4 +138,7 @@ def _check_pickled(path: Path, content: bytes, stored: dict[str, str]) -> None:
 def _class_names(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
     if names.size and (names.ndim != 1 or names.dtype.kind not in "US"):
         raise InputError(f"{path}: the class names are {names.dtype} of shape {names.shape}, must be a list of text")
-    return tuple(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name) for name in names)
+    found = tuple(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name) for name in names)
+    if twice := [name for name in found if found.count(name) > 1]:
+        raise InputError(f"{path}: two classes are named {twice[0]}: give each a name of its own")
+    return found

@@ -67,6 +67,10 @@ def read_samples(
             shapes, and what cannot be guessed.
     """
     for part, x in given.items():
+        if x.ndim and len(x) == 0:
+            raise InputError(
+                f"{origin}: x_{part} has no samples: " + ("add some" if part == "train" else "leave it out")
+            )
         if x.dtype.kind not in "buif" or 0 in x.shape or not 2 <= x.ndim <= 4:
             raise InputError(
                 f"{origin}: x_{part} is {x.dtype} of shape {x.shape}, must be numbers: images (n, height, width), "
@@ -90,6 +94,9 @@ def read_samples(
                 f"{origin}: x_train {kind} are {found['train'].shape[1:]}, x_{part} {kind} are {x.shape[1:]}: make "
                 "them equal"
             )
+    first = found["train"][0]
+    if all((part == first).all() for part in np.array_split(found["train"], -(-len(found["train"]) // 1_000))):
+        raise InputError(f"{origin}: all samples of x_train are equal: there is nothing to tell apart")
     return found, notes
 
 
@@ -225,6 +232,8 @@ def _image_notes(x: NDArray[Any], form: Form, limits: tuple[float, float]) -> tu
         notes.append(f"pixels are {x.dtype}, {limits[0]:g} is taken for black and {limits[1]:g} for white")
     if x.dtype == np.uint8 and form.range is None and x.max() <= DARK:
         notes.append(f"no pixel is brighter than {x.max()} of 255: if that is white, say data.range = 0..{x.max()}")
+    if x.ndim == 4 and form.layout is None and x.shape[1] in CHANNELS and x.shape[3] in CHANNELS:
+        notes.append(f"x_train of shape {x.shape} is read as channels_first: for the other say data.layout (--layout)")
     if x.ndim == 2:
         notes.append(f"x_train of shape {x.shape} is read as square images, row by row")
     return tuple(notes)

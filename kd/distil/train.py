@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from torch.optim.swa_utils import update_bn
 
 from kd.data.dataset import DataSet, equal_parts, load_once
+from kd.distil.resident import memory_of, resident_split, resident_view
 from kd.distil.trainer import Trainer, new_trainer
-from kd.distil.views import View, ViewSource, open_view, view_of
+from kd.distil.views import View, ViewSource, view_of
 from kd.optim.recipe import Recipe
 from kd.students.curve import Epoch
-from kd.students.evaluate import evaluate, normalise
+from kd.students.evaluate import calibrate, evaluate
 from space.architecture import Architecture
 
 CALIBRATION = 4_096
@@ -46,21 +46,24 @@ class RungTask:
         return list(pairwise([self.start, *map(float, whole), self.stop]))
 
     def view(self, epoch: int) -> View:
-        """The view of an epoch, counted from 0."""
-        return open_view(*view_of(self.views, self.recipe, epoch))
+        """The view of an epoch, counted from 0, on the device or where it lies on the disk."""
+        device = torch.device(self.device)
+        return resident_view(*view_of(self.views, self.recipe, epoch), device, memory_of(device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RungResult:
     """What a rung task returns: its part of the learning curve and the state to go on from.
 
-    `failure` says why training ended early (then `checkpoint` is empty), None when it did not.
+    `failure` says why training ended early (then `checkpoint` is empty), None when it did not; `unrecorded` why the
+    steps on a GPU were launched kernel by kernel, which is slow, None where they were replayed and on a CPU.
     """
 
     curve: tuple[Epoch, ...]
     checkpoint: bytes
     seconds: float
     failure: str | None = None
+    unrecorded: str | None = None
 
 
 def train_rung(task: RungTask, checkpoint: bytes | None = None, data: DataSet | None = None) -> RungResult:
@@ -75,28 +78,25 @@ def train_rung(task: RungTask, checkpoint: bytes | None = None, data: DataSet | 
     device, data = torch.device(task.device), data or load_once(task.views.data)
     curve: list[Epoch] = []
     with _settings(device):
-        trainer = new_trainer(task.architecture, task.recipe, task.seed, data, task.view(0), device)
-        if checkpoint is not None:
-            trainer.restore(checkpoint)
+        trainer = new_trainer(task.architecture, task.recipe, task.seed, data, task.view(0), device, checkpoint)
         for begin, end in task.stretches:
-            point = _train_stretch(trainer, task.view(math.floor(begin)), begin, end)
+            point = _train_stretch(trainer, data, task.view(math.floor(begin)), begin, end)
             if failure := _failure(point):
                 seconds = time.perf_counter() - started
                 return RungResult(curve=tuple(curve), checkpoint=b"", seconds=seconds, failure=failure)
             curve.append(point)
         state = trainer.state()
-    return RungResult(curve=tuple(curve), checkpoint=state, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return RungResult(curve=tuple(curve), checkpoint=state, seconds=seconds, unrecorded=trainer.reason)
 
 
-def _train_stretch(trainer: Trainer, view: View, begin: float, end: float) -> Epoch:
+def _train_stretch(trainer: Trainer, data: DataSet, view: View, begin: float, end: float) -> Epoch:
     """Train within one epoch, then evaluate the averaged weights."""
     began = time.perf_counter()
-    data, device = trainer.data, trainer.device
-    view = view.to(device)
-    loss = trainer.train(view, begin, end)
-    calibration = (normalise(images, data, device) for images in equal_parts(view.images[:CALIBRATION], 512))
-    update_bn(calibration, trainer.averaged)
-    found = evaluate(trainer.averaged, data.validation, data, device)
+    loss, averaged, normalised = trainer.train(view, begin, end), trainer.step.averaged, trainer.step.normalisation
+    calibrate(averaged, map(normalised, equal_parts(view.images[:CALIBRATION], 512)))
+    device = normalised.mean.device
+    found = evaluate(averaged, resident_split(data.validation, device), data, device)
     return Epoch(
         epoch=end,
         train_loss=loss,

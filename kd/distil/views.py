@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation, augmented
-from kd.data.dataset import DataSet, DataSource, load, values
+from kd.data.dataset import DataSet, DataSource, load_once, values
 from kd.data.mixup import mix
 from kd.files import damaged_files, is_sound, move_whole, scratch_folder, write_manifest
 from kd.optim.recipe import Recipe
@@ -146,15 +147,24 @@ class View:
     logits: Tensor
     features: Tensor | None = None
 
-    def to(self, device: torch.device) -> "View":
-        """The same on a device; on the CPU nothing is copied."""
+    def map(self, change: Callable[[Tensor], Tensor]) -> "View":
+        """The same with every tensor changed."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return View(**{name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None})
+        return View(**{name: change(tensor) for name, tensor in tensors.items() if tensor is not None})
+
+    def parts(self) -> list[Tensor]:
+        """Its tensors."""
+        tensors = (getattr(self, field.name) for field in fields(self))
+        return [tensor for tensor in tensors if tensor is not None]
 
 
 def open_view(source: ViewSource, index: int) -> View:
     """Memory-map a view that `make_view` wrote; raises InputError where a file of it is missing or cut short."""
-    folder = source.view(index)
+    return read_view(source.view(index))
+
+
+def read_view(folder: Path) -> View:
+    """Memory-map the view in a folder; raises InputError as `open_view` does."""
     tensors: dict[str, Tensor] = {}
     for field in fields(View):
         file = folder / f"{field.name}.npy"
@@ -206,7 +216,7 @@ def make_view(
     with scratch_folder(path.parent, path.name) as folder:
         if is_sound(path):  # another process has made it meanwhile
             return
-        tensors = _tensors(source, index, device, data or load(source.data), teacher)
+        tensors = _tensors(source, index, device, data or load_once(source.data), teacher)
         for name, tensor in tensors.items():
             np.save(folder / f"{name}.npy", tensor.numpy())
         write_manifest(folder, [f"{name}.npy" for name in tensors])

@@ -79,14 +79,16 @@ def decoupled(
 
     b is the probability of the label and of all other classes together, p̂ and q̂ the distributions over the others.
     """
-    label = functional.one_hot(labels, student.shape[1]).bool()
+    label = labels[:, None]
+    index = torch.arange(student.shape[1] - 1, device=labels.device)
+    rest = index + (index >= label)  # classes but the label; a mask would have a GPU wait for how many it leaves
 
     def parts(
         logits: Float[Tensor, "batch classes"],
     ) -> tuple[Float[Tensor, "batch 2"], Float[Tensor, "batch classes-1"]]:
         scaled = logits / recipe.temperature
-        others = scaled.masked_select(~label).view(len(labels), -1)
-        both = torch.stack([scaled.masked_select(label), others.logsumexp(1)], dim=1)
+        others = scaled.gather(1, rest)
+        both = torch.stack([scaled.gather(1, label).squeeze(1), others.logsumexp(1)], dim=1)
         return both.log_softmax(1), others.log_softmax(1)
 
     (label_p, others_p), (label_q, others_q) = parts(teacher), parts(student)

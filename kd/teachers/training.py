@@ -126,7 +126,11 @@ def _new_trainer(recipe: TeacherRecipe, data: DataSet, device: torch.device, epo
     torch.manual_seed(recipe.seed)
     teacher = Teacher(data.shape, data.classes, data.mean, data.std, recipe.widths, recipe.dropout)
     teacher.to(device).to(memory_format=torch.channels_last)
-    optimizer = optimizer_of(teacher, recipe.optimizer, recipe.learning_rate, recipe.weight_decay)
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.AdamW(teacher.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, foreach=True)
+        if recipe.optimizer == "adamw"  # the schedule moves its momentum, too
+        else optimizer_of(teacher, recipe.optimizer, recipe.learning_rate, recipe.weight_decay)
+    )
     _, steps = _batches(recipe, data)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,

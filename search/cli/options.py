@@ -55,6 +55,10 @@ class MachineOptions:
         Literal["tensorboard", "csv"] | None,
         typer.Option(help="Log learning curves as they are trained, in logs/ of the study's folder."),
     ] = None
+    mps: Annotated[
+        Literal["on", "off"],
+        typer.Option(help="Whether workers on a GPU run under NVIDIA's MPS where it is installed, to share it."),
+    ] = "on"
 
     def machine(self) -> "Machine":
         """What the options say; raises InputError for amounts that are none and for a device that is not there."""
@@ -72,6 +76,7 @@ class MachineOptions:
             resources=amounts or None,
             device=pick(self.device),
             log=self.log,
+            mps=self.mps == "on",
         )
 
 

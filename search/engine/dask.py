@@ -37,15 +37,23 @@ class DaskEngine:
     """
 
     def __init__(
-        self, scheduler: str | None = None, workers: int | None = None, resources: dict[str, float] | None = None
+        self,
+        scheduler: str | None = None,
+        workers: int | None = None,
+        resources: dict[str, float] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Start local workers or join a cluster; raises InputError when the cluster does not answer."""
+        """Start local workers, with this `environment` too, or join a cluster.
+
+        Raises:
+            InputError: when the cluster does not answer.
+        """
         self._resources = resources
         self._flying: dict[Future[Any], Hashable] = {}
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         dask.config.set(
             {
-                "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+                "distributed.nanny.pre-spawn-environ": {**WORKER_ENVIRONMENT, **(environment or {})},
                 "distributed.worker.preload": ["search.engine.worker"],
             }
         )

@@ -26,12 +26,13 @@ import torch
 from grid import Row, filled, make_views, markdown
 from schedulefree import AdamWScheduleFree
 from scipy.stats import spearmanr
-from torch.optim.swa_utils import AveragedModel, update_bn
+from torch import nn
+from torch.optim.swa_utils import update_bn
 
-from kd.data.dataset import DataSource, load
+from kd.data.dataset import DataSet, DataSource, load
 from kd.distil.train import CALIBRATION, RungResult, RungTask, train_rung
-from kd.distil.trainer import Trainer
-from kd.distil.views import ViewSource, open_view, view_source
+from kd.distil.views import View, ViewSource, open_view, view_source
+from kd.losses import logits as losses
 from kd.optim.recipe import Recipe
 from kd.students.evaluate import evaluate, normalise
 from kd.teachers.source import TeacherSource
@@ -142,17 +143,7 @@ def schedule_free(student: Architecture, source: ViewSource) -> list[Row]:
         for epoch in range(int(start), int(np.ceil(rung))):
             optimizer.train()
             view = open_view(source, epoch % RECIPE.views)
-            trainer = Trainer(
-                student=model,
-                averaged=AveragedModel(model),
-                guide=None,
-                optimizer=optimizer,
-                recipe=Recipe(batch=RECIPE.batch, views=RECIPE.views, warmup=0),  # the optimizer warms up by itself
-                seed=0,
-                data=data,
-                device=place,
-            )
-            trainer.train(view, max(start, epoch), min(rung, epoch + 1))
+            train_part(model, optimizer, view, data, (max(start, epoch), min(rung, epoch + 1)))
         optimizer.eval()
         calibration = (normalise(images, data, place) for images in view.images[:CALIBRATION].split(512))
         update_bn(calibration, model)
@@ -161,6 +152,22 @@ def schedule_free(student: Architecture, source: ViewSource) -> list[Row]:
         rows.append(row(student, "free", rung, accuracy, loss, time.perf_counter() - started))
         start = rung
     return rows
+
+
+def train_part(
+    model: nn.Module, optimizer: AdamWScheduleFree, view: View, data: DataSet, part: tuple[float, float]
+) -> None:
+    """Train between two moments of one epoch, on the batches that a rung task takes there; the optimizer warms up."""
+    begin, end = part
+    epoch, count = int(begin), len(view.labels) // RECIPE.batch
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(epoch)).tolist()
+    model.train()
+    for place in order[round((begin - epoch) * count) : round((end - epoch) * count)]:
+        batch = slice(place * RECIPE.batch, (place + 1) * RECIPE.batch)
+        output = model(normalise(view.images[batch], data, torch.device("cpu")))
+        optimizer.zero_grad()
+        losses.total(output, view.logits[batch].float(), view.labels[batch], RECIPE).backward()
+        optimizer.step()
 
 
 def made_views() -> ViewSource:

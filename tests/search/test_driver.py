@@ -65,21 +65,29 @@ def point(curve: Curve, architecture: Architecture, epoch: float, seconds: float
 
 @dataclass(kw_only=True)
 class Simulation:
-    """Rung tasks from a curve; remembers them, and kills the driver when it submits task number `killed`."""
+    """Rung tasks from a curve; remembers them, and kills the driver when it submits task number `killed`.
+
+    An epoch takes `pace` seconds; `free` are the workers that were idle when a task came, less the tasks that waited.
+    """
 
     curve: Curve = accuracy
     killed: int = -1
+    pace: float = SECONDS
     tasks: list[tuple[str, float, float, bytes | None]] = field(default_factory=list)
+    free: list[int] = field(default_factory=list)
+    engine: FakeEngine | None = None
 
     def __call__(self, task: RungTask, checkpoint: bytes | None) -> RungResult:
         architecture, start, stop = task.architecture, task.start, task.stop
         if len(self.tasks) == self.killed:
             raise Killed
         self.tasks.append((architecture.digest, start, stop, checkpoint))
+        assert self.engine is not None
+        self.free.append(self.engine.free)
         assert checkpoint == (None if start == 0 else f"{architecture.digest} {start:g}".encode())
-        points = [point(self.curve, architecture, e, SECONDS) for e in range(int(start) + 1, int(stop) + 1)]
+        points = [point(self.curve, architecture, e, self.pace) for e in range(int(start) + 1, int(stop) + 1)]
         good = [p for p in points if not math.isnan(p.validation_accuracy)]
-        spent, state = SECONDS * len(points), f"{architecture.digest} {stop:g}".encode()
+        spent, state = self.pace * len(points), f"{architecture.digest} {stop:g}".encode()
         if len(good) < len(points):
             return RungResult(curve=tuple(good), checkpoint=b"", seconds=spent, failure="loss is nan")
         return RungResult(curve=tuple(points), checkpoint=state, seconds=spent)
@@ -117,6 +125,7 @@ def run(configuration: Config, small_data: DataSet, tmp_path: Path) -> Run:
         directory = RunDirectory(root=tmp_path, name=name)
         create(directory, config)
         printed, engine = io.StringIO(), FakeEngine(simulation, workers)
+        simulation.engine = engine
         with opened(directory, small_data) as store:
             console = Console(file=printed, width=200)
             session = Session(
@@ -176,6 +185,32 @@ def test_workers_are_busy_while_there_is_work(run: Run, records: Records) -> Non
     assert seconds(together) == seconds(alone) / 4
 
 
+@pytest.mark.parametrize(("pace", "workers", "least"), [(0.1, 4, -3), (0.1, 1, 1), (SECONDS, 4, 1)])
+def test_short_rungs_are_handed_out_before_a_worker_is_idle(
+    run: Run, records: Records, pace: float, workers: int, least: int
+) -> None:
+    first, second = Simulation(pace=pace), Simulation(pace=pace)
+    assert run("a", first, workers, trials=20) == run("b", second, workers, trials=20)
+    assert first.tasks == second.tasks
+    assert records("a") == records("b")
+    assert min(first.free) == least  # as many tasks wait as there are workers, or none
+    assert len(records("a")) >= 20
+    assert {record.outcome for record in records("a")} <= {"complete", "pruned", "rejected", "duplicate"}
+    assert len(first.tasks) == len({(digest, start) for digest, start, _, _ in first.tasks})
+
+
+def test_what_was_handed_out_ahead_is_gone_on_with_after_a_kill(run: Run, records: Records) -> None:
+    killed = Simulation(pace=0.1, killed=17)
+    run("a", killed, 4, trials=20)
+    assert min(killed.free) == -3
+    lost = [record.number for record in records("a") if record.outcome == "unfinished"]
+    assert len(lost) > 4
+    run("a", Simulation(pace=0.1), 4, trials=20)
+    begun = [record for record in records("a") if record.outcome not in ("rejected", "duplicate")]
+    assert {record.outcome for record in begun} == {"complete", "pruned"}
+    assert len(begun) == 20
+
+
 def test_the_same_study_of_several_workers_comes_out_the_same(run: Run, records: Records) -> None:
     first, second = Simulation(), Simulation()
     assert run("a", first, 3) == run("b", second, 3)
@@ -183,8 +218,11 @@ def test_the_same_study_of_several_workers_comes_out_the_same(run: Run, records:
     assert records("a") == records("b")
 
 
-def test_weak_candidates_are_pruned_at_every_rung_but_none_of_the_front(run: Run, records: Records) -> None:
-    run("a", Simulation(), 2, trials=16, startup=6)
+@pytest.mark.parametrize("pace", [SECONDS, 0.1])
+def test_weak_candidates_are_pruned_at_every_rung_but_none_of_the_front(
+    run: Run, records: Records, pace: float
+) -> None:
+    run("a", Simulation(pace=pace), 2, trials=16, startup=6)
     found = records("a")
     pruned = {record.epochs for record in found if record.outcome == "pruned"}
     assert pruned

@@ -88,8 +88,8 @@ def test_names_may_lie_beside_the_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda y: y + 1, r"labels \[1, 2, 3, 4\], must be 0..3, .* \(y = numpy.unique"),
-        (lambda y: 2 * (y % 2) - 1, r"labels \[-1, 1\], must be 0..1"),
+        (lambda y: y + 2, r"labels \[2, 3, 4, 5\], must be 0..3, .* \(y = numpy.unique"),
+        (lambda y: 2 * (y % 2), r"labels \[0, 2\], must be 0..1"),
         (lambda y: np.eye(4)[y] * 0.7 + 0.075, "4 columns that are not one-hot"),
         (lambda y: np.maximum(np.eye(4)[y], np.eye(4)[0]), "4 columns that are not one-hot"),
         (lambda y: y + 0.25, "no whole numbers"),
