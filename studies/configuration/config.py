@@ -84,8 +84,7 @@ class Retrain:
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=0.05)
     """How a student is retrained."""
     int8: bool = True
-    """Quantise every retrained student to int8 and measure it; one that loses more than 0.05 points on validation
-    samples is fine-tuned from the teacher's logits."""
+    """Quantise retrained students to int8 and measure them; one that loses over 0.05 points is fine-tuned first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
