@@ -35,6 +35,7 @@ COMMANDS = [
     "show",
     "retrain",
     "distil",
+    "export",
     "verify",
     "repair",
     "dashboard",
