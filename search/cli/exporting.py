@@ -41,7 +41,8 @@ def export(
 ) -> None:
     """Write students as C, which needs no runtime.
 
-    A folder has one header, one source and a main program, and nothing is allocated. It compiles with gcc *.c (float: and -lm), and runs on a sample whose answer is known.
+    A folder has one header, one source and a main program, and nothing is allocated. It compiles with gcc *.c
+    (float: and -lm), and runs on a sample whose answer is known.
     """
     if target.endswith(".safetensors"):
         if student is not None:
