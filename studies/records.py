@@ -213,9 +213,8 @@ def student_records(store: Store, trials: Sequence[TrialRecord] | None = None) -
 
 def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     """One retraining from the ledger, None until its test accuracy is there."""
-    record = _seed_record(store, store.training(digest, seed))
     path = int8_path(store.directory.student(digest) / f"seed-{seed}.safetensors")
-    return record and replace(record, int8=int8_scores(path))
+    return _seed_record(store, store.training(digest, seed), int8_scores(path))
 
 
 def _twin(store: Store, architecture: Architecture, seeds: Sequence[int]) -> tuple[SeedRecord, ...]:
@@ -226,7 +225,7 @@ def _twin(store: Store, architecture: Architecture, seeds: Sequence[int]) -> tup
     return tuple(record for record in found if record is not None)
 
 
-def _seed_record(store: Store, training: Training) -> SeedRecord | None:
+def _seed_record(store: Store, training: Training, int8: Int8Scores | None = None) -> SeedRecord | None:
     test = store.ledger.test_accuracy(training)
     if test is None:
         return None
@@ -234,6 +233,10 @@ def _seed_record(store: Store, training: Training) -> SeedRecord | None:
     curve = tuple(epoch for rung in rungs for epoch in rung.curve)
     seconds = sum(rung.seconds for rung in rungs)
     measured, metric = not store.config.retrain.with_validation, store.config.retrain.metric
+    if metric == "int8_accuracy":
+        score = None if int8 is None else int8.validation
+    else:
+        score = curve[-1].score(metric or store.config.search.metric)
     return SeedRecord(
         seed=training.seed,
         validation=curve[-1].validation_accuracy if measured else None,
@@ -241,7 +244,8 @@ def _seed_record(store: Store, training: Training) -> SeedRecord | None:
         seconds=seconds,
         curve=curve,
         test_scores=store.ledger.test_scores(training),
-        score=curve[-1].score(metric or store.config.search.metric) if measured else None,
+        score=score if measured else None,
+        int8=int8,
         rungs=tuple(rungs),
     )
 

@@ -26,9 +26,13 @@ from space.network import build
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Int8Scores:
-    """What a quantised student reaches on the test split; `tuned` is how many passes it was fine-tuned for."""
+    """What a quantised student reaches on the test split; `tuned` is how many passes it was fine-tuned for.
+
+    `validation` is the share of validation samples that it gets right, rounded as int8 rounds, in floating point.
+    """
 
     test: Scores
+    validation: float
     tuned: int
 
 
@@ -99,10 +103,21 @@ def int8_scores(path: Path) -> Int8Scores | None:
         about = json.loads(header["__metadata__"]["int8"])
         if about["format"] != FORMAT or about["scores"] is None:
             return None
-        test = about["scores"]["test"]
-        return Int8Scores(test=Scores(**test | {"recalls": tuple(test["recalls"])}), tuned=about["scores"]["tuned"])
+        scores, test = about["scores"], about["scores"]["test"]
+        return Int8Scores(**scores | {"test": Scores(**test | {"recalls": tuple(test["recalls"])})})
     except (OSError, struct.error, ValueError, KeyError, TypeError, MemoryError, OverflowError):
         return None
+
+
+def is_int8(path: Path) -> bool:
+    """Whether a file is there and holds a whole quantised student with its scores."""
+    if int8_scores(path) is None:
+        return False
+    try:
+        load_int8(path)
+    except InputError:
+        return False
+    return True
 
 
 def _foreign(path: Path, error: Exception) -> InputError:

@@ -20,7 +20,7 @@ from kd.optim.recipe import Recipe
 from kd.students.file import load_student
 from kd.students.scores import Scores
 
-TOLERATED = 0.001
+TOLERATED = 0.0005
 """Share of the validation samples that may be lost before a student is fine-tuned."""
 PASSES = 3
 """Passes of fine-tuning."""
@@ -49,10 +49,11 @@ def quantise_student(task: Int8Task) -> Int8Scores:
     rounded, passes = twin_accuracy(program, calibration, data), 0
     if rounded < twin_accuracy(program, None, data) - TOLERATED and can_be_tuned(program):
         tuned, limits = _tuned(program, calibration, task, data)
-        if twin_accuracy(tuned, limits, data) > rounded:
-            program, calibration, passes = tuned, limits, PASSES
+        if (found := twin_accuracy(tuned, limits, data)) > rounded:
+            program, calibration, passes, rounded = tuned, limits, PASSES, found
     answers, _ = answer(quantize(program, calibration), data.test.images)
-    scores = Int8Scores(test=Scores.of(data.test.labels, answers, data.classes), tuned=passes)
+    test = Scores.of(data.test.labels, answers, data.classes)
+    scores = Int8Scores(test=test, validation=rounded, tuned=passes)
     save_int8(task.target, program, calibration, student.architecture, scores)
     return scores
 

@@ -39,9 +39,10 @@ def export(
     ] = None,
     runs: Runs = ROOT,
 ) -> None:
-    """Write students as C: one header, one source, no runtime, no heap.
+    """Write students as C, which needs no runtime.
 
-    Each folder compiles with gcc *.c (float: and -lm), and runs on a sample whose answer is known.
+    A folder has one header, one source and a main program, and nothing is allocated. It compiles with gcc *.c
+    (float: and -lm), and runs on a sample whose answer is known.
     """
     if target.endswith(".safetensors"):
         if student is not None:
