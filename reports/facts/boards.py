@@ -6,7 +6,8 @@ from rich.text import Text
 
 from reports.facts.formats import count
 from space.architecture import Architecture
-from space.board import Board, boards, flash_bytes, ram_bytes
+from space.board import Board, boards
+from space.flash import flash_bytes, ram_bytes
 
 STACK = 256
 """Bytes of stack that a prediction takes at most, of all shipped students on all processors."""
@@ -27,12 +28,14 @@ def board_table(architecture: Architecture | None) -> RenderableType:
         for board in boards():
             table.add_row(board.name, *_facts(board))
         return table
-    flash, ram = flash_bytes(architecture), ram_bytes(architecture) + STACK
+    ram = ram_bytes(architecture) + STACK
     for board in boards():
+        flash = flash_bytes(architecture, board.target)
         verdict = board.verdict(flash_bytes=flash, ram_bytes=ram)
         table.add_row(board.name, Text(verdict, STYLES[verdict]), *_facts(board))
     head = Text(f"{architecture.family} {architecture.digest}", style="bold")
-    needs = f"{count(flash)} bytes of flash and {count(ram)} of RAM, in int8, estimated"
+    flash = flash_bytes(architecture)
+    needs = f"{count(flash)} bytes of flash (Cortex-M4) and {count(ram)} of RAM, in int8, estimated"
     return Group(head, Text(needs), Text(), table)
 
 
