@@ -121,8 +121,12 @@ def _interface(program: Program, title: str) -> dict[str, Any]:
 
 def _uses(source: Source) -> set[str]:
     """Parts of a template, and those that they need."""
-    sigmoids = source.uses & {"silu", "sigmoid", "cell"}
-    return source.uses | ({"sigmoids"} if sigmoids else set()) | ({"average"} if "gate" in source.uses else set())
+    needed = {
+        "sigmoids": {"silu", "sigmoid", "cell"},
+        "average": {"gate"},
+        "activate": {"convolve", "separable", "gate", "row_column", "mix"},
+    }
+    return source.uses | {part for part, users in needed.items() if source.uses & users}
 
 
 def _as_c(sample: Tensor) -> Any:

@@ -65,10 +65,10 @@ class _IntegerLayers(Layers):
         parts = []
         for application in range(applications):
             # one bias of several applications is that of the last, where a residual's norms leave it
-            late = stage.bias is not None and len(stage.bias) < stage.applications and application < applications - 1
+            late = isinstance(self.current.operation, ops.Inverted) and application < applications - 1
             pointers = []
             for part, rows in (("multiplier", stage.multiplier), ("bias", stage.bias)):
-                if rows is None or (part == "bias" and late):
+                if rows is None or (late and len(rows) < applications):
                     pointers.append("0")
                 else:
                     pointers.append(f"{names[part]} + {min(application, len(rows) - 1) * rows[0].numel()}")

@@ -43,16 +43,19 @@ def export(
 
     Each folder compiles with gcc *.c (float: and -lm), and runs on a sample whose answer is known.
     """
-    from kd.data.dataset import DataSource, load
-
     if target.endswith(".safetensors"):
         if student is not None:
             raise InputError("--student is of a study, and a file has one student: leave it out")
         path = Path(target)
+        if not path.is_file():  # before imports that take seconds
+            raise InputError(f"no student at {path}: check the path")
+        from kd.data.dataset import DataSource, load
+
         found = {path: out or path.with_suffix("")}
         samples = load(DataSource(name=data or "mnist"))
     else:
         directory = RunDirectory(root=runs, name=target)
+        directory.require()
         found = {weights: out or weights.parent for weights in _of_study(directory, student)}
         if out is not None and len(found) > 1:
             found = {weights: out / weights.parent.name for weights in found}
@@ -86,7 +89,6 @@ def _of_study(directory: RunDirectory, digest: str | None) -> list[Path]:
     from kd.students.results import StudentResults
     from search.targets import of_digest
 
-    directory.require()
     if digest is not None:
         of_digest(directory, digest)
     folders = [folder for folder in directory.student_folders if digest in (None, folder.name)]

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 import torch
-from deployed import SANITIZERS, draws, int8_differences, quantised, random_samples, random_student
+from deployed import SANITIZERS, draws, float_difference, int8_differences, quantised, random_samples, random_student
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +13,8 @@ from kd.deploy.lower import lower
 from kd.deploy.reference import answer
 from kd.deploy.tables import scaled, sigmoid, tanh
 from space.architecture import Architecture
+from space.blocks.liquid import CellKind, LiquidScan
+from space.blocks.mlp import Mixer, Patches
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 ONE_OF_EACH = list(draws(range(1, 2)))
@@ -43,6 +45,22 @@ def test_integers_are_near_the_float_student_and_nearer_its_rounded_twin(archite
     spread = float(expected.std())
     assert float((found - expected).square().mean().sqrt()) < 0.15 * spread
     assert float((found - twin).square().mean().sqrt()) < 0.1 * spread
+
+
+@needs_gcc
+def test_a_tied_mixer_adds_its_biases_every_time() -> None:
+    blocks = (Patches(side=4, width=6), Mixer(token_width=5, channel_width=4, repeats=2, activation="prelu"))
+    assert int8_differences(Architecture(family="mlp", shape=(1, 28, 28), classes=10, blocks=blocks)) == 0
+
+
+@needs_gcc
+@pytest.mark.parametrize("cell", ["cfc", "ltc"])
+def test_a_student_may_be_a_cell_alone(cell: CellKind) -> None:
+    architecture = Architecture(
+        family="liquid", shape=(12, 3), classes=10, blocks=(LiquidScan(cell=cell, hidden=4, readout="mean"),)
+    )
+    assert float_difference(architecture) <= 1e-4
+    assert int8_differences(architecture) == 0
 
 
 def test_pixels_of_one_channel_are_kept_exactly() -> None:
