@@ -1,6 +1,6 @@
 """A student as C: one header, one source, and a main program with a sample whose answer is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,16 @@ def int8_code(program: IntegerProgram, sample: Tensor, title: str) -> CCode:
 
 
 def _code(source: Source, places: Plan, facts: dict[str, Any]) -> CCode:
+    stream = None
+    if source.stream is not None and facts["counts"]:
+        stream = replace(source.stream, calls="\n".join(source.calls[source.streamed :]))
     facts = facts | {
         "arena": places.size,
         "start": places.places[0].found,
         "uses": _uses(source),
         "constants": "\n".join(source.constants),
         "calls": "\n".join(source.calls),
+        "stream": stream,
     }
     return CCode(
         header=_render("student.h.j2", facts),
@@ -111,6 +115,7 @@ def _interface(program: Program, title: str) -> dict[str, Any]:
         "title": title,
         "header": HEADER,
         "inputs": channels * positions,
+        "counts": program.sequences,
         "input_index": index,
         "channels": channels,
         "positions": positions,

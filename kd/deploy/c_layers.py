@@ -6,8 +6,8 @@ from functools import singledispatchmethod
 from torch import Tensor
 
 from kd.deploy import program as ops
-from kd.deploy.arena import Place
-from kd.deploy.c_source import Source, at, window
+from kd.deploy.arena import Place, scratch_of
+from kd.deploy.c_source import Source, Stream, at, window
 from space.blocks.base import Shape, size
 
 
@@ -193,3 +193,15 @@ class Layers(ABC):
             self.source.uses |= {kind, *(("dot", "dot_halves") if kind == "closed_form" else ("words",))}
             places = f"{at(self.place.source)}, {at(self.place.target + number * op.hidden)}"
             self.source.call(f"{kind}(&{layer}, &{cell}, {stage}{number}, {places}, arena);")
+            if self.name == "layer_1" and len(op.cells) == 1 and op.axis == "rows" and width == 1:
+                scratch = scratch_of(op)
+                self.source.streamed = len(self.source.calls)
+                self.source.stream = Stream(
+                    kind=kind,
+                    layer=layer,
+                    cell=cell,
+                    stage=stage.removesuffix(", "),
+                    words=4 * (scratch.words - op.hidden * op.mean),
+                    source=at(self.place.source),
+                    target=at(self.place.target),
+                )

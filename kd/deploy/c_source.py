@@ -15,6 +15,23 @@ TYPES = {"float32": "float", "int8": "int8_t", "int16": "int16_t", "int32": "int
 WIDTH = 112
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """How a scan that is a student's first operation is fed step by step: names and places in C.
+
+    `words` are bytes of its scratch before the sum of states, `calls` what follows it.
+    """
+
+    kind: str
+    layer: str
+    cell: str
+    stage: str
+    words: int
+    source: str
+    target: str
+    calls: str = ""
+
+
 @dataclass(slots=True)
 class Source:
     """What a generator has collected: `uses` are the names of the template's parts that are needed."""
@@ -24,6 +41,9 @@ class Source:
     uses: set[str] = field(default_factory=set)
     bytes: int = 0
     """Bytes of all constant arrays, those of the normalisation and of tables left out."""
+    stream: Stream | None = None
+    streamed: int = 0
+    """Calls that a stream replaces."""
 
     def array(self, name: str, values: Values, counted: bool = True) -> str:
         """Add a constant array, values in the order in which C counts them; returns its name."""

@@ -20,7 +20,7 @@ from kd.optim.recipe import Recipe
 from kd.students.file import load_student
 from kd.students.scores import Scores
 
-TOLERATED = 0.001
+TOLERATED = 0.0005
 """Share of the validation samples that may be lost before a student is fine-tuned."""
 PASSES = 3
 """Passes of fine-tuning."""

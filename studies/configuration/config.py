@@ -86,7 +86,7 @@ class Retrain:
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=0.05)
     """How a student is retrained."""
     int8: bool = True
-    """Quantise every retrained student to int8 and measure it; one that loses more than 0.1 points on validation
+    """Quantise every retrained student to int8 and measure it; one that loses more than 0.05 points on validation
     samples is fine-tuned from the teacher's logits."""
 
 

@@ -84,13 +84,25 @@ def random_samples(shape: tuple[int, ...], count: int) -> torch.Tensor:
     return torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
 
 
-def run_c(code: CCode, samples: torch.Tensor, flags: tuple[str, ...] = ("-O1",)) -> NDArray[Any]:
+STREAMER = READER.replace(
+    "int32_t answer = wunderkind_predict(sample, logits);",
+    """int32_t answer;
+        int i;
+        wunderkind_begin();
+        for (i = 0; i < WUNDERKIND_INPUT; i += FEATURES)
+            wunderkind_step(sample + i);
+        answer = wunderkind_end(logits);""",
+)
+"""The same, a time step at a time; -DFEATURES=n says how many features one has."""
+
+
+def run_c(code: CCode, samples: torch.Tensor, flags: tuple[str, ...] = ("-O1",), reader: str = READER) -> NDArray[Any]:
     """Answers of compiled code: records of `answer` and `logits`."""
     quantised = "int8_t *logits" in code.header
     kinds = "uint8_t" if samples.dtype == torch.uint8 else "float", "int8_t" if quantised else "float"
     with tempfile.TemporaryDirectory() as folder:
         code.write(Path(folder))
-        (Path(folder) / "reader.c").write_text(READER % kinds)
+        (Path(folder) / "reader.c").write_text(reader % kinds)
         command = ["gcc", *STRICT, *flags, "student.c", "reader.c", "-o", "reader", *([] if quantised else ["-lm"])]
         subprocess.run(command, cwd=folder, check=True)
         content = samples.numpy().tobytes()

@@ -2,10 +2,21 @@ import shutil
 
 import pytest
 import torch
-from deployed import SANITIZERS, draws, float_difference, int8_differences, quantised, random_samples, random_student
+from deployed import (
+    SANITIZERS,
+    STREAMER,
+    draws,
+    float_difference,
+    int8_differences,
+    quantised,
+    random_samples,
+    random_student,
+    run_c,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kd.deploy.c_code import float_code, int8_code
 from kd.deploy.calibration import Rounding, calibrate
 from kd.deploy.integers import Quantisation, multiplier
 from kd.deploy.interpret import run
@@ -13,8 +24,8 @@ from kd.deploy.lower import lower
 from kd.deploy.reference import answer
 from kd.deploy.tables import scaled, sigmoid, tanh
 from space.architecture import Architecture
-from space.blocks.liquid import CellKind, LiquidScan
-from space.blocks.mlp import Mixer, Patches
+from space.blocks.liquid import CellKind, LiquidScan, Readout
+from space.blocks.mlp import Dense, Mixer, Patches
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 ONE_OF_EACH = list(draws(range(1, 2)))
@@ -61,6 +72,31 @@ def test_a_student_may_be_a_cell_alone(cell: CellKind) -> None:
     )
     assert float_difference(architecture) <= 1e-4
     assert int8_differences(architecture) == 0
+
+
+@needs_gcc
+@pytest.mark.parametrize("cell", ["cfc", "ltc"])
+@pytest.mark.parametrize("readout", ["last", "mean"])
+def test_a_scan_is_fed_step_by_step(cell: CellKind, readout: Readout) -> None:
+    scan = LiquidScan(cell=cell, hidden=4, readout=readout, unfolds=2)
+    blocks = (scan, Dense(width=5))
+    architecture = Architecture(family="liquid", shape=(12, 3), classes=10, blocks=blocks)
+    samples = random_samples(architecture.shape, 8)
+    for code in (
+        int8_code(quantised(architecture, samples), samples[:1], "a student"),
+        float_code(lower(random_student(architecture)), samples[:1], "a student"),
+    ):
+        whole, fed = run_c(code, samples), run_c(code, samples, ("-O1", "-DFEATURES=3"), STREAMER)
+        assert (whole["answer"] == fed["answer"]).all()
+        assert (whole["logits"] == fed["logits"]).all()
+
+
+def test_others_are_not() -> None:
+    for scan in (LiquidScan(cell="cfc", hidden=4, both_directions=True), LiquidScan(cell="cfc", hidden=4)):
+        shape = (12, 3) if scan.both_directions else (1, 8, 8)
+        architecture = Architecture(family="liquid", shape=shape, classes=10, blocks=(scan,))
+        code = float_code(lower(random_student(architecture)), random_samples(shape, 1), "a student")
+        assert "wunderkind_step" not in code.header + code.source
 
 
 def test_pixels_of_one_channel_are_kept_exactly() -> None:

@@ -94,6 +94,11 @@ def test_what_is_measured_and_the_board_are_told(folder: Path, small_data: DataS
     assert "microbit-v2   fits, about 2.89 ms at 64 MHz" in card
 
 
+def test_an_unmeasured_student_is_judged_by_estimate(folder: Path, small_data: DataSet) -> None:
+    tell_student(folder, small_data, replace(Config(), space=Space(board="microbit-v1")))
+    assert "## On a board\n\n- microbit-v1: fits, about " in (folder / CARD).read_text()
+
+
 @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_text("{")], ids=["gone", "cut"])
 def test_without_results_nothing_is_told(change: Callable[[Path], object], folder: Path, small_data: DataSet) -> None:
     change(folder / "results.json")
