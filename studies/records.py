@@ -182,6 +182,11 @@ def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
     curve = tuple(epoch for rung in rungs for epoch in rung.curve)
     seconds = sum(rung.seconds for rung in rungs)
     measured, metric = not store.config.retrain.with_validation, store.config.retrain.metric
+    int8 = int8_scores(int8_path(store.directory.student(digest) / f"seed-{seed}.safetensors"))
+    if metric == "int8_accuracy":
+        score = None if int8 is None else int8.validation
+    else:
+        score = curve[-1].score(metric or store.config.search.metric)
     return SeedRecord(
         seed=seed,
         validation=curve[-1].validation_accuracy if measured else None,
@@ -189,8 +194,8 @@ def seed_record(store: Store, digest: str, seed: int) -> SeedRecord | None:
         seconds=seconds,
         curve=curve,
         test_scores=store.ledger.test_scores(training),
-        score=curve[-1].score(metric or store.config.search.metric) if measured else None,
-        int8=int8_scores(int8_path(store.directory.student(digest) / f"seed-{seed}.safetensors")),
+        score=score if measured else None,
+        int8=int8,
     )
 
 

@@ -26,9 +26,13 @@ from space.network import build
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Int8Scores:
-    """What a quantised student reaches on the test split; `tuned` is how many passes it was fine-tuned for."""
+    """What a quantised student reaches on the test split; `tuned` is how many passes it was fine-tuned for.
+
+    `validation` is the share of validation samples that it gets right, rounded as int8 rounds, in floating point.
+    """
 
     test: Scores
+    validation: float
     tuned: int
 
 
@@ -99,8 +103,8 @@ def int8_scores(path: Path) -> Int8Scores | None:
         about = json.loads(header["__metadata__"]["int8"])
         if about["format"] != FORMAT or about["scores"] is None:
             return None
-        test = about["scores"]["test"]
-        return Int8Scores(test=Scores(**test | {"recalls": tuple(test["recalls"])}), tuned=about["scores"]["tuned"])
+        scores, test = about["scores"], about["scores"]["test"]
+        return Int8Scores(**scores | {"test": Scores(**test | {"recalls": tuple(test["recalls"])})})
     except (OSError, struct.error, ValueError, KeyError, TypeError, MemoryError, OverflowError):
         return None
 

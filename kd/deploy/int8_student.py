@@ -49,10 +49,11 @@ def quantise_student(task: Int8Task) -> Int8Scores:
     rounded, passes = twin_accuracy(program, calibration, data), 0
     if rounded < twin_accuracy(program, None, data) - TOLERATED and can_be_tuned(program):
         tuned, limits = _tuned(program, calibration, task, data)
-        if twin_accuracy(tuned, limits, data) > rounded:
-            program, calibration, passes = tuned, limits, PASSES
+        if (found := twin_accuracy(tuned, limits, data)) > rounded:
+            program, calibration, passes, rounded = tuned, limits, PASSES, found
     answers, _ = answer(quantize(program, calibration), data.test.images)
-    scores = Int8Scores(test=Scores.of(data.test.labels, answers, data.classes), tuned=passes)
+    test = Scores.of(data.test.labels, answers, data.classes)
+    scores = Int8Scores(test=test, validation=rounded, tuned=passes)
     save_int8(task.target, program, calibration, student.architecture, scores)
     return scores
 

@@ -81,7 +81,7 @@ class Retrain:
     """Times that each of them is trained, from another start each time [seeds]."""
     with_validation: bool = False
     """Train on validation samples too; reports then give the test accuracy alone, and choices go by the search."""
-    metric: Metric | None = None
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "int8_accuracy"] | None = None
     """What of the validation split the best retrained student is chosen by; left out, search.metric."""
     recipe: Recipe = Recipe(schedule="cosine", epochs=40, warmup=0.05)
     """How a student is retrained."""

@@ -2,6 +2,7 @@
 
 import io
 import re
+import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from kd.deploy.int8_student import Int8Task, quantise_student
 from kd.distil.train import RungResult, RungTask, train_rung
 from kd.distil.views import ViewSource, make_view
 from kd.optim.recipe import Recipe
+from kd.students.results import StudentResults
 from kd.teachers.source import TeacherSource
+from reports.facts.formats import mean_test
 from search.engine.fake import FakeEngine
 from search.jobs.preparation import prepare
 from search.jobs.retraining import retrain
@@ -125,3 +128,38 @@ def test_a_lost_checkpoint_doubles_no_part_of_a_curve(retraining: Retraining, tm
         assert [epoch.epoch for epoch in mine.curve] == list(range(1, EPOCHS + 1))
         assert [replace(e, seconds=0) for e in mine.curve] == [replace(e, seconds=0) for e in undisturbed.curve]
         assert (mine.test, mine.seconds) == (undisturbed.test, undisturbed.seconds) == (mine.test, EPOCHS)
+
+
+def test_quantisation_goes_on_after_a_kill_and_its_figures_are_told(retraining: Retraining, tmp_path: Path) -> None:
+    quantised: list[str] = []
+
+    def dying(*arguments: Any) -> Any:
+        if isinstance(arguments[0], Int8Task):
+            if quantised:
+                raise Killed
+            quantised.append(arguments[0].target.name)
+        return task(*arguments)
+
+    _, nothing = retraining("killed", dying)
+    assert nothing is None
+
+    def counting(*arguments: Any) -> Any:
+        if isinstance(arguments[0], Int8Task):
+            quantised.append(arguments[0].target.name)
+        return task(*arguments)
+
+    _, student = retraining("killed", counting)
+    assert sorted(quantised) == ["int8-0.safetensors", "int8-1.safetensors"]
+    assert student is not None
+    assert len(student.int8_tests) == 2
+    assert "; int8 " in mean_test(student)
+    folder = tmp_path / "killed" / "students" / STUDENT.digest
+    results = StudentResults.from_json(folder / "results.json")
+    assert results.int8_mean == statistics.fmean(seed.int8_test or 0 for seed in results.seeds)
+    assert results.int8_deviation == statistics.stdev(seed.int8_test or 0 for seed in results.seeds)
+    assert abs(results.int8_mean - results.test_mean) <= 0.02
+    assert {path.name for path in folder.iterdir()} >= {"c", "c-int8"}
+    for seed in student.seeds:
+        assert seed.int8 is not None
+        assert seed.validation is not None
+        assert abs(seed.int8.validation - seed.validation) <= 0.02
