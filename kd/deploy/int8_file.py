@@ -109,6 +109,17 @@ def int8_scores(path: Path) -> Int8Scores | None:
         return None
 
 
+def is_int8(path: Path) -> bool:
+    """Whether a file is there and holds a whole quantised student with its scores."""
+    if int8_scores(path) is None:
+        return False
+    try:
+        load_int8(path)
+    except InputError:
+        return False
+    return True
+
+
 def _foreign(path: Path, error: Exception) -> InputError:
     reason = " ".join(str(error).split())[:200]
     return InputError(f"cannot read a quantised student from {path} ({reason}): export the student again")

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from kd.deploy.export import int8_path
-from kd.deploy.int8_file import Int8Scores, int8_scores
+from kd.deploy.int8_file import Int8Scores, is_int8
 from kd.deploy.int8_student import Int8Task, quantise_student
 from search.session import Session
 from space.errors import InputError
@@ -18,7 +18,7 @@ def quantise(session: Session, jobs: Sequence[TrainingJob]) -> None:
         InputError: when one fails; what was finished is kept.
     """
     engine, progress = session.engine, session.progress
-    waiting = deque(job for job in jobs if int8_scores(int8_path(job.weights)) is None)
+    waiting = deque(job for job in jobs if not is_int8(int8_path(job.weights)))
     while waiting or engine.tickets:
         while waiting and engine.free > 0:
             job = waiting.popleft()

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from kd.data.dataset import DataSet
-from kd.deploy.export import export_c
+from kd.deploy.export import export_c, int8_path
 from kd.environment import current
 from kd.files import is_sound, write_manifest, write_whole
 from kd.students.onnx import export_onnx
@@ -68,7 +68,8 @@ def write_student(store: Store, student: StudentRecord, device: str) -> None:
     export_onnx(weights, export, data.test.images[:64])
     code = export_c(weights, folder, store.config.export.formats, data.train.images, data.test.images[:1])
     write_whole(path, found.to_json())  # after it, so that it names no seeds that the export was not chosen from
-    write_manifest(folder, (path.name, export.name, "architecture.json", *code))
+    twins = [int8_path(folder / f"seed-{s.seed}.safetensors").name for s in student.seeds if s.int8 is not None]
+    write_manifest(folder, (path.name, export.name, "architecture.json", *code, *twins))
     tell_student(folder, data, store.config)
 
 

@@ -14,7 +14,7 @@ from kd.deploy import int8_student
 from kd.deploy.calibration import Calibration, calibrate
 from kd.deploy.export import FORMATS, export_c, int8_path
 from kd.deploy.finetune import can_be_tuned, fine_tune, twin_accuracy
-from kd.deploy.int8_file import int8_scores, load_int8
+from kd.deploy.int8_file import int8_scores, is_int8, load_int8
 from kd.deploy.int8_student import Int8Task, quantise_student
 from kd.deploy.interpret import Site
 from kd.deploy.lower import lower
@@ -105,6 +105,8 @@ def test_files_of_other_things_are_refused_in_one_line(task: Int8Task, folder: P
         with pytest.raises(InputError, match="cannot read a quantised student") as caught:
             load_int8(path)
         assert "\n" not in str(caught.value)
+        assert not is_int8(path)
+    assert is_int8(task.target)
     assert int8_scores(task.weights) is None
     assert int8_scores(tmp_path / "none.safetensors") is None
 
