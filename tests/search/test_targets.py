@@ -201,7 +201,7 @@ def test_a_student_is_shown_and_drawn(tmp_path: Path) -> None:
     assert f"cnn {find('tied-cnn').digest}" in text
     assert "9,682 parameters (9,646 deployed), 2,103,672 MACs, 3,584 B memory, 10,616 B int8" in text
     line = next(line for line in text.splitlines() if line.startswith("3×3 convolution 20"))
-    assert line.split()[-5:] == ["relu", "20×7×7", "2,920", "141,120", "1,764"]
+    assert line.split()[-5:] == ["relu", "20×7×7", "2,920", "141,120", "1,204"]
     drawing = ElementTree.parse(tmp_path / "drawings" / "student.svg").getroot()
     assert "×3" in {element.text for element in drawing.iter()}
 
