@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from reports.facts.boards import estimated_verdict
 from reports.facts.formats import counted
 from reports.facts.layers import Layer, layers_of
 from reports.facts.measurements import verdict_line
@@ -31,9 +32,6 @@ def model_card(facts: StudentFacts) -> str:
         taken = f"sequences of {shape[0]} time steps with {counted(shape[1], 'feature')} each"
     else:
         taken = f"images of {shape[2]}×{shape[1]} pixels, {counted(shape[0], 'channel')}"
-    verdicts = [
-        verdict_line(one, facts.board) for one in facts.in_emulators if facts.board and one.target == facts.board.target
-    ]
     return render(
         "card.md",
         card=Card(
@@ -42,9 +40,18 @@ def model_card(facts: StudentFacts) -> str:
             training=_training(facts),
             confusion=_confusion(facts),
             layers=layers_of(facts.student.architecture),
-            verdicts=verdicts,
+            verdicts=_verdicts(facts),
         ),
     )
+
+
+def _verdicts(facts: StudentFacts) -> list[str]:
+    """Whether it fits its board: by measurements on such a core, else by estimate."""
+    board = facts.board
+    if board is None:
+        return []
+    measured = [verdict_line(one, board) for one in facts.in_emulators if one.target == board.target]
+    return measured or [estimated_verdict(facts.student.architecture, board)]
 
 
 def _training(facts: StudentFacts) -> list[tuple[str, str]]:

@@ -1,13 +1,11 @@
 """Microcontroller boards: their memory, the budget that follows from it, and whether a student fits."""
 
-import math
 import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from space.architecture import Architecture
 from space.errors import InputError, did_you_mean
 
 TABLE = Path(__file__).with_name("boards.toml")
@@ -17,28 +15,6 @@ CODE_BYTES = 5 * KILOBYTE
 """Flash that a budget leaves to the code of a student, whichever its blocks are, and to the start of a program."""
 STACK_BYTES = 1 * KILOBYTE
 """RAM that a budget leaves to the input, the stack and the variables of a program."""
-START, APPLICATION = 670, 90
-"""Bytes of code that every student has, and of the numbers that describe one application of a block."""
-CODE = {
-    "bilinear": 275,
-    "dense": 120,
-    "inverted_residual": 715,
-    "liquid_convolution": 1330,
-    "cfc": 525,
-    "ltc": 2110,
-    "mixer": 360,
-    "residual_convolution": 130,
-    "residual_separable": 270,
-    "separable": 65,
-    "squeeze_excite": 505,
-    "patches": 85,
-    "hardswish": 130,
-    "leaky_relu": 120,
-    "prelu": 140,
-    "relu": 85,
-    "silu": 195,
-}
-"""Bytes of code of kinds of blocks, cells and activations, once each: least squares over random draws, Cortex-M4."""
 ROOMY = 0.5
 """Share of flash and of RAM up to which a student fits: as much is left for the program around it."""
 CYCLES = 1.5
@@ -56,29 +32,6 @@ TARGETS = {
     "riscv32": "riscv32",
 }
 """The core on which `wunderkind measure` compiles for a board's core: one whose instructions that core has, too."""
-
-
-def flash_bytes(architecture: Architecture) -> int:
-    """Flash of the least program around a student in int8, estimated: constants and code [bytes].
-
-    `tests/benchmarks/binaries.py` compares it with binaries.
-    """
-    parts: set[str] = set()
-    applications = 0
-    for block in architecture.blocks:
-        parts |= {block.kind, getattr(block, "cell", ""), getattr(block, "activation", "")}
-        if block.kind != "matrix":  # it changes no memory
-            tied = block.kind != "liquid_scan"
-            applications += getattr(block, "repeats", getattr(block, "unfolds", 1)) if tied else 1
-    code = START + APPLICATION * applications + sum(CODE.get(part, 0) for part in parts)
-    return architecture.cost().int8_bytes + code
-
-
-def ram_bytes(architecture: Architecture) -> int:
-    """RAM of the least program around a student in int8, without stack: activations, input, logits [bytes]."""
-    inputs = math.prod(architecture.shape) * (1 if len(architecture.shape) == 3 else 4)
-    parts = (architecture.cost().memory_bytes, inputs, architecture.classes)
-    return sum(-(-part // 4) * 4 for part in parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

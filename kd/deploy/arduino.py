@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kd.deploy.c_code import HEADER, SOURCE, TEMPLATES, CCode
+from kd.deploy.c_code import HEADER, SOURCE, CCode
 from kd.deploy.c_source import rows
 from kd.files import write_whole
 
+SKETCH = Path(__file__).with_name("sketch")
 EXAMPLE = "Answer"
 
 
@@ -38,7 +39,7 @@ def write_arduino_library(code: CCode, sample: Tensor, answer: int, digest: str,
         ("WunderkindStudent.h", "src/WunderkindStudent.h"),
         ("Answer.ino", f"examples/{EXAMPLE}/{EXAMPLE}.ino"),
     ):
-        template = Template((TEMPLATES / "arduino" / name).read_text(encoding="utf-8"))
+        template = Template((SKETCH / name).read_text(encoding="utf-8"))
         write_whole(folder / place, template.substitute(facts))
     write_whole(folder / "src" / HEADER, code.header)
     write_whole(folder / "src" / SOURCE, code.source)

@@ -31,8 +31,8 @@ def verify_exports(folder: Path, data: DataSet) -> Iterator[Check]:
     for seed in results.seeds:
         if seed.int8_test is not None:
             yield _twin(folder / f"seed-{seed.seed}.safetensors", seed, data, cost.int8_bytes)
-    best = max(results.seeds, key=lambda seed: (seed.validation or 0, -seed.seed))
-    weights = folder / f"seed-{best.seed}.safetensors"
+    best = results.best_seed
+    weights = folder / f"seed-{best}.safetensors"
     for form in FORMATS:
         if (folder / form).is_dir():
             try:
@@ -50,7 +50,7 @@ def verify_exports(folder: Path, data: DataSet) -> Iterator[Check]:
             yield Check(
                 name=form,
                 ok=known is not False and code.constant_bytes == counted,
-                detail=f"{', '.join(other)} not of seed {best.seed}"
+                detail=f"{', '.join(other)} not of seed {best}"
                 if other
                 else f"{sizes}, {answered.get(known, 'WRONG')}",
             )

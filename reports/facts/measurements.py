@@ -1,7 +1,7 @@
 """What a student takes on a processor, in words."""
 
 from kd.measure.measurement import Measurement
-from reports.facts.formats import count
+from reports.facts.formats import count, number
 from space.board import CYCLES, TARGETS, Board, boards
 
 
@@ -36,5 +36,5 @@ def verdict_line(measurement: Measurement, board: Board) -> str:
     """Whether a student fits a board, and about how long a sample lasts there."""
     verdict = board.verdict(flash_bytes=measurement.image_flash, ram_bytes=measurement.all_ram)
     assert measurement.instructions is not None
-    lasts = f"about {board.milliseconds(measurement.instructions):.3g} ms"
+    lasts = f"about {number(float(f'{board.milliseconds(measurement.instructions):.3g}'))} ms"
     return f"{board.name:13} {verdict}, {lasts} at {board.clock} MHz and {CYCLES:g} cycles an instruction"

@@ -143,6 +143,6 @@ def measure(
         for measurement in measure_student(path, form, [one], samples, f"-O{optimisation}"):
             for line in measurement_lines(measurement, judged):
                 console.print(line, soft_wrap=True)
-    if samples is not None and not target.endswith(".safetensors"):
+    if data is None and samples is not None and not target.endswith(".safetensors"):
         retell(path.parent, runs, target, samples)
     console.print(f"kept in {place(path)}", soft_wrap=True)

@@ -99,8 +99,7 @@ def _of_study(directory: RunDirectory, digest: str | None) -> list[Path]:
         )
     results = {folder: StudentResults.from_json(folder / "results.json") for folder in folders}
     # of the seed best on validation, as student.onnx is
-    best = {folder: max(found.seeds, key=lambda s: (s.validation or 0, -s.seed)) for folder, found in results.items()}
-    return [folder / f"seed-{seed.seed}.safetensors" for folder, seed in best.items()]
+    return [folder / f"seed-{found.best_seed}.safetensors" for folder, found in results.items()]
 
 
 def _data_of(directory: RunDirectory, place: str | None) -> "DataSet":

@@ -12,6 +12,7 @@ from kd.environment import current
 from kd.files import is_sound, write_manifest, write_whole
 from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
+from reports.facts.boards import estimated_verdict
 from reports.facts.formats import counted
 from search.estimate import jobs_seconds
 from search.jobs.analysis import analyse
@@ -20,6 +21,7 @@ from search.jobs.telling import is_told, tell_student
 from search.jobs.training import train
 from search.session import Session
 from space.architecture import Architecture
+from space.board import find as find_board
 from space.errors import InputError
 from studies.front import retraining_jobs
 from studies.records import StudentRecord, student_records
@@ -47,6 +49,10 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
     for record in records:
         write_student(store, record, session.device)
     analyse(session, records)
+    if store.config.space.board is not None:
+        board = find_board(store.config.space.board)
+        for architecture in students:
+            session.progress.note(f"{architecture.digest} on {estimated_verdict(architecture, board)}")
 
 
 def write_student(store: Store, student: StudentRecord, device: str) -> None:

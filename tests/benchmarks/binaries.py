@@ -1,7 +1,7 @@
 """Flash and RAM in closed form against binaries: python tests/benchmarks/binaries.py [DRAWS [TARGET [SEED]]].
 
 Random draws of all families for images and sequences are compiled for a Cortex-M4, or another target, at -Os. One line
-of JSON a draw goes to standard error, the summary to standard output.
+of JSON a draw goes to standard error, the summary to standard output, with what `space/code.toml` would be by these.
 """
 
 import json
@@ -9,16 +9,19 @@ import random
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from deployed import draws, quantised, random_samples
+from scipy.optimize import nnls
 
 from kd.deploy.c_code import int8_code
 from kd.measure.build import Face, build
 from kd.measure.target import Target, find
 from space.architecture import Architecture
-from space.board import flash_bytes, ram_bytes
+from space.flash import flash_bytes, parts, ram_bytes
 
 
 def binary(architecture: Architecture, target: Target) -> tuple[int, int]:
@@ -44,19 +47,32 @@ def main() -> None:
     every = list(draws(range(first, first + 8)))
     random.Random(0).shuffle(every)
     errors: dict[str, list[float]] = {"flash": [], "RAM": []}
+    found: list[tuple[Architecture, int]] = []
     for architecture in islice(every, count):
         flash, ram = binary(architecture, target)
-        errors["flash"].append(flash_bytes(architecture) / flash - 1)
+        errors["flash"].append(flash_bytes(architecture, target.name) / flash - 1)
         errors["RAM"].append(ram_bytes(architecture) / ram - 1)
+        found.append((architecture, flash))
         line = {"architecture": architecture.to_dict(), "flash": flash, "ram": ram}
         print(json.dumps(line), file=sys.stderr, flush=True)
-    for name, found in errors.items():
-        worst = max(found, key=abs)
-        within = sum(abs(error) <= 0.1 for error in found)
+    for name, away in errors.items():
+        worst = max(away, key=abs)
+        within = sum(abs(error) <= 0.1 for error in away)
         print(
-            f"{name}: {within} of {len(found)} within 10 %, median {100 * statistics.median(found):+.1f} %, "
+            f"{name}: {within} of {len(away)} within 10 %, median {100 * statistics.median(away):+.1f} %, "
             f"worst {100 * worst:+.1f} %"
         )
+    print(fitted(found))
+
+
+def fitted(found: Sequence[tuple[Architecture, int]]) -> str:
+    """Bytes of code a part, not below 0, by least squares of the relative errors over students and their flash."""
+    names = list(dict.fromkeys(name for architecture, _ in found for name in parts(architecture)))
+    table = np.array([[parts(architecture).get(name, 0) for name in names] for architecture, _ in found], dtype=float)
+    flash = np.array([taken for _, taken in found], dtype=float)
+    code = flash - [architecture.cost().int8_bytes for architecture, _ in found]
+    sizes, _ = nnls(table / flash[:, None], code / flash)
+    return "\n".join(f"{name} = {round(size / 5) * 5}" for name, size in zip(names, sizes, strict=True) if size >= 2.5)
 
 
 if __name__ == "__main__":

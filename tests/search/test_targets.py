@@ -109,7 +109,9 @@ def test_architectures_that_no_search_found_are_distilled_by_a_preset(tmp_path: 
     after = [{path.name: path.stat().st_mtime_ns for path in folder.iterdir()} for folder in folders]
     assert after[0] == before[0]
     changed = {name for name in after[1] if after[1][name] != before[1].get(name)}
-    assert changed == {"architecture.json", "seed-1.safetensors", "results.json", "student.onnx", "manifest.json"}
+    records = {"architecture.json", "results.json", "manifest.json", "card.md", "student.html"}
+    exports = {"seed-1.safetensors", "int8-1.safetensors", "student.onnx", "c", "c-int8", "arduino"}
+    assert changed == records | exports
     # an export that was lost comes back
     (folders[0] / "student.onnx").unlink()
     retrain(runs, "--student", CNN.digest)
@@ -197,9 +199,9 @@ def test_shipped_architectures_are_listed(tmp_path: Path) -> None:
 def test_a_student_is_shown_and_drawn(tmp_path: Path) -> None:
     text = wunderkind("show", "tied-cnn", "--svg", str(tmp_path / "drawings" / "student.svg"), runs=tmp_path)
     assert f"cnn {find('tied-cnn').digest}" in text
-    assert "9,682 parameters (9,646 deployed), 2,103,672 MACs, 6,272 B memory, 10,432 B int8" in text
+    assert "9,682 parameters (9,646 deployed), 2,103,672 MACs, 3,584 B memory, 10,616 B int8" in text
     line = next(line for line in text.splitlines() if line.startswith("3×3 convolution 20"))
-    assert line.split()[-5:] == ["relu", "20×7×7", "2,920", "141,120", "1,764"]
+    assert line.split()[-5:] == ["relu", "20×7×7", "2,920", "141,120", "1,204"]
     drawing = ElementTree.parse(tmp_path / "drawings" / "student.svg").getroot()
     assert "×3" in {element.text for element in drawing.iter()}
 

@@ -1,0 +1,106 @@
+"""What a retrained student's folder tells of it: whole, consistent, written anew when more is known."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from kd.data.dataset import DataSet
+from kd.environment import current
+from kd.files import checksum
+from kd.measure.measurement import Measurement, keep, known
+from kd.students.file import load_student, save_student
+from kd.students.results import SeedResult, StudentResults
+from search.jobs.telling import ARDUINO, CARD, PAGE, is_told, tell_student
+from space.architecture import Architecture
+from space.blocks.convolution import Convolution, GlobalAverage
+from space.network import build
+from studies.configuration.config import Config, Space
+
+MEASURED = Measurement(
+    target="cortex-m4",
+    form="int8",
+    optimisation="-Os",
+    compiler="gcc",
+    emulator="QEMU",
+    flash=2_000,
+    ram=500,
+    image_flash=2_345,
+    image_ram=1_300,
+    stack=34,
+    instructions=123_456,
+    c_ms=None,
+    latency_ms=None,
+    samples=100,
+    equal=100,
+    answers_equal=99,
+    data="",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, small_data: DataSet) -> Path:
+    """A retrained student's folder, two seeds, of which the second is exported."""
+    blocks = (Convolution(width=4, stride=2), GlobalAverage())
+    student = Architecture(family="cnn", shape=small_data.shape, classes=small_data.classes, blocks=blocks)
+    place = tmp_path / student.digest
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save_student(place / f"seed-{seed}.safetensors", build(student).state_dict(), student, small_data)
+    results = StudentResults(
+        architecture=student.to_dict(),
+        digest=student.digest,
+        family=student.family,
+        cost=asdict(student.cost()),
+        seeds=(
+            SeedResult(seed=0, validation=0.8, test=0.81, seconds=1.0, int8_test=0.8),
+            SeedResult(seed=1, validation=0.9, test=0.91, seconds=3.0, int8_test=0.91),
+        ),
+        test_mean=0.86,
+        test_deviation=0.07,
+        environment=current("cpu"),
+    )
+    (place / "results.json").write_text(results.to_json())
+    return place
+
+
+def test_page_card_and_library_are_written(folder: Path, small_data: DataSet) -> None:
+    assert not is_told(folder)
+    tell_student(folder, small_data, Config())
+    assert is_told(folder)
+    assert (folder / ARDUINO / "src" / "student.c").is_file()
+    card, page = (folder / CARD).read_text(), (folder / PAGE).read_text()
+    for text in (card, page):
+        assert "86.00 ± 7.07 % (n = 2)" in text  # float
+        assert "85.50 ± 7.78 % (n = 2)" in text  # int8
+    assert 'load_student("seed-1.safetensors")' in card
+    assert "2, 2 s each on average" in card
+    rows = [line for line in card.splitlines() if line.startswith("| **")]
+    counts = torch.tensor([[int(cell) for cell in row.split("|")[2:-2]] for row in rows])
+    student = load_student(folder / "seed-1.safetensors")
+    assert torch.equal(counts.sum(1), small_data.test.labels.bincount(minlength=10))
+    assert int(counts.diagonal().sum()) == round(student.accuracy(small_data.test) * len(small_data.test.labels))
+
+
+def test_what_is_measured_and_the_board_are_told(folder: Path, small_data: DataSet) -> None:
+    path = folder / "seed-1.safetensors"
+    keep(path, known(path, folder.name, checksum(path)).having(MEASURED))
+    tell_student(folder, small_data, replace(Config(), space=Space(board="microbit-v2")))
+    card, page = (folder / CARD).read_text(), (folder / PAGE).read_text()
+    for text in (card, page):
+        assert "2,345" in text and "1,334" in text and "123,456" in text
+    assert "microbit-v2   fits, about 2.89 ms at 64 MHz" in card
+
+
+def test_an_unmeasured_student_is_judged_by_estimate(folder: Path, small_data: DataSet) -> None:
+    tell_student(folder, small_data, replace(Config(), space=Space(board="microbit-v1")))
+    assert "## On a board\n\n- microbit-v1: fits, about " in (folder / CARD).read_text()
+
+
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_text("{")], ids=["gone", "cut"])
+def test_without_results_nothing_is_told(change: Callable[[Path], object], folder: Path, small_data: DataSet) -> None:
+    change(folder / "results.json")
+    with pytest.raises(ValueError, match=r"results\.json|no results"):
+        tell_student(folder, small_data, Config())
