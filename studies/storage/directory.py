@@ -108,9 +108,9 @@ class RunDirectory:
         """The teacher's features in a plane."""
         return self.students / "teacher-features.safetensors"
 
-    def student_features(self, digest: str) -> Path:
-        """A student's features in a plane."""
-        return self.student(digest) / "features.safetensors"
+    def student_features(self, digest: str, seed: int) -> Path:
+        """The features of one of a student's seeds in a plane."""
+        return self.student(digest) / f"features-{seed}.safetensors"
 
     @property
     def student_folders(self) -> list[Path]:
