@@ -20,6 +20,7 @@ from reports.facts.report_data import gather
 from reports.facts.verdict import verdict
 from space.errors import InputError
 from studies.records import student_records
+from studies.storage.directory import reading_file
 from studies.store import Store
 
 
@@ -131,3 +132,20 @@ def test_features_of_classes_that_are_apart_stay_apart() -> None:
     spread = max(float(group.std(0).max()) for group in groups)
     means = torch.stack([group.mean(0) for group in groups])
     assert float(torch.pdist(means).min()) > 2 * spread
+
+
+def test_mistakes_of_sequences_are_drawn_as_lines(told: Store, sequences: DataSet) -> None:
+    generator = torch.Generator().manual_seed(0)
+    splits = (sequences.test, sequences.validation)
+    test, validation = (Answers.of(torch.randn(len(s.labels), 10, generator=generator), s.labels) for s in splits)
+    student = student_records(told)[0]
+    weights = told.directory.student(student.architecture.digest) / f"seed-{student.exported.seed}.safetensors"
+    Reading(test=test, validation=validation).save(reading_file(weights))
+    evidence = gather_evidence(replace(told, data=sequences), [student])
+    answered = evidence.students[student.architecture.digest].answered
+    assert answered is not None and answered.agreement is None  # the teacher's answers are of other data
+    picture = base64.b64decode(answered.mistakes[0].picture.partition(",")[2])
+    with Image.open(io.BytesIO(picture)) as drawn:
+        assert drawn.size == (128, 64)
+        assert len(drawn.convert("RGB").getcolors() or []) > 2
+    assert answered.mistakes[0].teacher is None
