@@ -201,7 +201,7 @@ def compare(
     ] = None,
     runs: Runs = ROOT,
 ) -> None:
-    """Put studies side by side: their fronts, at equal sizes, and the settings that differ."""
+    """Put studies side by side: fronts, equal sizes, settings that differ."""
     from contextlib import ExitStack
 
     from search.cli.opening import directory_of
