@@ -74,7 +74,7 @@ def _front(report: ReportData) -> Table:
         table.add_row(
             str(trial.number),
             count(trial.cost.parameters),
-            percent(trial.accuracy),
+            percent(trial.merit),
             trial.architecture.family,
             describe(trial.architecture),
         )

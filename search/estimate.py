@@ -14,6 +14,10 @@ from studies.records import TrialRecord
 from studies.store import Store
 
 CONCLUDED = ("complete", "pruned", "failed")
+GUESS, GUESSED = 0.35, 4
+"""Share of the trials that are taken to go on after a rung before any is known, and as many trials it counts as."""
+LAST = 0.4
+"""Part of what a trial takes that the last one is taken to be trained alone for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,22 +48,41 @@ def training_seconds(trainings: Sequence[RemainingTraining], slots: int) -> floa
     return max(ends)
 
 
-def search_seconds(trials: Sequence[TrialRecord], wanted: int, slots: int) -> float | None:
-    """Seconds until `wanted` trials are concluded, None before the first one is.
+def search_seconds(trials: Sequence[TrialRecord], wanted: int, slots: int, rungs: Sequence[float]) -> float | None:
+    """Seconds until `wanted` trials are concluded, None before anything was trained.
 
-    A trial still to come takes as many epochs as a concluded one on average, and one under way what it lacks of them.
+    A trial still to come is expected to be trained from rung to rung as often as those before were, and so is one under
+    way for what it lacks. The mean of the concluded ones would be too little at first, since the weak end first. The
+    last trial is trained alone for a while, in one slot.
     """
-    concluded = [trial for trial in trials if trial.outcome in CONCLUDED]
-    under_way = [trial for trial in trials if trial.outcome == "unfinished"]
-    left = max(len(under_way), wanted - len(concluded))
-    if left == 0:
+    begun = [trial for trial in trials if trial.outcome in (*CONCLUDED, "unfinished")]
+    concluded = sum(trial.outcome in CONCLUDED for trial in begun)
+    under_way = [trial for trial in begun if trial.outcome == "unfinished"]
+    to_come = max(0, wanted - len(begun))
+    if wanted <= concluded and not under_way:
         return 0.0
     trained = sum(trial.epochs for trial in trials)
-    if not concluded or not trained:
+    if not trained:
         return None
-    mean = statistics.fmean(trial.epochs for trial in concluded)
-    epochs = left * mean - sum(min(trial.epochs, mean) for trial in under_way)
-    return epochs * sum(trial.seconds for trial in trials) / trained / min(slots, left)
+    left = _epochs_left(begun, rungs)
+    epochs = to_come * left[0] + sum(left[sum(rung <= trial.epochs for rung in rungs)] for trial in under_way)
+    per_epoch = sum(trial.seconds for trial in trials) / trained
+    alone = LAST * max(left[:-1]) * (1 - 1 / slots)
+    return max(epochs / min(slots, to_come + len(under_way)), min(epochs, epochs / slots + alone)) * per_epoch
+
+
+def _epochs_left(begun: Sequence[TrialRecord], rungs: Sequence[float]) -> list[float]:
+    """Epochs that a trial is expected to be trained for once it has finished so many rungs, none to all."""
+    left = [0.0]
+    for index in reversed(range(len(rungs))):
+        going_on = 1.0
+        if index > 0:  # of those whose fate after the rung before is known
+            dropped = sum(t.outcome == "pruned" and t.epochs == rungs[index - 1] for t in begun)
+            went_on = sum(t.epochs >= rungs[index] for t in begun)
+            going_on = (went_on + GUESS * GUESSED) / (went_on + dropped + GUESSED)
+        before = rungs[index - 1] if index > 0 else 0.0
+        left.insert(0, going_on * (rungs[index] - before + left[0]))
+    return left
 
 
 def remaining_trainings(
@@ -121,7 +144,8 @@ class SearchEstimate:
     def seconds_left(self, trials: Sequence[TrialRecord]) -> float | None:
         """Seconds until the study will be retrained, None before a trial is concluded."""
         session = self._session
-        searching = search_seconds(trials, session.store.config.search.trials, session.engine.slots)
+        settings = session.store.config.search
+        searching = search_seconds(trials, settings.trials, session.engine.slots, settings.rungs)
         if searching is None:
             return None
         return min(searching, max(0.0, self.seconds_to_deadline())) + self.retraining_seconds()

@@ -145,7 +145,7 @@ class Progress:
         if isinstance(ticket, Candidate):
             rungs = self._store.config.search.rungs
             what = f"{ticket.architecture.family}, {ticket.parameters:,} parameters"
-            return f"trial {ticket.number}", f"{what}, to epoch {rungs[ticket.rung]} of {rungs[-1]}"
+            return f"trial {ticket.number}", f"{what}, to epoch {rungs[ticket.rung]:g} of {rungs[-1]:g}"
         if isinstance(ticket, TrainingJob):
             return ticket.name, f"{ticket.recipe.epochs} epochs"
         return f"view {ticket}", ""

@@ -151,7 +151,7 @@ def _evidence(store: Store, student: StudentRecord, teacher: Reading | None) -> 
     reading = _reading(reading_file(weights), store.data)
     return Evidence(
         answered=None if reading is None else _answered(student, reading, teacher, store.data),
-        features=_embedding(directory.student_features(digest), store.data),
+        features=_embedding(directory.student_features(digest, student.exported.seed), store.data),
         distillation=_distillation(student),
     )
 

@@ -11,7 +11,6 @@ from reports.facts.hypervolume import Growth
 from reports.facts.report_data import ReportData
 from reports.figures.theme import (
     COLOURS,
-    MUTED_COLOUR,
     accuracy_axis,
     add_family_legend,
     by_family,
@@ -114,7 +113,7 @@ def importance_figure(found: Sequence[Importance]) -> go.Figure:
             x=[100 * one.share for one in listed],
             orientation="h",
             name=f"{scope} ({counted(listed[0].trials, 'trial')})",
-            marker={"color": by_scope.get(scope, MUTED_COLOUR)},
+            marker={"color": by_scope.get(scope, ACCENT)},
             hovertemplate="%{y}: %{x:.0f} %<extra></extra>",
         )
     figure.update_layout(

@@ -14,6 +14,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from kd.files import write_whole
 from reports.figures.theme import GRID_COLOUR, MUTED_COLOUR, TEXT_COLOUR
@@ -49,6 +50,7 @@ def _written(drawn: Figure, path: Path) -> list[str]:
     for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": DOTS})):
         content = io.BytesIO()
         drawn.savefig(content, format=suffix[1:], **options)
+        drawn.set_layout_engine("none")  # which keeps the layout that was found
         write_whole(path.with_suffix(suffix), content.getvalue())
     return [path.with_suffix(suffix).name for suffix in (".svg", ".png")]
 
@@ -180,7 +182,7 @@ def _axis(axes: Axes, name: str, settings: dict[str, Any]) -> None:
     logarithmic = settings.get("type") == "log"
     if logarithmic:
         getattr(axes, f"set_{name}scale")("log")
-        axes.tick_params(axis=name, which="minor", length=0, labelsize=0)  # type: ignore[arg-type]
+        getattr(axes, f"{name}axis").set_minor_locator(NullLocator())
     if (span := settings.get("range")) is not None:
         getattr(axes, f"set_{name}lim")([10**end for end in span] if logarithmic else list(span))
     if (ticks := settings.get("tickvals")) is not None:

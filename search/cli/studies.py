@@ -48,7 +48,7 @@ def report(
     places: PlaceOptions,
     runs: Runs = ROOT,
 ) -> None:
-    """Write a study's report: HTML, Markdown, CSV, JSON, and every figure as SVG and PNG.
+    """Write a study's report: a page, Markdown, tables, figures.
 
     With --watch the page is written anew every minute, without the figures' files, and loads itself again.
     """
@@ -204,7 +204,7 @@ def compare(
     ] = None,
     runs: Runs = ROOT,
 ) -> None:
-    """Put studies side by side: their fronts, at equal sizes, and the settings that differ."""
+    """Put studies side by side: fronts, equal sizes, settings."""
     from contextlib import ExitStack
 
     from search.cli.opening import directory_of

@@ -76,6 +76,6 @@ def _tasks(session: Session, students: Sequence[StudentRecord]) -> list[Task]:
         digest = student.architecture.digest
         weights = directory.student(digest) / f"seed-{student.exported.seed}.safetensors"
         name = f"features of student {digest}"
-        path = directory.student_features(digest)
+        path = directory.student_features(digest, student.exported.seed)
         tasks.append((name, path, embed_student, (str(weights.resolve()), data)))
     return tasks

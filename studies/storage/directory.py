@@ -106,16 +106,16 @@ class RunDirectory:
     @property
     def teacher_reading(self) -> Path:
         """What the students' teacher answers, where it can be asked."""
-        return self.students / "teacher-answers.safetensors"
+        return self.path / "teacher" / "answers.safetensors"
 
     @property
     def teacher_features(self) -> Path:
         """The teacher's features in a plane."""
-        return self.students / "teacher-features.safetensors"
+        return self.path / "teacher" / "features.safetensors"
 
-    def student_features(self, digest: str) -> Path:
-        """A student's features in a plane."""
-        return self.student(digest) / "features.safetensors"
+    def student_features(self, digest: str, seed: int) -> Path:
+        """The features of one of a student's seeds in a plane."""
+        return self.student(digest) / f"features-{seed}.safetensors"
 
     @property
     def student_folders(self) -> list[Path]:

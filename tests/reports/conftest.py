@@ -166,7 +166,7 @@ def told(retrained: Store) -> Store:
         for seed in student.seeds:
             parts = {"test": answered(test, seed.test, seed.seed), "validation": answered(validation, seed.test, 99)}
             Reading(**parts).save(reading_file(directory.student(digest) / f"seed-{seed.seed}.safetensors"))
-        embedded(retrained, 1).save(directory.student_features(digest))
+        embedded(retrained, 1).save(directory.student_features(digest, student.exported.seed))
     Reading(test=answered(test, 0.9968, 7), validation=answered(validation, 0.9971, 8)).save(directory.teacher_reading)
     embedded(retrained, 2).save(directory.teacher_features)
     return retrained

@@ -2,13 +2,23 @@
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import optuna_dashboard
 import pytest
 
+from reports.comparison_page import write_comparison
+from reports.dashboard.publish import publish
+from reports.dashboard.server import ArtifactsUnderRoot, StudiesUnderRoot
+from reports.facts.comparison import compare
 from reports.facts.evidence import gather_evidence
 from reports.facts.report_data import ReportData, gather
 from reports.page import write_pages, write_report
@@ -143,6 +153,63 @@ def test_every_picture_says_in_words_what_it_shows(told: Store, browser: Any) ->
     page = Visit(browser, write_report(told)).page
     assert page.locator(".chart:not([aria-label]), img:not([alt]), .chart[aria-label=''], img[alt='']").count() == 0
     assert page.locator("svg[role=img] title").count() == len(gather(told).students)
+
+
+def test_studies_side_by_side(told: Store, browser: Any, tmp_path: Path) -> None:
+    report = gather(told)
+    page = write_comparison(compare([report, replace(report, name="other")]), tmp_path / "compare.html")
+    for width, scheme in ((1400, "light"), (390, "dark")):
+        visit = Visit(browser, page, width, scheme)
+        visit.look_through()
+        assert visit.wrong == []
+        assert visit.page.evaluate(OVERFLOW) == []
+        assert visit.page.locator(".chart svg.main-svg").count() >= 1
+        assert "other – tiny" in visit.page.inner_text("#sizes")
+        assert "Nothing." in visit.page.inner_text("#settings")
+
+
+def test_the_dashboard_shows_drawing_and_layers_of_a_trial(told: Store, browser: Any) -> None:
+    publish(told)
+    directory = told.directory
+    application = optuna_dashboard.wsgi(
+        StudiesUnderRoot(directory.root), artifact_store=ArtifactsUnderRoot(directory.root)
+    )
+    with served(application) as address:
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        wrong: list[str] = []
+        page.on("response", lambda response: wrong.append(response.url) if response.status >= 400 else None)
+        page.goto(f"{address}/dashboard/studies/1/trials?numbers=0")
+        page.wait_for_selector("text=layer", timeout=60_000)
+        drawing = page.locator("img[alt*=' ']").first
+        drawing.wait_for()
+        assert drawing.evaluate("image => image.naturalWidth") > 100
+        table = page.locator("table", has_text="MACs").first.bounding_box()
+        assert table["x"] + table["width"] <= 1400
+        page.goto(f"{address}/dashboard/studies/1/note")
+        page.wait_for_selector("text=Full report", timeout=60_000)
+        assert wrong == []
+        page.close()
+
+
+@contextmanager
+def served(application: Any) -> Iterator[str]:
+    """The address of an application that a thread serves on loopback."""
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, format: str, *given: object) -> None:
+            """Say nothing."""
+
+    class Parallel(ThreadingMixIn, WSGIServer):
+        """A browser asks for several files at once."""
+
+        daemon_threads = True
+
+    with make_server("127.0.0.1", 0, application, Parallel, Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 def test_an_empty_study_has_a_page(empty: Store, browser: Any) -> None:

@@ -17,14 +17,17 @@ from typing import Any
 import optuna_dashboard
 import psutil
 import pytest
+import sqlalchemy
 from optuna.artifacts import FileSystemArtifactStore
 from packaging.requirements import Requirement
 
 from reports.dashboard.attributes import UPPER_BOUNDS
-from reports.dashboard.publish import publish
-from studies.records import trial_records
+from reports.dashboard.publish import Dashboard, publish
+from reports.dashboard.server import ArtifactsUnderRoot, StudiesUnderRoot
+from studies.records import student_records, trial_records
 from studies.storage.database import database_url
-from studies.store import Store
+from studies.storage.directory import RunDirectory
+from studies.store import Store, create, opened
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,9 +35,12 @@ ROOT = Path(__file__).parents[2]
 def get(store: Store, address: str) -> tuple[str, str, bytes]:
     """Status, content type and body of what the real dashboard returns."""
     artifacts = FileSystemArtifactStore(store.directory.artifacts)
-    application: Callable[..., Iterable[bytes]] = optuna_dashboard.wsgi(
-        database_url(store.directory.database), artifact_store=artifacts
-    )
+    url = database_url(store.directory.database)
+    return asked(optuna_dashboard.wsgi(url, artifact_store=artifacts), address)
+
+
+def asked(application: Callable[..., Iterable[bytes]], address: str) -> tuple[str, str, bytes]:
+    """The same of an application."""
     started: list[tuple[str, str]] = []
 
     def start(status: str, headers: list[tuple[str, str]], *_: object) -> None:
@@ -185,3 +191,67 @@ def fetched(process: "subprocess.Popen[bytes]", address: str) -> bytes:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.1)
     raise AssertionError(f"{address} gave no response")
+
+
+def test_every_study_under_a_root_is_one_storage(retrained: Store, tmp_path: Path) -> None:
+    publish(retrained)
+    directory = retrained.directory
+    other = RunDirectory(root=directory.root, name="other")
+    create(other, retrained.config)
+    with opened(other, retrained.data) as store:
+        publish(store)
+    storage = StudiesUnderRoot(directory.root)
+    studies = {study.study_name: study for study in storage.get_all_studies()}
+    assert set(studies) == {"other", "tiny"}
+    number = studies["tiny"]._study_id
+    trials = storage.get_all_trials(number)
+    assert [trial.number for trial in trials] == [record.number for record in trial_records(retrained)]
+    assert len({trial._trial_id for trial in trials}) == len(trials)
+    for trial in trials:
+        assert storage.get_trial(trial._trial_id).number == trial.number
+    assert storage.get_all_trials(studies["other"]._study_id) == []
+    artifacts = ArtifactsUnderRoot(directory.root)
+    application = optuna_dashboard.wsgi(storage, artifact_store=artifacts)
+    status, _, body = asked(application, f"/api/studies/{number}")
+    assert status.startswith("200")
+    for trial in json.loads(body)["trials"]:
+        assert trial["note"]["body"]
+        for artifact in trial["artifacts"]:
+            address = f"/artifacts/{number}/{trial['trial_id']}/{artifact['artifact_id']}"
+            assert asked(application, address)[0] == "200 OK"
+            if artifact["filename"] == f"trial-{trial['number']}.svg":
+                assert f"]({address})" in trial["note"]["body"]
+    with pytest.raises(RuntimeError, match="looked at here, not changed"):
+        storage.delete_study(number)
+
+
+def test_what_the_driver_writes_a_trial_does_not_grow_with_the_study(searched: Store) -> None:
+    counted: list[str] = []
+    listener = lambda *given: counted.append(given[2])  # noqa: E731
+    dashboard = Dashboard.of(searched)
+    records, ids = trial_records(searched), searched.trials.ids()
+    dashboard.concluded(records[0], ids[0], records)  # with the study's own note
+    sqlalchemy.event.listen(searched.ledger.engine, "before_cursor_execute", listener)
+    for record in records[1:4]:
+        counted.clear()
+        dashboard.concluded(record, ids[record.number], records)
+        assert len(counted) == 2, counted  # one deletes what was there, one inserts
+    assert dashboard.missing is None
+    note = attributes(searched)[f"dashboard:{ids[1]}:note_str:0"]
+    assert note.startswith("**complete**")
+
+
+def test_a_note_says_where_and_why_a_trial_was_pruned(searched: Store) -> None:
+    publish(searched)
+    pruned = next(record for record in trial_records(searched) if record.outcome == "pruned")
+    identifier = searched.trials.ids()[pruned.number]
+    note = attributes(searched)[f"dashboard:{identifier}:note_str:0"]
+    assert note.startswith("**pruned at rung 1**: weak after 1 epoch: enough others")
+    assert "| layer | output | parameters | MACs |" in note
+
+
+def test_confusion_matrices_are_files_of_the_trials_of_students(told: Store) -> None:
+    publish(told)
+    names = [json.loads(v)["filename"] for k, v in attributes(told).items() if k.startswith("dashboard:artifacts:")]
+    expected = {f"trial-{student.trial}-confusion.svg" for student in student_records(told)}
+    assert expected <= set(names)

@@ -8,9 +8,9 @@ from studies.records import student_records, trial_records
 from studies.store import Store
 
 
-def printed(store: Store, width: int = 110) -> str:
+def printed(store: Store, width: int = 110, watched: bool = False) -> str:
     console = Console(file=io.StringIO(), width=width)
-    console.print(status(store))
+    console.print(status(store, watched=watched))
     output = console.file
     assert isinstance(output, io.StringIO)
     return output.getvalue()
@@ -49,3 +49,12 @@ def test_fits_a_narrow_terminal(retrained: Store) -> None:
         row = next(line for line in text.splitlines() if line.startswith(student.architecture.digest))
         assert f" {student.cost.parameters:,} " in row
         assert f" {student.architecture.family} " in row
+
+
+def test_one_that_is_watched_has_a_chart_of_its_front(retrained: Store) -> None:
+    text = printed(retrained, watched=True)
+    points = front(trial_records(retrained), 0)
+    chart = [line.partition("│")[2] for line in text.splitlines() if "│" in line]
+    assert 1 <= sum(line.count("●") for line in chart) <= len(points)
+    assert "●" not in printed(retrained)
+    assert "Nothing is trained yet." in text  # by the clock, at which nobody looked

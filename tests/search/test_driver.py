@@ -357,7 +357,9 @@ def test_the_time_left_and_the_speed_are_those_of_the_simulation(run: Run, recor
     left = SEARCH.trials * 9 - sum(record.epochs for record in found)
     retrainings = 3 * len(front(found, 0))  # of 40 epochs each
     total = SECONDS * (left / workers + 40 * math.ceil(retrainings / workers))
-    assert f"about {timedelta(seconds=int(total))} left" in printed.splitlines()[-1]
+    hours, minutes, seconds = map(int, re.findall(r"about (\d+):(\d+):(\d+) left", printed.splitlines()[-1])[0])
+    # that some may be pruned, which are not, is not known yet
+    assert timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds() == pytest.approx(total, rel=0.05)
 
 
 @dataclass(kw_only=True)

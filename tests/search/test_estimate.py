@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,20 +59,35 @@ def trial(outcome: Outcome, epochs: float, seconds: float) -> TrialRecord:
     )
 
 
-def test_trials_to_come_take_as_long_as_concluded_ones() -> None:
-    trials = [trial("complete", 9, 90.0), trial("pruned", 1, 10.0), trial("rejected", 0, 0.0)]
-    assert search_seconds(trials, wanted=6, slots=1) == 4 * 5 * 10
-    assert search_seconds(trials, wanted=6, slots=2) == 4 * 5 * 10 / 2
-    assert search_seconds(trials, wanted=6, slots=50) == 5 * 10  # no trial is trained in two slots
-    assert search_seconds(trials, wanted=2, slots=1) == 0
+RUNGS = (1, 3, 9)
+
+
+def test_trials_to_come_go_from_rung_to_rung_as_often_as_those_before() -> None:
+    # of a hundred half go on after the first rung, and all of those after the second
+    trials = [trial("complete", 9, 90.0)] * 50 + [trial("pruned", 1, 10.0)] * 50 + [trial("rejected", 0, 0.0)]
+    expected = 1 + 0.5 * (2 + 6)
+    one = search_seconds(trials, wanted=200, slots=1, rungs=RUNGS)
+    assert one == pytest.approx(100 * expected * 10, rel=0.06)
+    assert search_seconds(trials, wanted=200, slots=2, rungs=RUNGS) == pytest.approx(50 * expected * 10, rel=0.06)
+    assert search_seconds(trials, wanted=101, slots=50, rungs=RUNGS) == pytest.approx(expected * 10, rel=0.06)
+    assert search_seconds(trials, wanted=100, slots=1, rungs=RUNGS) == 0
 
 
 def test_what_trials_under_way_have_trained_is_not_left() -> None:
-    trials = [trial("complete", 8, 80.0), trial("unfinished", 3, 30.0), trial("unfinished", 0, 0.0)]
-    assert search_seconds(trials, wanted=3, slots=1) == (8 - 3 + 8) * 10
-    assert search_seconds(trials, wanted=1, slots=1) == (8 - 3 + 8) * 10
+    done = [trial("complete", 9, 90.0)] * 96
+    under_way = [trial("unfinished", 3, 30.0), trial("unfinished", 0, 0.0)]
+    found = search_seconds([*done, *under_way], wanted=98, slots=1, rungs=RUNGS)
+    assert found == pytest.approx((6 + 9) * 10, rel=0.06)
+    assert found == search_seconds([*done, *under_way], wanted=1, slots=1, rungs=RUNGS)
 
 
-def test_before_a_trial_is_concluded_the_time_is_unknown() -> None:
-    assert search_seconds([], wanted=3, slots=1) is None
-    assert search_seconds([trial("unfinished", 3, 30.0)], wanted=3, slots=1) is None
+def test_weak_ones_that_end_first_do_not_make_the_rest_look_short() -> None:
+    # the random start: all wait at the first rung, two were pruned there
+    trials = [trial("pruned", 1, 10.0)] * 2 + [trial("unfinished", 1, 10.0)] * 12
+    found = search_seconds(trials, wanted=14, slots=1, rungs=RUNGS)
+    assert found is not None and found > 80
+
+
+def test_before_anything_is_trained_the_time_is_unknown() -> None:
+    assert search_seconds([], wanted=3, slots=1, rungs=RUNGS) is None
+    assert search_seconds([trial("unfinished", 0, 0.0)], wanted=3, slots=1, rungs=RUNGS) is None

@@ -1,9 +1,21 @@
 import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
 
+import torch
+from PIL import Image
+
+from kd.students.embedding import Embedding
+from kd.students.scores import Scores
+from reports.facts.evidence import gather_evidence
+from reports.facts.price import PRICES, price
 from reports.facts.report_data import gather
 from reports.figures.curve_svg import curve_svg
-from reports.figures.pareto import front_figure
-from reports.figures.study_figures import CAPTIONS, TITLES, study_figures
+from reports.figures.pareto import front_figure, switched
+from reports.figures.static import write_static
+from reports.figures.student import features_figure
+from reports.figures.study_figures import CAPTIONS, TITLES, student_figures, study_figures
 from reports.figures.theme import COLOURS, error_percent, log_ticks
 from space.architecture import FAMILIES
 from studies.records import student_records, trial_records
@@ -78,3 +90,64 @@ def test_an_svg_curve_has_a_point_an_epoch(searched: Store) -> None:
         svg = curve_svg(trial)
         assert svg.count("<circle") == len(trial.curve)
         assert f"{100 * (trial.accuracy or 0):.2f} % validation" in svg
+
+
+def test_figures_show_the_metric_that_was_searched(retrained: Store) -> None:
+    report = gather(retrained)
+    settings = replace(report.config.search, metric="macro_f1")
+    assert report.best is not None
+    scores = Scores(accuracy=0.9, balanced_accuracy=0.8, macro_f1=0.7, recalls=(None,) * 10)
+    students = tuple(
+        replace(student, seeds=tuple(replace(seed, test_scores=scores) for seed in student.seeds))
+        for student in report.students
+    )
+    trials = tuple(
+        replace(trial, metric="macro_f1", curve=tuple(replace(point, macro_f1=0.6) for point in trial.curve))
+        for trial in report.trials
+    )
+    changed = replace(report, config=replace(report.config, search=settings), students=students, trials=trials)
+    figure = front_figure(changed)
+    assert figure.layout.yaxis.title.text == "macro F1 (%)"
+    shown = json.loads(figure.to_json())
+    assert {round(error, 6) for _, error in points(shown, "circle")} == {40.0}
+    assert {round(error, 6) for _, error in points(shown, "diamond")} == {30.0}
+    curves = study_figures(changed)["learning-curves"]
+    assert curves.layout.yaxis.title.text == "validation macro F1 (%)"
+
+
+def test_the_switch_moves_every_point_and_finds_the_front_of_each_cost(retrained: Store) -> None:
+    report = gather(retrained)
+    moved = switched(report)
+    assert set(moved) == set(PRICES)
+    for name, parts in moved.items():
+        figure = front_figure(report, over=name)
+        assert parts["x"] == [list(trace.x) for trace in figure.data]
+        assert parts["layout"]["xaxis"]["title"]["text"] == PRICES[name]
+        cheapest = min((t for t in report.trials if t.outcome == "complete"), key=lambda t: price(t.cost, name))
+        assert price(cheapest.cost, name) in [x for xs in parts["x"] for x in xs]
+
+
+def test_every_figure_is_drawn_as_svg_and_png(told: Store, tmp_path: Path) -> None:
+    report = gather(told)
+    evidence = gather_evidence(told, report.students)
+    (student, *_) = report.students
+    drawn = {**study_figures(report, evidence), **student_figures(report, student, evidence, report.classes)}
+    assert {"front", "confusion", "calibration", "features", "curves", "outcomes"} <= set(drawn)
+    for name, figure in drawn.items():
+        svg, png = write_static(figure, tmp_path / name, name)
+        root = ElementTree.parse(tmp_path / svg).getroot()
+        assert root.tag.endswith("svg")
+        with Image.open(tmp_path / png) as picture:
+            assert picture.width == 1152
+            assert len(picture.convert("RGB").getcolors(1_000_000) or []) > 4, name  # something is on it
+    before = (tmp_path / "front.svg").read_bytes()
+    write_static(drawn["front"], tmp_path / "front", "front")
+    assert (tmp_path / "front.svg").read_bytes() == before
+
+
+def test_a_symbol_or_a_colour_tells_classes_apart() -> None:
+    names = [str(number) for number in range(24)]
+    embedding = Embedding(places=torch.arange(24), positions=torch.randn(24, 2))
+    figure = features_figure(embedding, torch.arange(24), names)
+    looks = {(trace.marker.color, trace.marker.symbol) for trace in figure.data}
+    assert len(looks) == 24

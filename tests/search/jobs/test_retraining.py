@@ -148,7 +148,7 @@ def test_what_students_and_teacher_answer_is_kept_sample_by_sample(
         assert float(reading.validation.right.double().mean()) == pytest.approx(seed.validation)
     teacher = Reading.load(directory.teacher_reading, small_data)
     assert teacher.scores.accuracy > 0.98
-    for path in (directory.student_features(STUDENT.digest), directory.teacher_features):
+    for path in (directory.student_features(STUDENT.digest, student.exported.seed), directory.teacher_features):
         found = Embedding.load(path, small_data)
         assert found.positions.shape == (min(SAMPLES, len(small_data.validation.labels)), 2)
         labels = small_data.validation.labels[found.places]
