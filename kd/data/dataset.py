@@ -48,7 +48,7 @@ class DataSource:
     """A name that `wunderkind data` knows, or a path: an `.npz` file with `x_train y_train` and, if there are any,
     `x_test y_test` and `x_val y_val`; a folder of IDX files; a folder of class folders of images, below `train` and
     `test` or unsplit. In an `.npz` images are (n, height, width), (n, height, width, channels) or (n, channels, height,
-    width), sequences (n, time, features), and labels integers from 0, one-hot or text."""
+    width), sequences (n, time, features), and labels integers from 0 or 1, one-hot or text."""
     kind: Kind | None = None
     """What the arrays of an `.npz` hold; left out, (n, a, b) of bytes are images and of floating numbers sequences."""
     layout: Layout | None = None
