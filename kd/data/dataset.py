@@ -18,7 +18,7 @@ from kd.data import idx, named, npz
 from kd.data.checks import Part, checked
 from kd.data.raw import Raw
 from kd.data.samples import Form, Kind, Layout
-from kd.data.splits import few_samples_notes, hold_out, uneven_notes
+from kd.data.splits import chosen, few_samples_notes, hold_out, uneven_notes
 from kd.data.statistics import moments_of
 from space.errors import InputError
 
@@ -173,7 +173,7 @@ def load(source: DataSource | str) -> DataSet:
     if "test" not in parts:
         count = max(1, round(source.test * len(y)))
         split = hold_out(y, rows, count, f"data.test = {source.test} (--test)", source.seed, names)
-        rows, parts["test"] = split.kept, (x[split.taken], y[split.taken])
+        rows, parts["test"] = split.kept, (chosen(x, split.taken), y[split.taken])
         notes += [
             f"no test split: {count:,} of {len(y):,} samples are held out for it (data.test)",
             *split.notes("test"),
@@ -184,10 +184,10 @@ def load(source: DataSource | str) -> DataSet:
         split = hold_out(y, rows, count, f"data.validation = {count} (--validation)", source.seed, names)
         if source.validation is None and count < HELD_OUT:
             notes.append(f"{count:,} of {len(rows):,} training samples are held out for validation (data.validation)")
-        rows, parts["val"] = split.kept, (x[split.taken], y[split.taken])
+        rows, parts["val"] = split.kept, (chosen(x, split.taken), y[split.taken])
         notes += split.notes("validation")
         identity[1] = count
-    parts["train"] = x[rows], y[rows]
+    parts["train"] = chosen(x, rows), y[rows]
     notes += few_samples_notes(len(parts["val"][1]), "validation") + uneven_notes(parts["train"][1], names)
     mean, std = moments_of(parts["train"][0])
     digest = hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16]
