@@ -17,7 +17,7 @@ from kd.data import idx, named, npz
 from kd.data.checks import Part, checked
 from kd.data.raw import Raw
 from kd.data.samples import Form, Kind, Layout, limits
-from kd.data.splits import few_samples_notes, hold_out, uneven_notes
+from kd.data.splits import chosen, few_samples_notes, hold_out, uneven_notes
 from kd.data.statistics import moments_of
 from space.errors import InputError
 
@@ -50,7 +50,7 @@ class DataSource:
     """A name that `wunderkind data` knows, or a path: an `.npz` file with `x_train y_train` and, if there are any,
     `x_test y_test` and `x_val y_val`; a folder of IDX files; a folder of class folders of images, below `train` and
     `test` or unsplit. In an `.npz` images are (n, height, width), (n, height, width, channels) or (n, channels, height,
-    width), sequences (n, time, features), and labels integers from 0, one-hot or text."""
+    width), sequences (n, time, features), and labels integers from 0 or 1, one-hot or text."""
     kind: Kind | None = None
     """What the arrays of an `.npz` hold; left out, (n, a, b) of bytes are images and of floating numbers sequences."""
     layout: Layout | None = None
@@ -175,7 +175,7 @@ def load(source: DataSource | str) -> DataSet:
     if "test" not in parts:
         count = max(1, round(source.test * len(y)))
         split = hold_out(y, rows, count, f"data.test = {source.test} (--test)", source.seed, names)
-        rows, parts["test"] = split.kept, (x[split.taken], y[split.taken])
+        rows, parts["test"] = split.kept, (chosen(x, split.taken), y[split.taken])
         notes += [
             f"no test split: {count:,} of {len(y):,} samples are held out for it (data.test)",
             *split.notes("test"),
@@ -186,10 +186,10 @@ def load(source: DataSource | str) -> DataSet:
         split = hold_out(y, rows, count, f"data.validation = {count} (--validation)", source.seed, names)
         if source.validation is None and count < HELD_OUT:
             notes.append(f"{count:,} of {len(rows):,} training samples are held out for validation (data.validation)")
-        rows, parts["val"] = split.kept, (x[split.taken], y[split.taken])
+        rows, parts["val"] = split.kept, (chosen(x, split.taken), y[split.taken])
         notes += split.notes("validation")
         identity[1] = count
-    parts["train"] = x[rows], y[rows]
+    parts["train"] = chosen(x, rows), y[rows]
     notes += few_samples_notes(len(parts["val"][1]), "validation") + uneven_notes(parts["train"][1], names)
     mean, std = moments_of(parts["train"][0])
     digest = hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16]

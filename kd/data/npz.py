@@ -1,7 +1,6 @@
 """An `.npz` file."""
 
 import hashlib
-import io
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -45,13 +44,16 @@ def read(path: Path) -> Raw:
     """
     if not path.is_file():
         raise InputError(f"no data file at {path}: check the path")
-    content = path.read_bytes()
-    if other := next((what for start, what in FOREIGN.items() if content.lstrip().lower().startswith(start)), None):
+    with path.open("rb") as file:
+        head = file.read(64).lstrip().lower()
+        file.seek(0)
+        checksum = hashlib.file_digest(file, hashlib.sha256).hexdigest()
+    if other := next((what for start, what in FOREIGN.items() if head.startswith(start)), None):
         raise InputError(f"{path} is no .npz file but {other}")
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             stored = _stored(path, list(archive))
-            _check_pickled(path, content, stored)
+            _check_pickled(path, stored)
             found = {role: archive[name] for role, name in stored.items()}
             left_out = [name for name in archive if name not in stored.values()]
         foreign = [stored[role] for role, array in found.items() if not isinstance(array, np.ndarray)]
@@ -66,7 +68,7 @@ def read(path: Path) -> Raw:
     others = {role: name for role, name in stored.items() if role != name}
     return Raw(
         origin=str(path),
-        checksum=hashlib.sha256(content).hexdigest(),
+        checksum=checksum,
         arrays=found,
         names=_class_names(path, names),
         notes=(
@@ -114,9 +116,9 @@ def _role(name: str) -> str | None:
     return None
 
 
-def _check_pickled(path: Path, content: bytes, stored: dict[str, str]) -> None:
+def _check_pickled(path: Path, stored: dict[str, str]) -> None:
     """Refuse arrays of Python objects, by their header: they are pickled, and reading them would run what they say."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with zipfile.ZipFile(path) as archive:
         for role, name in stored.items():
             if f"{name}.npy" not in archive.namelist():
                 continue

@@ -51,7 +51,11 @@ class Recording:
                 self._step(_rewound(self._feed))
         torch.cuda.current_stream().wait_stream(stream)
         try:
-            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            # the outer context: one whose recording fails leaves its stream the current one
+            with (
+                torch.cuda.stream(torch.cuda.current_stream()),
+                torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+            ):
                 self._step(self._feed)
         except RuntimeError as error:  # a step that waits for the device, or uses what cannot be recorded
             self.reason = first_line(error)

@@ -141,6 +141,8 @@ def _path(model: str, missing_ok: bool) -> Path:
 
 
 def _absolute(path: Path, missing_ok: bool = False) -> Path:
+    if path.parts and path.parts[0].lower() in ("http:", "https:", "s3:", "hf:") and not path.is_file():
+        raise InputError(f"no teacher at {path}: it is an address: download what is there and give its path")
     if not (missing_ok or path.is_file()):
         raise InputError(f"no teacher at {path}: make one with wunderkind teach, or check the path")
     return path.resolve()
@@ -171,8 +173,24 @@ def module_of(model: str) -> ModuleSpec:
     except (ImportError, ValueError):  # of the package that it is in
         found = None
     if found is None:
-        raise InputError(f"no teacher {model}: there is no module {place} to import: check the name, or PYTHONPATH")
+        raise InputError(f"no teacher {model}: {_hint(model, place)}")
     return found
+
+
+def _hint(model: str, place: str) -> str:
+    """What is wrong with the name of a teacher that is neither a file nor code, and what to do."""
+    if not place.strip():
+        return "name a file, torchvision:NAME or package.module:callable"
+    if "://" in model:
+        return "it is an address: download what is there and give its path"
+    if Path(model).exists():
+        return "it is no file of a network: name an .onnx, TorchScript (.pt), .safetensors, .npy or .npz file"
+    if place.endswith(".py"):
+        parts = [part for part in Path(place.removesuffix(".py")).parts if part not in (os.sep, os.curdir)]
+        return f"name the module, not its file: {'.'.join(parts)}:{model.partition(':')[2] or 'callable'}"
+    if ":" not in model and callable(getattr(importlib.import_module("torchvision.models"), place, None)):
+        return f"torchvision's is torchvision:{place}, with --weights"
+    return f"there is no module {place} to import: check the name, or PYTHONPATH"
 
 
 def _outside(path: Path) -> list[Path]:

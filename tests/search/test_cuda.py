@@ -61,7 +61,8 @@ def rung(
 
 
 def finite(result: RungResult) -> bool:
-    return result.failure is None and math.isfinite(result.curve[-1].validation_loss)
+    """Whether a rung came out well, its steps replayed from a graph."""
+    return result.failure is None and result.unrecorded is None and math.isfinite(result.curve[-1].validation_loss)
 
 
 def views(folder: Path, data: DataSet, policy: Augmentation, teacher: TeacherSource | None = None) -> ViewSource:
