@@ -25,7 +25,7 @@ from kd.teachers.source import TeacherSource
 from search.driver import search
 from search.engine.fake import FakeEngine
 from search.progress import Progress
-from search.samplers import tpe
+from search.samplers import optuna_samplers as tpe
 from search.session import Session
 from space.architecture import Architecture
 from studies.configuration.config import Config, Search
