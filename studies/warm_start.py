@@ -21,8 +21,8 @@ ALL = "all"
 """In place of a study's name: all that there are."""
 
 ARCHITECTURES = (
-    "SELECT digest.value_json, architecture.value_json FROM trial_user_attributes AS digest "
-    "JOIN trial_user_attributes AS architecture USING (trial_id) "
+    "SELECT digest.value_json, architecture.value_json FROM trial_system_attributes AS digest "
+    "JOIN trial_system_attributes AS architecture USING (trial_id) "
     "WHERE digest.key = 'digest' AND architecture.key = 'architecture'"
 )
 RUNGS = (

@@ -120,7 +120,7 @@ def measure(
     *,
     runs: Runs = ROOT,
 ) -> None:
-    """Compile a student for processors, run it in an emulator, and read off what it takes.
+    """Compile a student and measure it in an emulator of a device.
 
     Flash and RAM are read by size, the stack by painting it, instructions by QEMU's counter, and the answers are
     compared with this machine's. What was found is kept beside the student.

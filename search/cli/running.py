@@ -23,6 +23,10 @@ Hours = Annotated[
         metavar="HOURS", help="Wall-clock limit: the search ends early enough to retrain, but has at least half of it."
     ),
 ]
+WarmStart = Annotated[
+    list[str] | None,
+    typer.Option(metavar="STUDY", help="Another study under --runs to learn from, or all that there are. Repeatable."),
+]
 
 
 @with_options
@@ -46,12 +50,7 @@ def run(
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="The data: data.name, or where a study's data lie now.")
     ] = None,
-    warm_start: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STUDY", help="Another study under --runs to learn from, or all that there are. Repeatable."
-        ),
-    ] = None,
+    warm_start: WarmStart = None,
     board: Board = None,
     *,
     changes: ChangeOptions,
@@ -66,15 +65,8 @@ def run(
     from studies.store import stored_config
 
     quiet_optuna()
-    settings = changes.settings(
-        {
-            "search.trials": trials,
-            "search.hours": hours,
-            "data.name": data,
-            "search.warm_start": warm_start,
-            "space.board": board,
-        }
-    )
+    limits = {"search.trials": trials, "search.hours": hours, "data.name": data, "space.board": board}
+    settings = changes.settings({**limits, "search.warm_start": warm_start})
     if preset is not None:
         directory = RunDirectory(root=runs, name=name_of(preset) if name is None else name)
         config = config_file.read(preset, settings)

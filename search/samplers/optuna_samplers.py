@@ -25,6 +25,9 @@ BEST, LATEST = 60, 60
 TPE calls the best tenth of what it is shown good, at most 25 trials, so that the others only say what was tried.
 """
 
+GENERATION = "NSGAIISampler:generation"
+"""Where NSGA-II looks for the generation of a trial."""
+
 POPULATION = 20
 """Trials of a generation of NSGA-II."""
 
@@ -118,7 +121,7 @@ class NSGA2:
         trials = []
         for place, record in enumerate(complete[first * POPULATION :]):
             trial = self._trials.of(record, history)
-            trial.system_attrs = {NSGAIISampler._get_generation_key(): place // POPULATION}
+            trial.system_attrs = {GENERATION: place // POPULATION}
             trials.append(trial)
         return ask(NSGAIISampler(population_size=POPULATION, seed=generator.randrange(2**32)), trials, history)
 
