@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from kd.deploy.export import int8_path
 from kd.deploy.int8_file import Int8Scores, int8_scores
+from kd.deploy.places import int8_path
 from kd.optim.recipe import PREFIX, drawn
 from kd.students.curve import Epoch
+from kd.students.results import best_on_validation
 from kd.students.scores import Metric, Scores
 from space.architecture import Architecture, from_json, read
 from space.cost import Cost
@@ -132,7 +133,7 @@ class StudentRecord:
     @property
     def exported(self) -> SeedRecord:
         """The seed that is exported: the best on validation, the first where validation samples were trained on."""
-        return max(self.seeds, key=lambda seed: (seed.validation or 0, -seed.seed))
+        return best_on_validation(self.seeds)
 
     @property
     def validation(self) -> float | None:

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from shutil import which
-from typing import Literal
 
 from torch import Tensor
 
@@ -14,12 +13,10 @@ from kd.deploy.calibration import calibrate
 from kd.deploy.int8_file import load_int8
 from kd.deploy.integers import IntegerProgram
 from kd.deploy.lower import lower
+from kd.deploy.places import Format, int8_path
 from kd.deploy.quantize import quantize
 from kd.students.file import TrainedStudent, load_student
 
-Format = Literal["c", "c-int8"]
-FORMATS: tuple[Format, ...] = ("c", "c-int8")
-"""Folders of C: in float, and in 8-bit integers."""
 CALIBRATION = 512
 """Training samples that limits of activations are chosen on."""
 
@@ -28,14 +25,6 @@ def integer_program(student: TrainedStudent, samples: Tensor) -> IntegerProgram:
     """A student in integers, its activations kept as the first `CALIBRATION` training samples ask for."""
     program = lower(student)
     return quantize(program, calibrate(program, samples[:CALIBRATION]))
-
-
-def int8_path(weights: Path) -> Path:
-    """Where the quantised twin of `seed-<n>.safetensors` lies: `int8-<n>.safetensors` beside it."""
-    name = weights.name
-    return weights.with_name(
-        f"int8-{name.removeprefix('seed-')}" if name.startswith("seed-") else f"{weights.stem}-int8.safetensors"
-    )
 
 
 def student_code(weights: Path, form: Format, calibration: Tensor, sample: Tensor) -> CCode:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from kd.data.dataset import DataSet
 from kd.deploy.c_code import HEADER, MAIN, SOURCE
-from kd.deploy.export import FORMATS, answers_known_sample, int8_path, student_code
+from kd.deploy.export import answers_known_sample, student_code
 from kd.deploy.int8_file import int8_scores, load_int8
+from kd.deploy.places import FORMATS, int8_path
 from kd.deploy.reference import answer
 from kd.students.results import SeedResult, StudentResults
 from kd.students.verify import Check

@@ -1,10 +1,10 @@
 """`results.json`: what a retrained student's folder says of it."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import Field, TypeAdapter
 
@@ -58,7 +58,7 @@ class StudentResults:
     @property
     def best_seed(self) -> int:
         """The seed best on validation, which is exported; the first where validation samples were trained on."""
-        return max(self.seeds, key=lambda result: (result.validation or 0, -result.seed)).seed
+        return best_on_validation(self.seeds).seed
 
     @property
     def validation_mean(self) -> float:
@@ -80,6 +80,22 @@ class StudentResults:
         """Whether both tell the same, wherever they were measured."""
         # as JSON, which has no tuples
         return replace(self, environment=other.environment).to_json() == other.to_json()
+
+
+class _Retraining(Protocol):
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def validation(self) -> float | None: ...
+
+
+Retraining = TypeVar("Retraining", bound=_Retraining)
+
+
+def best_on_validation(seeds: Sequence[Retraining]) -> Retraining:
+    """Of a student's seeds the one best on validation; the first where validation samples were trained on."""
+    return max(seeds, key=lambda result: (result.validation or 0, -result.seed))
 
 
 _ADAPTER = TypeAdapter(StudentResults)

@@ -67,7 +67,8 @@ def export(
 
 
 def _write(weights: Path, folder: Path, forms: list[str], data: "DataSet") -> None:
-    from kd.deploy.export import FORMATS, student_code
+    from kd.deploy.export import student_code
+    from kd.deploy.places import FORMATS
     from kd.students.file import load_student
     from reports.terminal import terminal
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from kd.data.dataset import DataSet, load
-from kd.deploy.export import int8_path, integer_program, student_code
+from kd.deploy.export import integer_program, student_code
 from kd.deploy.int8_file import load_int8
 from kd.deploy.integers import IntegerProgram
+from kd.deploy.places import int8_path
 from kd.files import checksum
 from kd.measure.build import Face
 from kd.measure.measure import Question, measure

@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Sequence
 
-from kd.deploy.export import int8_path
 from kd.deploy.int8_file import Int8Scores, is_int8
 from kd.deploy.int8_student import Int8Task, quantise_student
+from kd.deploy.places import int8_path
 from search.session import Session
 from space.errors import InputError
 from studies.jobs import TrainingJob

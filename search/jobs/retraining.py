@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from kd.data.dataset import DataSet
-from kd.deploy.export import export_c, int8_path
+from kd.deploy.export import export_c
+from kd.deploy.places import int8_path
 from kd.environment import current
 from kd.files import is_sound, write_manifest, write_whole
 from kd.students.onnx import export_onnx

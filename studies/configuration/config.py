@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from kd.data.dataset import DataSource
-from kd.deploy.export import FORMATS, Format
+from kd.deploy.places import FORMATS, Format
 from kd.optim.recipe import Recipe, RecipeDomain
 from kd.students.scores import Metric
 from kd.teachers.source import TeacherSource

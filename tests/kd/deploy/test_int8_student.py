@@ -12,12 +12,13 @@ import torch
 from kd.data.dataset import DataSet
 from kd.deploy import int8_student
 from kd.deploy.calibration import Calibration, calibrate
-from kd.deploy.export import FORMATS, export_c, int8_path
+from kd.deploy.export import export_c
 from kd.deploy.finetune import can_be_tuned, fine_tune, twin_accuracy
 from kd.deploy.int8_file import int8_scores, is_int8, load_int8
 from kd.deploy.int8_student import Int8Task, quantise_student
 from kd.deploy.interpret import Site
 from kd.deploy.lower import lower
+from kd.deploy.places import FORMATS, int8_path
 from kd.deploy.program import Program
 from kd.deploy.reference import answer
 from kd.deploy.verify import verify_exports
