@@ -43,3 +43,8 @@ def load_table(name: str) -> "pd.DataFrame":
     table = pd.read_parquet(path)
     architectures, params = table["architecture"].map(from_json), table["params"].map(json.loads)
     return table.assign(architecture=architectures, params=params)
+
+
+def trained_once(table: "pd.DataFrame") -> "pd.DataFrame":
+    """A table's trainings that succeeded, the first seed of each student alone."""
+    return table[table["failure"].isna() & (table["seed"] == 0)]

@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from search.pareto.pruner import log_error
 from space.architecture import Architecture
 from space.features import features
-from studies.tables import load_table
+from studies.tables import load_table, trained_once
 from studies.warm_start import TrainedStudy
 
 Array = NDArray[np.float64]
@@ -97,8 +97,7 @@ def learn_prior(tables: Sequence[str], studies: Sequence[TrainedStudy] = (), see
 
 
 def _of_table(name: str, seed: int) -> Prior:
-    table = load_table(name)
-    table = table[table["failure"].isna() & (table["seed"] == 0)]
+    table = trained_once(load_table(name))
     ends = np.array([log_error(curve[-1]) for curve in table["validation_accuracy"]])
     fitted = forest(seed).fit(matrix(list(table["architecture"])), (ends - ends.mean()) / ends.std())
     predict: Prior = fitted.predict

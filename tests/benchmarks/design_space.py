@@ -15,7 +15,8 @@ import pandas as pd
 import typer
 from grid import markdown
 
-from studies.tables import load_table, table_names
+from search.pareto.pruner import log_error
+from studies.tables import load_table, table_names, trained_once
 
 FEWEST = 6
 """Students that must have taken a choice."""
@@ -23,10 +24,10 @@ FEWEST = 6
 
 def relative(table: pd.DataFrame) -> pd.DataFrame:
     """The students of a table that were trained, with `family` and `relative`, the error relative to their family's."""
-    table = table[table["failure"].isna() & (table["seed"] == 0)].copy()
+    table = trained_once(table).copy()
     table["family"] = [architecture.family for architecture in table["architecture"]]
     table["size"] = np.log10([architecture.cost().parameters for architecture in table["architecture"]])
-    table["error"] = [np.log10(max(1 - curve[-1], 1e-4)) for curve in table["validation_accuracy"]]
+    table["error"] = [log_error(curve[-1]) for curve in table["validation_accuracy"]]
     parts = []
     for _, students in table.groupby("family"):
         trend = np.polynomial.Polynomial.fit(students["size"], students["error"], min(2, len(students) - 1))

@@ -13,7 +13,6 @@ import random
 import numpy as np
 import pandas as pd
 from grid import markdown
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.kernel_ridge import KernelRidge
@@ -23,22 +22,15 @@ from sklearn.preprocessing import StandardScaler
 
 from kd.distil.train import RungResult, RungTask
 from kd.students.curve import Epoch
+from search.samplers.predictor import Array, matrix
 from space.architecture import Architecture
-from space.features import features
-from studies.tables import load_table, table_names
+from studies.tables import load_table, table_names, trained_once
 
-Array = NDArray[np.float64]
 FOLDS = 10
 ALIKE = 24
 """Students whose errors a new one may get: those of the most similar prediction."""
-SMALLEST_ERROR = 1e-3
 SEED_SHARE = 0.3
 """Share of the variance of errors that belongs to the seed, where a table has no second seed."""
-
-
-def matrix(architectures: list[Architecture]) -> Array:
-    """Features, a row an architecture."""
-    return np.array([list(features(architecture).values()) for architecture in architectures])
 
 
 class Regressor:
@@ -70,8 +62,7 @@ class Surrogate:
     def __init__(self, name: str, samples: int) -> None:
         """Learn from the table `name`, whose students were validated on that many `samples`."""
         table = load_table(name)
-        table = table[table["failure"].isna()]
-        first = table[table["seed"] == 0]
+        first = trained_once(table)
         self.name, self.samples = name, samples
         self.epochs: Array = np.asarray(first["epoch"].iloc[0])
         self.architectures: list[Architecture] = list(first["architecture"])
@@ -95,7 +86,7 @@ class Surrogate:
 
     def _measured_seed_share(self, table: pd.DataFrame) -> float:
         """Variance between seeds over variance of the errors of prediction, at the end."""
-        several = table.groupby("index").filter(lambda group: len(group) > 1)
+        several = table[table["failure"].isna()].groupby("index").filter(lambda group: len(group) > 1)
         if several.empty:
             return SEED_SHARE
         ends = pd.Series(self._targets(several)[:, self._last], index=several["index"])
