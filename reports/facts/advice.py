@@ -134,8 +134,8 @@ def _teacher(report: ReportData, evidence: StudyEvidence) -> Iterator[Advice]:
         epochs = 2 * report.config.retrain.recipe.epochs
         yield Advice(
             title="The teacher is much better",
-            finding=f"The best student makes {(1 - best.test) / (1 - teacher):.1f} times as many mistakes as its "
-            f"teacher ({percent(teacher)}): longer retraining, or more trials, may close the gap.",
+            finding=f"The best student has an error of {percent(1 - best.test)}, its teacher one of "
+            f"{percent(1 - teacher)}: longer retraining, or more trials, may close the gap.",
             command=again(report, f"retrain.recipe.epochs={epochs:g}"),
         )
 

@@ -34,8 +34,8 @@ class Growth:
 def hypervolume(points: Iterable[tuple[float, float]], corner: Corner) -> float:
     """Area between a corner and the front of points (parameters, merit as a share), in decades of both.
 
-    >>> hypervolume([(100, 0.99), (1_000, 0.999)], Corner(error=0.1, parameters=10_000))
-    3.0
+    >>> f"{hypervolume([(100, 0.99), (1_000, 0.999)], Corner(error=0.1, parameters=10_000)):.3f}"
+    '3.000'
     """
     area, top = 0.0, 0.0
     for parameters, merit in sorted(points, key=lambda point: (point[0], -point[1])):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 KD = Path(__file__).parents[2] / "kd"
-ORDER = ("data", "optim", "losses", "students", "teachers", "distil")
+ORDER = ("data", "optim", "losses", "students", "teachers", "distil", "deploy", "measure")
 
 
 @pytest.mark.parametrize("path", sorted(KD.glob("*/*.py")), ids=lambda path: str(path.relative_to(KD)))
