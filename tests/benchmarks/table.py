@@ -34,7 +34,7 @@ from kd.distil.views import ViewSource, make_view, missing, view_source
 from kd.optim.recipe import Recipe
 from kd.teachers.source import TeacherSource
 from search.engine.dask import WORKER_ENVIRONMENT
-from space.architecture import FAMILIES, Architecture
+from space.architecture import FAMILIES, Architecture, from_json
 from space.budget import Budget
 from space.sampling.domain import Domain, suggest
 from space.sampling.random_trial import Params, RandomTrial
@@ -155,8 +155,9 @@ def _end_with_parent() -> None:
 def fill(path: Path, wanted: Sequence[tuple[Student, int]], plan: Plan, source: ViewSource, workers: Executor) -> None:
     """Append the rows that a table lacks, each as soon as it is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    done, device = {(row["index"], row["seed"]) for row in rows(path)}, pick("auto")
-    left = [(student, seed) for student, seed in wanted if (student.index, seed) not in done]
+    done = {(from_json(json.dumps(row["architecture"])).digest, row["seed"]) for row in rows(path)}
+    device = pick("auto")
+    left = [(student, seed) for student, seed in wanted if (student.architecture.digest, seed) not in done]
     futures = [workers.submit(measure, student, seed, plan, source, device) for student, seed in left]
     for count, future in enumerate(as_completed(futures), 1):
         row = future.result()

@@ -35,7 +35,7 @@ def test_differences_at_equal_sizes_come_with_their_error(finished: Store) -> No
         assert duel.told_apart
         assert duel_in_words(duel) == "-0.40 points ± 0.08"
     assert found.contenders[0].retrained > found.contenders[1].retrained
-    assert found.settings == {"search.peers": ["3", "9"], "search.sampler": ['"tpe"', '"random"']}
+    assert found.settings == {"search.peers": ["3", "9"], "search.sampler": ['"predictor"', '"random"']}
 
 
 def test_what_may_be_chance_is_called_so(finished: Store) -> None:

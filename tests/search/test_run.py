@@ -265,11 +265,8 @@ def test_verify_passes_and_notices_a_changed_student(undisturbed: Path) -> None:
 def test_retrain_adds_seeds_and_keeps_those_there(undisturbed: Path) -> None:
     folder = next((undisturbed / "calm" / "students").iterdir())
     report = (undisturbed / "calm" / "report" / "pareto.json").read_text()
-    number = next(
-        row[0]
-        for row in outcomes(undisturbed, "calm")["attributes"]
-        if row[1] == "digest" and json.loads(row[2]) == folder.name
-    )
+    with opened(RunDirectory(root=undisturbed, name="calm")) as store:
+        number = next(trial.number for trial in trial_records(store) if trial.architecture.digest == folder.name)
     before = json.loads((folder / "results.json").read_text())["seeds"]
     result = wunderkind("retrain", "calm", "--trial", str(number), "--seeds", "3", "--workers", "1", folder=undisturbed)
     assert result.returncode == 0, result.stdout + result.stderr
