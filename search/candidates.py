@@ -30,11 +30,6 @@ class Candidate:
         return f"trial {self.number} {self.architecture.family}, {self.parameters:,} parameters"
 
 
-def is_starting(history: History) -> bool:
-    """Whether the next suggestion is one of the random ones that a study starts with."""
-    return len(history.trials) < history.store.config.search.startup
-
-
 def next_candidate(history: History, sampler: Sampler, note: Note) -> Candidate | None:
     """Draw until a suggestion is feasible and new; None when the study has its trials or the space is exhausted."""
     budget = history.store.config.budget

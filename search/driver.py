@@ -15,7 +15,7 @@ from typing import Any
 from kd.distil.train import RungResult, RungTask, train_rung
 from kd.students.curve import Epoch
 from reports.facts.formats import counted
-from search.candidates import Candidate, interrupted, is_starting, next_candidate
+from search.candidates import Candidate, interrupted, next_candidate
 from search.estimate import SearchEstimate
 from search.pareto.pruner import ParetoPruner
 from search.rungs import next_stretch, record_rung, rung_at
@@ -127,7 +127,7 @@ def _next(state: _Search) -> Candidate | None:
     history, note = state.history, state.session.progress.note
     if state.estimate.out_of_time():
         return None
-    if is_starting(history) and (candidate := next_candidate(history, state.sampler, note)) is not None:
+    if history.start and (candidate := next_candidate(history, state.sampler, note)) is not None:
         return candidate
     return _promoted(state) or next_candidate(history, state.sampler, note)
 

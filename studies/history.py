@@ -7,6 +7,7 @@ from typing import Any
 
 from space.architecture import Architecture
 from space.sampling.distributions import Distribution
+from space.sampling.domain import supported_families
 from studies.front import front
 from studies.records import Outcome, TrialRecord, trial_record
 from studies.storage.ledger import Rung, Training, by_training
@@ -69,6 +70,15 @@ class History:
         for training, rung in results:
             if training in numbers and rung.failure is None:
                 self.results.append((numbers[training], rung))
+
+    @property
+    def start(self) -> Mapping[str, Any]:
+        """What the next suggestion must be: of the family whose turn it is, in the study's start, then nothing."""
+        number, config = len(self.trials), self.store.config
+        if number >= config.search.startup:
+            return {}
+        families = supported_families(config.domain, self.store.data.shape)
+        return {"family": families[number % len(families)]}
 
     def twin(self, digest: str) -> int | None:
         """Number of the first trial with a network."""

@@ -100,10 +100,10 @@ def timeline(report: ReportData) -> Timeline | None:
 
 
 def draws(report: ReportData) -> list[Draws]:
-    """The random start, then the sampler; the sources that suggested something."""
+    """The start, then the sampler; the sources that suggested something."""
     startup, sampler = report.config.search.startup, report.config.search.sampler
     sources = (
-        ("random start", [trial for trial in report.trials if trial.number < startup]),
+        ("start", [trial for trial in report.trials if trial.number < startup]),
         (sampler, [trial for trial in report.trials if trial.number >= startup]),
     )
     return [_draws(report, name, trials) for name, trials in sources if trials]

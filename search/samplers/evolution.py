@@ -31,6 +31,8 @@ class Evolution:
     a child does not have, draws are random. The cost does not depend on the number of trials.
     """
 
+    informed = False
+
     def propose(self, history: History, generator: random.Random) -> Mapping[str, Any]:
         """The parameters of a child."""
         if not history.eligible:

@@ -46,10 +46,13 @@ class PredictorGuided:
     The students are random draws, and mutations of the best ones near that size made wider or narrower to meet it (Wei
     et al. 2020, NPENAS). What promises most is what the predictor says, a little lower where it is unsure. A quarter of
     the suggestions is one of those students at random. All follows from the history and the random numbers given.
+
+    With a prior it chooses in the start of a study too, among random draws of the family whose turn it is.
     """
 
     def __init__(self, prior: Prior | None) -> None:
         """Begin with what a prior knows, if there is one."""
+        self.informed = prior is not None
         self._prior = prior
         self._fitted: tuple[int, Predictor] | None = None
         self._features: dict[int, Array] = {}
@@ -58,9 +61,10 @@ class PredictorGuided:
         """All parameters of a student."""
         domain = history.store.config.domain
         size = domain.smallest * (domain.largest / domain.smallest) ** generator.random()
+        start = history.start
         if generator.random() < FREE:
-            return _proposal(history, size, generator.random() < 0.5, generator).params
-        drawn = [_proposal(history, size, index % 2 == 1, generator) for index in range(CANDIDATES)]
+            return _proposal(history, size, not start and generator.random() < 0.5, generator).params
+        drawn = [_proposal(history, size, not start and index % 2 == 1, generator) for index in range(CANDIDATES)]
         budget = history.store.config.budget
         fresh = [
             proposal
@@ -79,8 +83,8 @@ class PredictorGuided:
         return fresh[int(promise.argmin())].params
 
     def _predictor(self, history: History) -> Predictor:
-        """The predictor, fitted to the results there were at the last of `FITS`."""
-        count = max((fit for fit in FITS if fit <= len(history.results)), default=0)
+        """The predictor, fitted to the results there were at the last of `FITS`; to none of them in the start."""
+        count = 0 if history.start else max((fit for fit in FITS if fit <= len(history.results)), default=0)
         if self._fitted is None or count != self._fitted[0]:
             settings = history.store.config.search
             observations = [self._observation(history, index) for index in range(count)]
@@ -109,7 +113,7 @@ def _scalarised(values: Array, generator: random.Random) -> Array:
 def _proposal(history: History, size: float, child: bool, generator: random.Random) -> Proposal:
     """A child of one of the best trials near a size, where there are any, or a random draw; of that size."""
     store = history.store
-    params: Params = {}
+    params: Params = dict(history.start)
     if child and history.eligible:
         parent = choose_near(history.eligible, math.log(size), generator)
         params, _ = mutate(parent.params, store.config.domain, store.data.shape, store.data.classes, generator)

@@ -94,6 +94,8 @@ class TreeParzenEstimator:
     Its time grows with the trials it is shown, so it is shown at most `BEST` + `LATEST`.
     """
 
+    informed = False
+
     def __init__(self) -> None:
         """Make a sampler that has shown nothing yet."""
         self._trials = OptunaTrials()
@@ -109,6 +111,8 @@ class TreeParzenEstimator:
 
 class NSGA2:
     """NSGA-II (Deb et al. 2002); generations are of `POPULATION` complete trials, in the order of their numbers."""
+
+    informed = False
 
     def __init__(self) -> None:
         """Make a sampler that has shown nothing yet."""

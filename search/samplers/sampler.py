@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from search.samplers.evolution import Evolution
 from search.samplers.optuna_samplers import NSGA2, TreeParzenEstimator
-from space.sampling.domain import suggest, supported_families
+from space.sampling.domain import suggest
 from space.sampling.random_trial import RandomTrial
 from studies.configuration.config import Config
 from studies.history import Draw, History
@@ -20,7 +20,9 @@ WASTE = 10
 
 
 class Sampler(Protocol):
-    """Chooses parameters of the next student."""
+    """Chooses parameters of the next student; an informed one has reasons before the first result too."""
+
+    informed: bool
 
     def propose(self, history: History, generator: random.Random) -> Mapping[str, Any]:
         """Parameters of the next student by name; those that it needs besides are drawn at random."""
@@ -28,6 +30,8 @@ class Sampler(Protocol):
 
 class RandomSampler:
     """Chooses nothing: all is drawn at random."""
+
+    informed = False
 
     def propose(self, history: History, generator: random.Random) -> Mapping[str, Any]:
         """No parameters."""
@@ -69,21 +73,18 @@ def prior_tables(config: Config) -> Sequence[str]:
 def draw(sampler: Sampler, history: History) -> Draw:
     """The next suggestion of a study.
 
-    The first `startup` ones are random, the families taking turns, and so is one after `WASTE` useless ones. The random
-    numbers of a draw come from the study's seed and the trial's number, so that a killed study goes on as if nothing
-    had happened.
+    In the start of a study the families take turns, and all else is random unless the sampler is informed. After
+    `WASTE` useless suggestions one is random. The random numbers of a draw come from the study's seed and the trial's
+    number, so that a killed study goes on as if nothing had happened.
     """
     store, number = history.store, len(history.trials)
-    settings, domain, shape = store.config.search, store.config.domain, store.data.shape
+    settings = store.config.search
     digest = hashlib.sha256(f"{settings.seed} {number}".encode()).digest()
     generator = random.Random(int.from_bytes(digest[:8], "big"))
-    chosen: Mapping[str, Any] = {}
-    if number < settings.startup:
-        families = supported_families(domain, shape)
-        chosen = {"family": families[number % len(families)]}
-    elif history.useless_in_a_row < WASTE:
+    chosen: Mapping[str, Any] = history.start
+    if (sampler.informed or not chosen) and history.useless_in_a_row < WASTE:
         chosen = sampler.propose(history, generator)
     trial = RandomTrial(generator, chosen)
-    architecture = suggest(trial, domain, shape, store.data.classes)
+    architecture = suggest(trial, store.config.domain, store.data.shape, store.data.classes)
     settings.recipe.draw(trial)
     return Draw(architecture=architecture, params=trial.params, distributions=trial.distributions)

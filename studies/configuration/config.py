@@ -35,7 +35,7 @@ class Search:
     rungs: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (1, 3, 9)
     """Training lengths at which candidates are compared, rising; fractions are allowed [epochs]."""
     startup: Annotated[int, Field(ge=0)] = 15
-    """First suggestions that are random, the families taking turns, before the sampler chooses [suggestions]."""
+    """First suggestions, of the families in turn; random, unless a `predictor` has a prior [suggestions]."""
     pruner: Literal["extrapolation", "peers", "asha", "none"] = "extrapolation"
     """What prunes candidates: `extrapolation` to the last rung, better `peers`, a low place (`asha`), or nothing."""
     certainty: Annotated[float, Field(ge=0)] = 1.0
@@ -57,7 +57,7 @@ class Search:
     recipe: RecipeDomain = RecipeDomain()
     """What of a recipe is drawn with every architecture, and kept when it is retrained."""
     sampler: Literal["predictor", "evolution", "tpe", "nsga2", "random"] = "predictor"
-    """Who suggests after the random start: a `predictor` of errors, `evolution`, Optuna's `tpe` or `nsga2`, chance."""
+    """Who suggests after the start: a `predictor` of errors, `evolution`, Optuna's `tpe` or `nsga2`, chance."""
     prior: tuple[str, ...] | None = None
     """Predictor: tables of trained students that it knows from the start; left out, those of all other data sets."""
     warm_start: tuple[str, ...] = ()

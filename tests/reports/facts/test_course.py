@@ -69,7 +69,7 @@ def test_a_study_of_which_no_time_is_known_has_no_timeline(searched: Store) -> N
 
 def test_draws_are_told_by_who_drew_them(thousand: ReportData) -> None:
     start, rest = draws(thousand)
-    assert (start.name, start.suggested) == ("random start", thousand.config.search.startup)
+    assert (start.name, start.suggested) == ("start", thousand.config.search.startup)
     assert rest.suggested == 1_000 - start.suggested
     assert start.on_front + rest.on_front == len(thousand.front)
 

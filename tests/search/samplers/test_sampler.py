@@ -90,14 +90,27 @@ def test_seeds_differ(study: Open, kind: Kind) -> None:
 
 
 def test_samplers_differ_after_the_same_start(study: Open) -> None:
-    draws = [[found.architecture.digest for found in search(History(study(kind, sampler=kind)), 12)] for kind in KINDS]
+    studies = [History(study(kind, sampler=kind, prior=[])) for kind in KINDS]
+    draws = [[found.architecture.digest for found in search(history, 12)] for history in studies]
     assert len({tuple(digests[:6]) for digests in draws}) == 1
     assert len({tuple(digests[6:]) for digests in draws}) == len(KINDS)
 
 
-def test_families_take_turns_at_the_start(study: Open) -> None:
-    draws = search(History(study("a", sampler="tpe", startup=5)), 5)
+@pytest.mark.parametrize("kind", ["predictor", "tpe"])
+def test_families_take_turns_at_the_start(study: Open, kind: Kind) -> None:
+    draws = search(History(study("a", sampler=kind, startup=5)), 5)
     assert len({found.architecture.family for found in draws}) == 5
+
+
+def test_what_a_prior_chooses_in_the_start_does_not_depend_on_results(study: Open) -> None:
+    informed, without = History(study("informed", startup=6)), History(study("without", startup=6, prior=[]))
+    draws = [found.architecture.digest for found in search(informed, 6)]
+    assert draws != [found.architecture.digest for found in search(without, 6)]
+    ahead, sampler = History(study("ahead", startup=6)), make_sampler(informed.store)
+    for expected in draws:  # none of these is ever trained
+        found = draw(sampler, ahead)
+        ahead.add(found)
+        assert found.architecture.digest == expected
 
 
 def test_evolution_draws_children_one_change_from_a_complete_parent(study: Open) -> None:
