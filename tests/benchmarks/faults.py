@@ -65,7 +65,7 @@ QUERIES = {
     "values": "SELECT number, objective, value FROM trials JOIN trial_values USING (trial_id) ORDER BY 1, 2",
     "parameters": "SELECT number, param_name, param_value FROM trials JOIN trial_params USING (trial_id) ORDER BY 1, 2",
     "attributes": "SELECT number, key, value_json FROM trials JOIN trial_user_attributes USING (trial_id) "
-    "WHERE key NOT LIKE 'dashboard%' ORDER BY 1, 2",
+    "WHERE key NOT LIKE 'dashboard%' AND key <> 'seconds' ORDER BY 1, 2",
     "rungs": "SELECT architecture, recipe, views, seed, epochs, failure, curve FROM wunderkind_training "
     "JOIN wunderkind_rung ON wunderkind_training.id = training ORDER BY 1, 2, 3, 4, 5",
     "tests": "SELECT architecture, recipe, views, seed, accuracy FROM wunderkind_training "
