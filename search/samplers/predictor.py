@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from space.architecture import Architecture
 from space.features import features
 from studies.tables import load_table, trained_once
 from studies.warm_start import TrainedStudy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 
@@ -83,21 +87,30 @@ class Predictor:
         return np.column_stack([extra, x[:, :SIZES]]), np.column_stack([extra, x])
 
 
-def learn_prior(tables: Sequence[str], studies: Sequence[TrainedStudy] = (), seed: int = 0) -> Prior | None:
+def learn_prior(
+    shape: tuple[int, ...], tables: Sequence[str], studies: Sequence[TrainedStudy] = (), seed: int = 0
+) -> Prior | None:
     """A prior from shipped tables, by name, and from other studies, each counting as much; None without any.
 
-    It predicts the logarithm of the error in deviations from the mean of its table or study. A study with fewer than
-    `FEWEST` rungs has nothing to say.
+    It predicts the logarithm of the error in deviations from the mean of its table or study. Where some of those are of
+    the kind of input that `shape` is, images or sequences, the others do not count: they rank worse, and would dilute
+    it. A study with fewer than `FEWEST` rungs has nothing to say.
     """
-    predictors = [_of_table(name, seed) for name in tables]
-    predictors += [_of_study(study, seed) for study in studies if len(study.rungs) >= FEWEST]
+    known = [trained_once(load_table(name)) for name in tables]
+    long = [study for study in studies if len(study.rungs) >= FEWEST]
+    alike = (
+        [table for table in known if len(table["architecture"].iloc[0].shape) == len(shape)],
+        [study for study in long if len(study.rungs[0].architecture.shape) == len(shape)],
+    )
+    if any(alike):
+        known, long = alike
+    predictors = [*(_of_table(table, seed) for table in known), *(_of_study(study, seed) for study in long)]
     if not predictors:
         return None
     return lambda x: np.mean([predict(x) for predict in predictors], axis=0)
 
 
-def _of_table(name: str, seed: int) -> Prior:
-    table = trained_once(load_table(name))
+def _of_table(table: "pd.DataFrame", seed: int) -> Prior:
     ends = np.array([log_error(curve[-1]) for curve in table["validation_accuracy"]])
     fitted = forest(seed).fit(matrix(list(table["architecture"])), (ends - ends.mean()) / ends.std())
     predict: Prior = fitted.predict

@@ -51,8 +51,8 @@ def make_sampler(store: Store) -> Sampler:
             from search.samplers.guided import PredictorGuided  # scikit-learn takes a second to import
             from search.samplers.predictor import learn_prior
 
-            prior = learn_prior(prior_tables(store.config), warm_start(store.directory), store.config.search.seed)
-            return PredictorGuided(prior)
+            tables, studies = prior_tables(store.config), warm_start(store.directory)
+            return PredictorGuided(learn_prior(store.data.shape, tables, studies, store.config.search.seed))
         case "evolution":
             return Evolution()
         case "tpe":

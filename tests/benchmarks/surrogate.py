@@ -5,7 +5,9 @@ and of a Gaussian kernel over features of the architecture, plus what the forest
 own errors on students held out. One part of that belongs to the architecture, the other to a seed of it.
 
 Printed is, for every table, how well held-out students are predicted: rank correlation (Spearman's), and the standard
-deviation of the error in the decimal logarithm, at the first rung and at the end.
+deviation of the error in the decimal logarithm, at the first rung and at the end. Then, how well a prior learnt from
+one table ranks the students of another: rank correlation of errors and predictions relative to size, that is less a
+parabola in the logarithm of the parameters, since the sampler chooses among students of one size.
 """
 
 import random
@@ -22,7 +24,8 @@ from sklearn.preprocessing import StandardScaler
 
 from kd.distil.train import RungResult, RungTask
 from kd.students.curve import Epoch
-from search.samplers.predictor import Array, matrix
+from search.pareto.pruner import log_error
+from search.samplers.predictor import Array, learn_prior, matrix
 from space.architecture import Architecture
 from studies.tables import load_table, table_names, trained_once
 
@@ -163,6 +166,26 @@ def main() -> None:
             students = str(len(surrogate.architectures))
             lines.append([name, students, f"{surrogate.epochs[place]:g}", f"{rank:.3f}", f"{alone:.3f}", spread])
     print(markdown(lines))
+    print()
+    print(markdown([["students of", *(f"prior from {name}" for name in table_names())], *map(_priors, table_names())]))
+
+
+def _priors(name: str) -> list[str]:
+    """How well the prior of each table ranks the students of one."""
+    table = trained_once(load_table(name))
+    x, y = matrix(list(table["architecture"])), np.array([log_error(c[-1]) for c in table["validation_accuracy"]])
+    cells = [name]
+    for other in table_names():
+        prior = learn_prior(table["architecture"].iloc[0].shape, (other,))
+        rank = spearmanr(*(_beyond_size(x, values) for values in (prior(x), y)))[0] if prior and other != name else None
+        cells.append("–" if rank is None else f"{rank:.2f}")
+    return cells
+
+
+def _beyond_size(x: Array, y: Array) -> Array:
+    """What a parabola in the logarithm of the parameters does not explain."""
+    found: Array = y - np.polyval(np.polyfit(x[:, 0], y, 2), x[:, 0])
+    return found
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from space.sampling.random_trial import RandomTrial
 from studies.warm_start import TrainedRung, TrainedStudy
 
 LAST = 9.0
+SHAPE = (1, 28, 28)
 
 
 def students(count: int, seed: int = 0) -> list[Architecture]:
     generator = random.Random(seed)
-    return [suggest(RandomTrial(generator), Domain(), (1, 28, 28), 10) for _ in range(count)]
+    return [suggest(RandomTrial(generator), Domain(), SHAPE, 10) for _ in range(count)]
 
 
 def merit(student: Architecture, epochs: float) -> float:
@@ -55,7 +56,7 @@ def test_with_few_observations_it_is_the_prior_or_the_size() -> None:
         epochs=LAST,
         rungs=tuple(TrainedRung(architecture=s, epochs=LAST, merit=merit(s, LAST)) for s in students(80, seed=3)),
     )
-    prior = learn_prior((), [study])
+    prior = learn_prior(SHAPE, (), [study])
     assert prior is not None
     assert spearmanr(Predictor(prior, LAST, few).predict(x)[0], truth(new))[0] > 0.9
 
@@ -67,7 +68,7 @@ def test_a_wrong_prior_is_recovered_from() -> None:
         epochs=LAST,
         rungs=tuple(TrainedRung(architecture=s, epochs=LAST, merit=1 - merit(s, LAST)) for s in students(80, seed=3)),
     )
-    prior = learn_prior((), [wrong])
+    prior = learn_prior(SHAPE, (), [wrong])
     ranks = [
         spearmanr(Predictor(prior, LAST, observations(known[:count], (1, LAST))).predict(matrix(new))[0], truth(new))[0]
         for count in (1, 80)
@@ -77,15 +78,24 @@ def test_a_wrong_prior_is_recovered_from() -> None:
 
 
 def test_without_tables_and_studies_there_is_no_prior() -> None:
-    assert learn_prior(()) is None
-    assert learn_prior((), [TrainedStudy(name="short", epochs=LAST, rungs=())]) is None
+    assert learn_prior(SHAPE, ()) is None
+    assert learn_prior(SHAPE, (), [TrainedStudy(name="short", epochs=LAST, rungs=())]) is None
 
 
 def test_a_shipped_table_ranks_students_of_other_data() -> None:
-    prior = learn_prior(("mnist-1d",))
+    prior = learn_prior(SHAPE, ("mnist-1d",))
     assert prior is not None
     new = students(40)
     assert spearmanr(prior(matrix(new)), [-s.cost().parameters for s in new])[0] > 0.3
+
+
+def test_of_what_a_prior_could_learn_from_the_same_kind_of_input_counts_if_there_is_any() -> None:
+    x = matrix(students(10))
+    images, sequences = (learn_prior(SHAPE, (name,)) for name in ("mnist", "mnist-1d"))
+    both, on_sequences = learn_prior(SHAPE, ("mnist", "mnist-1d")), learn_prior((40, 1), ("mnist", "mnist-1d"))
+    assert images and sequences and both and on_sequences
+    assert (both(x) == images(x)).all()
+    assert (on_sequences(x) == sequences(x)).all()
 
 
 @pytest.mark.parametrize("count", [1, 50])
