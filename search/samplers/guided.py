@@ -22,7 +22,7 @@ from studies.records import sizes
 FREE = 0.25
 """Share of the suggestions that no predictor chooses, so that a wrong one is recovered from (PriorBand: 2023)."""
 
-CANDIDATES = 96
+CANDIDATES = 256
 """Students that the predictor chooses among; every second one is a child, the others are random draws."""
 
 CURIOSITY = 0.5
