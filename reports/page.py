@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from kd.files import write_manifest, write_whole
 from reports.charts import Chart, script
 from reports.facts.advice import advice
+from reports.facts.boards import Judgement, judge
 from reports.facts.choices import Importance, importances, shared_choices
 from reports.facts.course import draws, timeline
 from reports.facts.evidence import StudyEvidence, gather_evidence
@@ -128,6 +129,7 @@ def _content(report: ReportData, evidence: StudyEvidence, drawn: Pictures) -> di
         "settings": changed_settings(report.config),
         "scores": {digest: mean_scores(s) for digest, s in zip(students, report.students, strict=True)},
         "layers": {digest: layers_of(architecture) for digest, architecture in students.items()},
+        "judgements": _judgements(report, evidence),
         "diagrams": {digest: student_svg(architecture, standalone=False) for digest, architecture in students.items()},
         "charts": charts,
         "captions": CAPTIONS,
@@ -137,6 +139,14 @@ def _content(report: ReportData, evidence: StudyEvidence, drawn: Pictures) -> di
         "script": script() if charts else "",
         "front_alt": _front_in_words(report),
     }
+
+
+def _judgements(report: ReportData, evidence: StudyEvidence) -> dict[str, Judgement]:
+    """Whether each student fits the study's board, if it has one."""
+    if report.board is None:
+        return {}
+    students = {student.architecture.digest: student.architecture for student in report.students}
+    return {digest: judge(one, report.board, evidence.students[digest].measured) for digest, one in students.items()}
 
 
 def _front_in_words(report: ReportData) -> str:

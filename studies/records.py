@@ -3,14 +3,12 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
-
-import pandas as pd
 
 from kd.deploy.int8_file import Int8Scores, int8_scores
 from kd.deploy.places import int8_path
-from kd.optim.recipe import PREFIX, drawn
+from kd.optim.recipe import drawn
 from kd.students.curve import Epoch
 from kd.students.results import best_on_validation
 from kd.students.scores import Metric, Scores
@@ -149,20 +147,30 @@ class StudentRecord:
         return statistics.fmean(known) if known else self.searched
 
     @property
+    def tests(self) -> tuple[float, ...]:
+        """Test accuracies, one a seed."""
+        return tuple(seed.test for seed in self.seeds)
+
+    @property
     def test(self) -> float:
-        """Mean test accuracy over the seeds."""
-        return statistics.fmean(seed.test for seed in self.seeds)
+        """Their mean."""
+        return statistics.fmean(self.tests)
 
     @property
     def test_deviation(self) -> float:
-        """Sample standard deviation of the test accuracy over the seeds; not a number for one seed."""
-        return statistics.stdev(seed.test for seed in self.seeds) if len(self.seeds) > 1 else math.nan
+        """Their sample standard deviation; not a number for one seed."""
+        return statistics.stdev(self.tests) if len(self.tests) > 1 else math.nan
 
     @property
     def int8_tests(self) -> tuple[float, ...]:
         """Test accuracies of the quantised twins, none unless every seed has one."""
         found = tuple(seed.int8.test.accuracy for seed in self.seeds if seed.int8 is not None)
         return found if len(found) == len(self.seeds) else ()
+
+    @property
+    def int8(self) -> float | None:
+        """Mean test accuracy of the quantised twins, None unless every seed has one."""
+        return statistics.fmean(self.int8_tests) if self.int8_tests else None
 
 
 def sizes(cost: Cost, objectives: Sequence[CostName]) -> tuple[float, ...]:
@@ -249,27 +257,6 @@ def _seed_record(store: Store, training: Training, int8: Int8Scores | None = Non
         int8=int8,
         rungs=tuple(rungs),
     )
-
-
-def frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
-    """Trials as a table, one row a trial."""
-    rows = [
-        {
-            "trial": r.number,
-            "outcome": r.outcome,
-            "reason": r.reason,
-            "family": r.architecture.family,
-            "digest": r.architecture.digest,
-            **asdict(r.cost),
-            "epochs": r.epochs,
-            "validation_accuracy": r.accuracy,
-            "validation_loss": r.loss,
-            "seconds": r.seconds,
-            **{f"{PREFIX}{name}": value for name, value in r.recipe.items()},
-        }
-        for r in records
-    ]
-    return pd.DataFrame(rows)
 
 
 def trial_record(store: Store, row: TrialRow, rungs: Mapping[Training, Sequence[Rung]]) -> TrialRecord:

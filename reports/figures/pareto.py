@@ -43,7 +43,7 @@ def front_figure(report: ReportData, evidence: StudyEvidence | None = None, over
     _add_search_front(figure, front_over(report.trials, over, report.config.search.floor), over)
     for student in report.students:
         _add_student(figure, report, student, over)
-    _add_int8(figure, report, evidence, over)
+    _add_int8(figure, report, over)
     costs = [*(trial.cost for trial in report.trained), *(student.cost for student in report.students)]
     sizes = [price(cost, over) for cost in costs]
     limit = getattr(report.config.budget, over, None)
@@ -135,21 +135,16 @@ def _add_student(figure: go.Figure, report: ReportData, student: StudentRecord, 
     )
 
 
-def _add_int8(figure: go.Figure, report: ReportData, evidence: StudyEvidence | None, over: str) -> None:
-    known = evidence.students if evidence else {}
-    pairs = [(s, known[s.architecture.digest].int8) for s in report.students if s.architecture.digest in known]
-    pairs = [(student, int8) for student, int8 in pairs if int8]
-    if not pairs:
+def _add_int8(figure: go.Figure, report: ReportData, over: str) -> None:
+    students = [(student, student.int8) for student in report.students if student.int8 is not None]
+    if not students:
         return
-    means = [sum(int8) / len(int8) for _, int8 in pairs]
     figure.add_scatter(
-        x=[price(student.cost, over) for student, _ in pairs],
-        y=[error_percent(mean) for mean in means],
+        x=[price(student.cost, over) for student, _ in students],
+        y=[error_percent(mean) for _, mean in students],
         mode="markers",
         marker={"color": MUTED_COLOUR, "symbol": "diamond-open", "size": 11, "line": {"width": 2}},
-        text=[
-            f"{student.architecture.digest} in int8: {percent(m)}" for (student, _), m in zip(pairs, means, strict=True)
-        ],
+        text=[f"{student.architecture.digest} in int8: {percent(mean)}" for student, mean in students],
         hovertemplate="%{text}<extra></extra>",
         name="retrained, int8 (test)",
     )

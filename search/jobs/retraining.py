@@ -13,7 +13,7 @@ from kd.environment import current
 from kd.files import is_sound, write_manifest, write_whole
 from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
-from reports.facts.boards import estimated_verdict
+from reports.facts.boards import judge
 from reports.facts.formats import counted
 from search.estimate import jobs_seconds
 from search.jobs.analysis import analyse
@@ -53,7 +53,7 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
     if store.config.space.board is not None:
         board = find_board(store.config.space.board)
         for architecture in students:
-            session.progress.note(f"{architecture.digest} on {estimated_verdict(architecture, board)}")
+            session.progress.note(f"{architecture.digest} on {judge(architecture, board).in_words}")
 
 
 def write_student(store: Store, student: StudentRecord, device: str) -> None:

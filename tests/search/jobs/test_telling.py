@@ -91,12 +91,13 @@ def test_what_is_measured_and_the_board_are_told(folder: Path, small_data: DataS
     card, page = (folder / CARD).read_text(), (folder / PAGE).read_text()
     for text in (card, page):
         assert "2,345" in text and "1,334" in text and "123,456" in text
-    assert "microbit-v2   fits, about 2.89 ms at 64 MHz" in card
+        assert "microbit-v2: fits, 2,345 bytes of flash and 1,334 of RAM in int8, measured on such a core" in text
+        assert "about 2.89 ms a sample" in text
 
 
 def test_an_unmeasured_student_is_judged_by_estimate(folder: Path, small_data: DataSet) -> None:
     tell_student(folder, small_data, replace(Config(), space=Space(board="microbit-v1")))
-    assert "## On a board\n\n- microbit-v1: fits, about " in (folder / CARD).read_text()
+    assert "| BBC micro:bit v1 | microbit-v1: fits, " in (folder / CARD).read_text()
 
 
 @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_text("{")], ids=["gone", "cut"])
