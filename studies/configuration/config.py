@@ -109,7 +109,7 @@ class Export:
     """What is written of a retrained student, beside student.onnx."""
 
     formats: tuple[Format, ...] = FORMATS
-    """Folders of C code: c in float, c-int8 in 8-bit integers."""
+    """Its other forms: student-int8.onnx, and folders of C, c in float and c-int8 in 8-bit integers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

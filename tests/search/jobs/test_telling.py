@@ -13,7 +13,7 @@ from kd.files import checksum
 from kd.measure.measurement import Measurement, keep, known
 from kd.students.file import load_student, save_student
 from kd.students.results import SeedResult, StudentResults
-from search.jobs.telling import ARDUINO, CARD, PAGE, is_told, tell_student
+from search.jobs.telling import ARDUINO, CARD, PAGE, is_told, tell_student, verify_told
 from space.architecture import Architecture
 from space.blocks.convolution import Convolution, GlobalAverage
 from space.network import build
@@ -82,6 +82,21 @@ def test_page_card_and_library_are_written(folder: Path, small_data: DataSet) ->
     student = load_student(folder / "seed-1.safetensors")
     assert torch.equal(counts.sum(1), small_data.test.labels.bincount(minlength=10))
     assert int(counts.diagonal().sum()) == round(student.accuracy(small_data.test) * len(small_data.test.labels))
+
+
+def test_what_is_told_is_verified(folder: Path, small_data: DataSet) -> None:
+    def failed() -> list[str]:
+        return [check.name for check in verify_told(folder, small_data, Config()) if not check.ok]
+
+    assert failed() == [PAGE, CARD, ARDUINO]
+    tell_student(folder, small_data, Config())
+    assert failed() == []
+    card, page, code = folder / CARD, folder / PAGE, folder / ARDUINO / "src" / "student.c"
+    card.write_text(card.read_text().replace("86.00 ±", "87.00 ±"))
+    assert failed() == [CARD]
+    page.write_text(page.read_text().replace('"answer":', '"answer":1', 1))
+    code.write_text(code.read_text().replace("127", "126", 1))
+    assert failed() == [PAGE, CARD, ARDUINO]
 
 
 def test_what_is_measured_and_the_board_are_told(folder: Path, small_data: DataSet) -> None:

@@ -3,11 +3,10 @@
 import statistics
 import time
 
-import onnxruntime
 from torch import Tensor
 
 from kd.data.dataset import values
-from kd.students.onnx import OUTPUT
+from kd.deploy.onnx import OUTPUT, open_session
 
 WARM_UP, RUNS = 20, 200
 
@@ -16,13 +15,10 @@ def latency_ms(content: bytes, samples: Tensor) -> float:
     """Median milliseconds of one sample in onnxruntime, one thread.
 
     Args:
-        content: an ONNX model as `kd.students.onnx` writes it.
+        content: an ONNX model as `kd.deploy.onnx` writes it.
         samples: at least one of a `kd.data.dataset.Split`'s samples.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = open_session(content)
     name = session.get_inputs()[0].name
     asked = [{name: values(samples[index : index + 1]).numpy()} for index in range(min(len(samples), 20))]
     taken = []
