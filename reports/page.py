@@ -21,7 +21,7 @@ from reports.facts.levels import levels
 from reports.facts.majority import mean_scores
 from reports.facts.metric import metric_in_words
 from reports.facts.outcomes import group_by_outcome
-from reports.facts.price import SHORT
+from reports.facts.price import SHORT, prices
 from reports.facts.ranking import rankings
 from reports.facts.reference import reference_points
 from reports.facts.report_data import ReportData, gather, headline
@@ -133,7 +133,7 @@ def _content(report: ReportData, evidence: StudyEvidence, drawn: Pictures) -> di
         "diagrams": {digest: student_svg(architecture, standalone=False) for digest, architecture in students.items()},
         "charts": charts,
         "captions": CAPTIONS,
-        "costs_by_name": SHORT,
+        "costs_by_name": {name: SHORT[name] for name in prices(report)},
         "switch": json.dumps(switched(report, evidence)).replace("<", "\\u003c") if "front" in charts else "",
         "colours": COLOURS,
         "script": script() if charts else "",

@@ -30,6 +30,7 @@ class TrialRecord:
 
     `accuracy` and `loss` (nats) are on the validation split after `epochs`; None if never trained. `params` is what was
     drawn, the architecture's parameters and those of the recipe. `rungs` are those of its training that are its own.
+    `latency_ms` was measured before training where the study minimises it.
     """
 
     number: int
@@ -45,11 +46,12 @@ class TrialRecord:
     params: Mapping[str, Any] = field(default_factory=dict)
     metric: Metric = "accuracy"
     objectives: tuple[CostName, ...] = ("parameters",)
+    latency_ms: float | None = None
 
     @property
     def sizes(self) -> tuple[float, ...]:
         """The costs that the study minimises."""
-        return sizes(self.cost, self.objectives)
+        return sizes(self.cost, self.objectives, self.latency_ms)
 
     rungs: tuple[Rung, ...] = ()
 
@@ -122,11 +124,12 @@ class StudentRecord:
     seeds: tuple[SeedRecord, ...]
     objectives: tuple[CostName, ...] = ("parameters",)
     twin: tuple[SeedRecord, ...] = ()
+    latency_ms: float | None = None
 
     @property
     def sizes(self) -> tuple[float, ...]:
         """The costs that the study minimises."""
-        return sizes(self.cost, self.objectives)
+        return sizes(self.cost, self.objectives, self.latency_ms)
 
     @property
     def exported(self) -> SeedRecord:
@@ -173,9 +176,10 @@ class StudentRecord:
         return statistics.fmean(self.int8_tests) if self.int8_tests else None
 
 
-def sizes(cost: Cost, objectives: Sequence[CostName]) -> tuple[float, ...]:
-    """Some costs, in the order asked for."""
-    return tuple(float(getattr(cost, name)) for name in objectives)
+def sizes(cost: Cost, objectives: Sequence[CostName], latency_ms: float | None = None) -> tuple[float, ...]:
+    """Some costs, in the order asked for; a latency that was not measured is infinite."""
+    slow = math.inf if latency_ms is None else latency_ms
+    return tuple(slow if name == "latency_ms" else float(getattr(cost, name)) for name in objectives)
 
 
 def trial_records(store: Store) -> list[TrialRecord]:
@@ -215,6 +219,7 @@ def student_records(store: Store, trials: Sequence[TrialRecord] | None = None) -
                     seeds=tuple(sorted(seeds, key=lambda s: s.seed)),
                     objectives=store.config.search.objectives,
                     twin=_twin(store, architecture, [seed.seed for seed in seeds]),
+                    latency_ms=trial.latency_ms if trial else None,
                 )
             )
     return sorted(students, key=lambda s: (s.cost.parameters, s.architecture.digest))
@@ -277,6 +282,7 @@ def trial_record(store: Store, row: TrialRow, rungs: Mapping[Training, Sequence[
         params=row.params,
         metric=store.config.search.metric,
         objectives=store.config.search.objectives,
+        latency_ms=attributes.get("latency_ms"),
     )
     if record.outcome in ("rejected", "duplicate"):
         return record
