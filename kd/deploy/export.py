@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kd.deploy.c_code import HEADER, MAIN, SOURCE, CCode, float_code, int8_code
 from kd.deploy.calibration import Calibration, calibrate
+from kd.deploy.correction import corrected
 from kd.deploy.int8_file import read_int8
 from kd.deploy.lower import lower
 from kd.deploy.onnx_int8 import export_int8_onnx
@@ -34,8 +35,13 @@ def quantised(weights: Path, calibration: Tensor) -> tuple[Program, Calibration]
     twin = int8_path(weights)
     if twin.is_file():
         return read_int8(twin)
-    program = lower(load_student(weights))
-    return program, calibrate(program, calibration[:CALIBRATION])
+    return calibrated(lower(load_student(weights)), calibration)
+
+
+def calibrated(program: Program, samples: Tensor) -> tuple[Program, Calibration]:
+    """A program with limits of its activations, chosen on training samples, and its biases corrected for them."""
+    calibration = calibrate(program, samples[:CALIBRATION])
+    return corrected(program, calibration, samples), calibration
 
 
 def student_code(weights: Path, form: Format, calibration: Tensor, sample: Tensor) -> CCode:

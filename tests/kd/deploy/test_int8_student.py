@@ -97,7 +97,7 @@ def test_int8_loses_little_and_its_file_gives_the_same_answers(
     assert folder.is_dir()
     accuracy = student.accuracy(small_data.test)
     assert accuracy > 0.6
-    assert abs(scores.test.accuracy - accuracy) <= 0.02
+    assert scores.test.accuracy >= accuracy - 0.02
     answers, _ = answer(load_int8(task.target), small_data.test.images)
     assert float((answers == small_data.test.labels).double().mean()) == scores.test.accuracy
 
