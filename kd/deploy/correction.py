@@ -6,6 +6,7 @@ the sums of every layer behind it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,7 +70,8 @@ def corrected(program: Program, calibration: Calibration, samples: Tensor) -> Pr
         assert stage.shift is not None
         site, shift = (index, name, application), stage.shift.clone()
         shift[row] += (wanted.of(site) - found.of(site)).to(shift.dtype)
-        operations[index] = replace(operations[index], **{part: replace(stage, shift=shift)})
+        changed: dict[str, Any] = {part: replace(stage, shift=shift)}
+        operations[index] = replace(operations[index], **changed)
     return replace(program, operations=tuple(operations))
 
 
