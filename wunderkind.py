@@ -23,11 +23,11 @@ for _folder in ("space", "kd", "studies", "reports", "search"):
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation
 from kd.data.dataset import DataSet, DataSource
 from kd.data.dataset import load as load_data
+from kd.deploy.onnx import export_onnx
 from kd.distil.distil import distil
 from kd.environment import version
 from kd.optim.recipe import Recipe
 from kd.students.file import TrainedStudent, load_student
-from kd.students.onnx import export_onnx
 from kd.teachers.network import Teacher
 from kd.teachers.source import TeacherSource
 from reports.study import Study, open_study

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from reports.facts.boards import estimated_verdict
 from reports.facts.formats import counted
 from reports.facts.layers import Layer, layers_of
-from reports.facts.measurements import verdict_line
 from reports.facts.student_facts import StudentFacts
 from reports.render import render
 
@@ -22,7 +20,6 @@ class Card:
     training: Sequence[tuple[str, str]]
     confusion: Sequence[Sequence[int]]
     layers: Sequence[Layer]
-    verdicts: Sequence[str]
 
 
 def model_card(facts: StudentFacts) -> str:
@@ -40,18 +37,8 @@ def model_card(facts: StudentFacts) -> str:
             training=_training(facts),
             confusion=_confusion(facts),
             layers=layers_of(facts.student.architecture),
-            verdicts=_verdicts(facts),
         ),
     )
-
-
-def _verdicts(facts: StudentFacts) -> list[str]:
-    """Whether it fits its board: by measurements on such a core, else by estimate."""
-    board = facts.board
-    if board is None:
-        return []
-    measured = [verdict_line(one, board) for one in facts.in_emulators if one.target == board.target]
-    return measured or [estimated_verdict(facts.student.architecture, board)]
 
 
 def _training(facts: StudentFacts) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from kd.files import write_manifest, write_whole
 from reports.charts import Chart, script
 from reports.facts.advice import advice
+from reports.facts.boards import Judgement, judge
 from reports.facts.choices import Importance, importances, shared_choices
 from reports.facts.course import draws, timeline
 from reports.facts.evidence import StudyEvidence, gather_evidence
@@ -20,7 +21,7 @@ from reports.facts.levels import levels
 from reports.facts.majority import mean_scores
 from reports.facts.metric import metric_in_words
 from reports.facts.outcomes import group_by_outcome
-from reports.facts.price import SHORT
+from reports.facts.price import SHORT, prices
 from reports.facts.ranking import rankings
 from reports.facts.reference import reference_points
 from reports.facts.report_data import ReportData, gather, headline
@@ -128,15 +129,24 @@ def _content(report: ReportData, evidence: StudyEvidence, drawn: Pictures) -> di
         "settings": changed_settings(report.config),
         "scores": {digest: mean_scores(s) for digest, s in zip(students, report.students, strict=True)},
         "layers": {digest: layers_of(architecture) for digest, architecture in students.items()},
+        "judgements": _judgements(report, evidence),
         "diagrams": {digest: student_svg(architecture, standalone=False) for digest, architecture in students.items()},
         "charts": charts,
         "captions": CAPTIONS,
-        "costs_by_name": SHORT,
+        "costs_by_name": {name: SHORT[name] for name in prices(report)},
         "switch": json.dumps(switched(report, evidence)).replace("<", "\\u003c") if "front" in charts else "",
         "colours": COLOURS,
         "script": script() if charts else "",
         "front_alt": _front_in_words(report),
     }
+
+
+def _judgements(report: ReportData, evidence: StudyEvidence) -> dict[str, Judgement]:
+    """Whether each student fits the study's board, if it has one."""
+    if report.board is None:
+        return {}
+    students = {student.architecture.digest: student.architecture for student in report.students}
+    return {digest: judge(one, report.board, evidence.students[digest].measured) for digest, one in students.items()}
 
 
 def _front_in_words(report: ReportData) -> str:

@@ -34,6 +34,8 @@ def render(template: str, **values: object) -> str:
         "duration": formats.duration,
         "searched_recipe": formats.searched_recipe,
         "mean_test": formats.mean_test,
+        "mean_float": formats.mean_float,
+        "mean_int8": formats.mean_int8,
         "describe": describe,
     }
     return environment.get_template(template).render(values)

@@ -7,9 +7,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from reports.facts.report_data import ReportData, gather
-from reports.facts.tables import student_frame
+from reports.facts.tables import student_frame, trial_frame
 from reports.figures.study_figures import study_figures
-from studies.records import StudentRecord, TrialRecord, frame
+from studies.records import StudentRecord, TrialRecord
 from studies.storage.directory import RunDirectory
 from studies.store import opened
 
@@ -36,7 +36,7 @@ class Study:
     @property
     def trials(self) -> pd.DataFrame:
         """One row a trial: outcome, family, digest, costs, epochs, validation accuracy (share), seconds."""
-        return frame(self.report.trials)
+        return trial_frame(self.report.trials)
 
     @property
     def students(self) -> pd.DataFrame:

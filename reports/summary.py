@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from reports.facts.formats import count, mean_test, percent
+from reports.facts.formats import count, mean_float, mean_int8, percent
 from reports.facts.outcomes import group_by_outcome
 from reports.facts.report_data import ReportData, gather, headline
 from reports.front_chart import front_chart
@@ -82,13 +82,14 @@ def _front(report: ReportData) -> Table:
 
 
 def _students(report: ReportData) -> Table:
-    table = _table("Retrained students", "student", "parameters", "validation", "test")
+    table = _table("Retrained students", "student", "parameters", "validation", "test", "int8 test")
     for student in report.students:
         table.add_row(
             student.architecture.digest,
             count(student.cost.parameters),
             percent(student.validation),
-            mean_test(student),
+            mean_float(student),
+            mean_int8(student),
             student.architecture.family,
             describe(student.architecture),
         )

@@ -97,8 +97,10 @@ class History:
         """Rungs of a training run, shortest first."""
         return self._rungs.get(training, ())
 
-    def add(self, draw: Draw, outcome: Outcome = "unfinished", reason: str = "") -> TrialRecord:
-        """Put a suggestion on record, with what becomes of it if that is known already."""
+    def add(
+        self, draw: Draw, outcome: Outcome = "unfinished", reason: str = "", latency_ms: float | None = None
+    ) -> TrialRecord:
+        """Put a suggestion on record, with what becomes of it, and its latency, if that is known already."""
         architecture, cost, number = draw.architecture, draw.architecture.cost(), len(self.trials)
         record = TrialRecord(
             number=number,
@@ -114,8 +116,11 @@ class History:
             params=draw.params,
             metric=self.store.config.search.metric,
             objectives=self.store.config.search.objectives,
+            latency_ms=latency_ms,
         )
         attributes = {"family": architecture.family, **{name: getattr(cost, name) for name in COLUMNS}}
+        if latency_ms is not None:
+            attributes["latency_ms"] = latency_ms
         if outcome != "unfinished":
             attributes |= {"reason": reason, "epochs": 0, "outcome": outcome}
         facts = Facts(

@@ -3,14 +3,12 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
-
-import pandas as pd
 
 from kd.deploy.int8_file import Int8Scores, int8_scores
 from kd.deploy.places import int8_path
-from kd.optim.recipe import PREFIX, drawn
+from kd.optim.recipe import drawn
 from kd.students.curve import Epoch
 from kd.students.results import best_on_validation
 from kd.students.scores import Metric, Scores
@@ -32,6 +30,7 @@ class TrialRecord:
 
     `accuracy` and `loss` (nats) are on the validation split after `epochs`; None if never trained. `params` is what was
     drawn, the architecture's parameters and those of the recipe. `rungs` are those of its training that are its own.
+    `latency_ms` was measured before training where the study minimises it.
     """
 
     number: int
@@ -47,11 +46,12 @@ class TrialRecord:
     params: Mapping[str, Any] = field(default_factory=dict)
     metric: Metric = "accuracy"
     objectives: tuple[CostName, ...] = ("parameters",)
+    latency_ms: float | None = None
 
     @property
     def sizes(self) -> tuple[float, ...]:
         """The costs that the study minimises."""
-        return sizes(self.cost, self.objectives)
+        return sizes(self.cost, self.objectives, self.latency_ms)
 
     rungs: tuple[Rung, ...] = ()
 
@@ -124,11 +124,12 @@ class StudentRecord:
     seeds: tuple[SeedRecord, ...]
     objectives: tuple[CostName, ...] = ("parameters",)
     twin: tuple[SeedRecord, ...] = ()
+    latency_ms: float | None = None
 
     @property
     def sizes(self) -> tuple[float, ...]:
         """The costs that the study minimises."""
-        return sizes(self.cost, self.objectives)
+        return sizes(self.cost, self.objectives, self.latency_ms)
 
     @property
     def exported(self) -> SeedRecord:
@@ -149,14 +150,19 @@ class StudentRecord:
         return statistics.fmean(known) if known else self.searched
 
     @property
+    def tests(self) -> tuple[float, ...]:
+        """Test accuracies, one a seed."""
+        return tuple(seed.test for seed in self.seeds)
+
+    @property
     def test(self) -> float:
-        """Mean test accuracy over the seeds."""
-        return statistics.fmean(seed.test for seed in self.seeds)
+        """Their mean."""
+        return statistics.fmean(self.tests)
 
     @property
     def test_deviation(self) -> float:
-        """Sample standard deviation of the test accuracy over the seeds; not a number for one seed."""
-        return statistics.stdev(seed.test for seed in self.seeds) if len(self.seeds) > 1 else math.nan
+        """Their sample standard deviation; not a number for one seed."""
+        return statistics.stdev(self.tests) if len(self.tests) > 1 else math.nan
 
     @property
     def int8_tests(self) -> tuple[float, ...]:
@@ -164,10 +170,16 @@ class StudentRecord:
         found = tuple(seed.int8.test.accuracy for seed in self.seeds if seed.int8 is not None)
         return found if len(found) == len(self.seeds) else ()
 
+    @property
+    def int8(self) -> float | None:
+        """Mean test accuracy of the quantised twins, None unless every seed has one."""
+        return statistics.fmean(self.int8_tests) if self.int8_tests else None
 
-def sizes(cost: Cost, objectives: Sequence[CostName]) -> tuple[float, ...]:
-    """Some costs, in the order asked for."""
-    return tuple(float(getattr(cost, name)) for name in objectives)
+
+def sizes(cost: Cost, objectives: Sequence[CostName], latency_ms: float | None = None) -> tuple[float, ...]:
+    """Some costs, in the order asked for; a latency that was not measured is infinite."""
+    slow = math.inf if latency_ms is None else latency_ms
+    return tuple(slow if name == "latency_ms" else float(getattr(cost, name)) for name in objectives)
 
 
 def trial_records(store: Store) -> list[TrialRecord]:
@@ -207,6 +219,7 @@ def student_records(store: Store, trials: Sequence[TrialRecord] | None = None) -
                     seeds=tuple(sorted(seeds, key=lambda s: s.seed)),
                     objectives=store.config.search.objectives,
                     twin=_twin(store, architecture, [seed.seed for seed in seeds]),
+                    latency_ms=trial.latency_ms if trial else None,
                 )
             )
     return sorted(students, key=lambda s: (s.cost.parameters, s.architecture.digest))
@@ -251,27 +264,6 @@ def _seed_record(store: Store, training: Training, int8: Int8Scores | None = Non
     )
 
 
-def frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
-    """Trials as a table, one row a trial."""
-    rows = [
-        {
-            "trial": r.number,
-            "outcome": r.outcome,
-            "reason": r.reason,
-            "family": r.architecture.family,
-            "digest": r.architecture.digest,
-            **asdict(r.cost),
-            "epochs": r.epochs,
-            "validation_accuracy": r.accuracy,
-            "validation_loss": r.loss,
-            "seconds": r.seconds,
-            **{f"{PREFIX}{name}": value for name, value in r.recipe.items()},
-        }
-        for r in records
-    ]
-    return pd.DataFrame(rows)
-
-
 def trial_record(store: Store, row: TrialRow, rungs: Mapping[Training, Sequence[Rung]]) -> TrialRecord:
     """A trial from its row and the rungs of all training runs."""
     attributes = row.attributes
@@ -290,6 +282,7 @@ def trial_record(store: Store, row: TrialRow, rungs: Mapping[Training, Sequence[
         params=row.params,
         metric=store.config.search.metric,
         objectives=store.config.search.objectives,
+        latency_ms=attributes.get("latency_ms"),
     )
     if record.outcome in ("rejected", "duplicate"):
         return record

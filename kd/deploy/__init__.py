@@ -1,1 +1,1 @@
-"""Trained students as programs without a framework: int8 and C. Imports `kd.data`, `kd.students` and `space`."""
+"""Trained students as programs: ONNX, int8 and C. Imports `kd.data`, `kd.distil`, `kd.students` and `space`."""

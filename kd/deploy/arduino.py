@@ -9,21 +9,19 @@ from torch import Tensor
 
 from kd.deploy.c_code import HEADER, SOURCE, CCode
 from kd.deploy.c_source import rows
-from kd.files import write_whole
 
 SKETCH = Path(__file__).with_name("sketch")
 EXAMPLE = "Answer"
 
 
-def write_arduino_library(code: CCode, sample: Tensor, answer: int, digest: str, folder: Path) -> None:
-    """Write `library.properties`, the sources and an example into a folder, which is made if it is not there.
+def arduino_library(code: CCode, sample: Tensor, answer: int, digest: str) -> dict[str, str]:
+    """`library.properties`, the sources and an example, by their places in the library's folder.
 
     Args:
         code: the student's C, in float or in integers.
         sample: (…), one of a `kd.data.dataset.Split`'s, for the example.
         answer: what the student takes it for.
         digest: the student's.
-        folder: the library's.
     """
     pixels = sample.dtype == torch.uint8
     facts = {
@@ -34,12 +32,12 @@ def write_arduino_library(code: CCode, sample: Tensor, answer: int, digest: str,
         "sample": rows(np.asarray(sample.flatten())),
         "answer": answer,
     }
+    files = {f"src/{HEADER}": code.header, f"src/{SOURCE}": code.source}
     for name, place in (
         ("library.properties", "library.properties"),
         ("WunderkindStudent.h", "src/WunderkindStudent.h"),
         ("Answer.ino", f"examples/{EXAMPLE}/{EXAMPLE}.ino"),
     ):
         template = Template((SKETCH / name).read_text(encoding="utf-8"))
-        write_whole(folder / place, template.substitute(facts))
-    write_whole(folder / "src" / HEADER, code.header)
-    write_whole(folder / "src" / SOURCE, code.source)
+        files[place] = template.substitute(facts)
+    return files

@@ -62,7 +62,24 @@ def calibrate(program: Program, samples: Tensor) -> Calibration:
     # logits are told apart at their largest values
     ends = torch.cat(observer.values[last, "out", 0]).aminmax()
     kept[last, "out", 0] = Quantisation.of(float(ends.min), float(ends.max))
+    if not program.sequences:
+        kept[-1, "input", 0] = pixels(program)
+    for index in range(last):
+        if (index, "pool", 0) in kept:  # means of some values are kept as these are
+            kept[index, "pool", 0] = _kept_before(kept, index)
     return Calibration(kept=kept, largest=observer.largest)
+
+
+def _kept_before(kept: Mapping[Site, Quantisation], index: int) -> Quantisation:
+    """How the input of an operation is kept."""
+    places = [site for site in kept if site[0] < index and site[1] in ("input", "out", "channel out")]
+    return kept[max(places, key=lambda site: (site[0], site[2]))]
+
+
+def pixels(program: Program) -> Quantisation:
+    """How normalised pixels are kept: all of them can be, and those of a single channel exactly."""
+    ends = torch.stack([program.shift, program.shift + 255 * program.scale]).double()
+    return Quantisation.of(float(ends.min()), float(ends.max()))
 
 
 def _limits(values: Tensor) -> Quantisation:

@@ -1,4 +1,4 @@
-"""Files of a trained student for a device: C in float and in integers, each in a folder that compiles by itself."""
+"""Files of a trained student for a device: ONNX in integers, and C, each in a folder that compiles by itself."""
 
 import subprocess
 import tempfile
@@ -9,26 +9,43 @@ from shutil import which
 from torch import Tensor
 
 from kd.deploy.c_code import HEADER, MAIN, SOURCE, CCode, float_code, int8_code
-from kd.deploy.calibration import calibrate
-from kd.deploy.int8_file import load_int8
-from kd.deploy.integers import IntegerProgram
+from kd.deploy.calibration import Calibration, calibrate
+from kd.deploy.correction import corrected
+from kd.deploy.int8_file import read_int8
 from kd.deploy.lower import lower
-from kd.deploy.places import Format, int8_path
+from kd.deploy.onnx_int8 import export_int8_onnx
+from kd.deploy.places import CODE, ONNX_INT8, Format, int8_path
+from kd.deploy.program import Program
 from kd.deploy.quantize import quantize
-from kd.students.file import TrainedStudent, load_student
+from kd.students.file import load_student
 
 CALIBRATION = 512
 """Training samples that limits of activations are chosen on."""
+COMPARED = 64
+"""Samples that an ONNX file is compared on."""
 
 
-def integer_program(student: TrainedStudent, samples: Tensor) -> IntegerProgram:
-    """A student in integers, its activations kept as the first `CALIBRATION` training samples ask for."""
-    program = lower(student)
-    return quantize(program, calibrate(program, samples[:CALIBRATION]))
+def quantised(weights: Path, calibration: Tensor) -> tuple[Program, Calibration]:
+    """What a student's integers are made from: its quantised twin, else itself, calibrated on training samples.
+
+    Args:
+        weights: what `kd.students.file.save_student` wrote.
+        calibration: training samples, for a student without a twin.
+    """
+    twin = int8_path(weights)
+    if twin.is_file():
+        return read_int8(twin)
+    return calibrated(lower(load_student(weights)), calibration)
+
+
+def calibrated(program: Program, samples: Tensor) -> tuple[Program, Calibration]:
+    """A program with limits of its activations, chosen on training samples, and its biases corrected for them."""
+    calibration = calibrate(program, samples[:CALIBRATION])
+    return corrected(program, calibration, samples), calibration
 
 
 def student_code(weights: Path, form: Format, calibration: Tensor, sample: Tensor) -> CCode:
-    """C of the student in a file; in integers of its quantised twin, if one lies beside it.
+    """C of the student in a file, in float or in integers.
 
     Args:
         weights: what `kd.students.file.save_student` wrote.
@@ -40,19 +57,30 @@ def student_code(weights: Path, form: Format, calibration: Tensor, sample: Tenso
     digest = student.architecture.digest
     if form == "c":
         return float_code(lower(student), sample, f"Student {digest} in float")
-    twin = int8_path(weights)
-    program = load_int8(twin) if twin.is_file() else integer_program(student, calibration)
-    return int8_code(program, sample, f"Student {digest} in 8-bit integers")
+    return int8_code(quantize(*quantised(weights, calibration)), sample, f"Student {digest} in 8-bit integers")
 
 
-def export_c(
-    weights: Path, folder: Path, formats: Collection[Format], calibration: Tensor, sample: Tensor
+def export_forms(
+    weights: Path, folder: Path, formats: Collection[Format], calibration: Tensor, samples: Tensor
 ) -> list[str]:
-    """Write a student's C into folders named after the formats; returns the files' names. Arguments: `student_code`."""
+    """Write a student's forms into a folder; returns the files' names.
+
+    Args:
+        weights: what `kd.students.file.save_student` wrote.
+        folder: C goes into folders below it that are named after the formats.
+        formats: what is written.
+        calibration: training samples, for a student without a twin.
+        samples: some to compare ONNX on; the first is that of the C's main program.
+    """
     names = []
-    for form in formats:
-        student_code(weights, form, calibration, sample).write(folder / form)
-        names += [f"{form}/{name}" for name in (HEADER, SOURCE, MAIN)]
+    if "onnx-int8" in formats:
+        made = quantised(weights, calibration)
+        export_int8_onnx(load_student(weights), *made, folder / ONNX_INT8, samples[:COMPARED])
+        names.append(ONNX_INT8)
+    for form in CODE:
+        if form in formats:
+            student_code(weights, form, calibration, samples[:1]).write(folder / form)
+            names += [f"{form}/{name}" for name in (HEADER, SOURCE, MAIN)]
     return names
 
 

@@ -53,7 +53,12 @@ def save_int8(
 
 
 def load_int8(path: Path) -> IntegerProgram:
-    """Read what `save_int8` wrote; raises InputError for any other file."""
+    """The integers of what `save_int8` wrote; raises InputError for any other file."""
+    return quantize(*read_int8(path))
+
+
+def read_int8(path: Path) -> tuple[Program, Calibration]:
+    """What `save_int8` wrote, before rounding; raises InputError for any other file."""
     try:
         with safe_open(path, framework="pt") as archive:
             about = json.loads((archive.metadata() or {})["int8"])
@@ -65,7 +70,9 @@ def load_int8(path: Path) -> IntegerProgram:
             for index, name, application, scale, zero in about["kept"]
         }
         largest: dict[Site, float] = {(index, name, number): value for index, name, number, value in about["largest"]}
-        return quantize(program, Calibration(kept=kept, largest=largest))
+        calibration = Calibration(kept=kept, largest=largest)
+        quantize(program, calibration)  # raises for one that does not belong to the program
+        return program, calibration
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _foreign(path, error) from error
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from kd.data.dataset import DataSet, DataSource, load_once
-from kd.deploy.calibration import Calibration, calibrate
-from kd.deploy.export import CALIBRATION
+from kd.deploy.calibration import Calibration
+from kd.deploy.export import calibrated
 from kd.deploy.finetune import can_be_tuned, fine_tune, twin_accuracy
 from kd.deploy.int8_file import Int8Scores, save_int8
 from kd.deploy.lower import lower
@@ -45,9 +45,10 @@ def quantise_student(task: Int8Task) -> Int8Scores:
     torch.set_num_threads(1)
     data, student = load_once(task.data), load_student(task.weights)
     program = lower(student)
-    calibration = calibrate(program, data.train.images[:CALIBRATION])
+    floating = twin_accuracy(program, None, data)
+    program, calibration = calibrated(program, data.train.images)
     rounded, passes = twin_accuracy(program, calibration, data), 0
-    if rounded < twin_accuracy(program, None, data) - TOLERATED and can_be_tuned(program):
+    if rounded < floating - TOLERATED and can_be_tuned(program):
         tuned, limits = _tuned(program, calibration, task, data)
         if (found := twin_accuracy(tuned, limits, data)) > rounded:
             program, calibration, passes, rounded = tuned, limits, PASSES, found
@@ -69,4 +70,4 @@ def _tuned(program: Program, calibration: Calibration, task: Int8Task, data: Dat
     if not views:
         return program, calibration
     tuned = fine_tune(program, calibration, views, task.recipe)
-    return tuned, calibrate(tuned, data.train.images[:CALIBRATION])
+    return calibrated(tuned, data.train.images)

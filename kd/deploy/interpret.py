@@ -1,6 +1,5 @@
 """Programs computed in PyTorch, with gradients: what quantisation is calibrated and fine-tuned on."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -10,6 +9,7 @@ from torch.nn import functional
 from kd.deploy import program as ops
 from kd.deploy.program import Program, Stage
 from space.blocks.base import as_maps
+from space.blocks.cells import Step, read
 
 Site = tuple[int, str, int]
 """A place where activations are kept: the operation's index, which of its results, and the application."""
@@ -46,9 +46,13 @@ class Floating:
 
 def run(program: Program, samples: Tensor, watcher: Watcher | None = None) -> Tensor:
     """Logits (batch, classes) of samples as a `kd.data.dataset.Split` has them."""
-    maps = as_maps(samples.float())
     shape = (-1, 1, 1)
-    x = maps * program.scale.reshape(shape) + program.shift.reshape(shape)
+    x = as_maps(samples.float()) * program.scale.reshape(shape) + program.shift.reshape(shape)
+    return run_normalised(program, x, watcher)
+
+
+def run_normalised(program: Program, x: Tensor, watcher: Watcher | None = None) -> Tensor:
+    """Logits of maps (batch, channels, height, width) that are normalised."""
     interpreter = _Interpreter(watcher or Floating())
     x = interpreter.watcher.activation((-1, "input", 0), x)
     for index, operation in enumerate(program.operations):
@@ -62,7 +66,7 @@ def _as_source(source: tuple[int, int, int], x: Tensor) -> Tensor:
     if x.shape[1:] == source:
         return x
     channels, height, width = source
-    return x.permute(0, 2, 3, 1).reshape(len(x), height, width, channels).permute(0, 3, 1, 2)
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
 
 
 class _Interpreter:
@@ -77,8 +81,10 @@ class _Interpreter:
                 return self.separable(operation, x)
             case ops.Inverted():
                 return self.inverted(operation, x)
-            case ops.Pool(mode=mode, window=window):
-                return functional.max_pool2d(x, window) if mode == "max" else functional.avg_pool2d(x, window)
+            case ops.Pool(mode="max", window=window):
+                return functional.max_pool2d(x, window)
+            case ops.Pool(window=window):
+                return self.keep("pool", functional.avg_pool2d(x, window))
             case ops.GlobalAverage():
                 return self.keep("out", x.mean((2, 3), keepdim=True))
             case ops.Gates():
@@ -105,18 +111,10 @@ class _Interpreter:
         x = self.watcher.sums((self.index, name, application), x)
         return activate(stage, x)
 
-    def padded(self, window: ops.Window, target: tuple[int, ...], x: Tensor) -> Tensor:
-        """`x` with what the window reads beyond its sides."""
-        pads: list[int] = []
-        for axis in (1, 0):
-            last = (target[1 + axis] - 1) * window.stride[axis] + window.kernel[axis] - window.padding[axis]
-            pads += [window.padding[axis], last - x.shape[2 + axis]]
-        return functional.pad(x, pads)
-
     def convolution(self, op: ops.Convolution, x: Tensor) -> Tensor:
         weight = self.weight("weight", op.weight)
         for application in range(op.applications):
-            y = functional.conv2d(self.padded(op.window, op.target, x), weight, stride=op.window.stride)
+            y = functional.conv2d(x, weight, stride=op.window.stride, padding=op.window.padding)
             y = self.stage(op.stage, y, "sums", application, op.applications)
             if op.combine == "add":
                 y = x + y
@@ -126,14 +124,14 @@ class _Interpreter:
             x = self.keep("out", y, application)
         return x
 
-    def depthwise(self, window: ops.Window, target: tuple[int, ...], kernel: Tensor, x: Tensor) -> Tensor:
+    def depthwise(self, window: ops.Window, kernel: Tensor, x: Tensor) -> Tensor:
         kernel = self.weight("depthwise", kernel)
-        return functional.conv2d(self.padded(window, target, x), kernel, stride=window.stride, groups=len(kernel))
+        return functional.conv2d(x, kernel, stride=window.stride, padding=window.padding, groups=len(kernel))
 
     def separable(self, op: ops.Separable, x: Tensor) -> Tensor:
         pointwise = self.weight("pointwise", op.pointwise)[:, :, None, None]
         for application in range(op.applications):
-            y = self.keep("middle", self.depthwise(op.window, op.target, op.depthwise, x), application)
+            y = self.keep("middle", self.depthwise(op.window, op.depthwise, x), application)
             y = self.stage(op.stage, functional.conv2d(y, pointwise), "sums", application, op.applications)
             x = self.keep("out", x + y if op.combine == "add" else y, application)
         return x
@@ -143,7 +141,7 @@ class _Interpreter:
         for application in range(op.applications):
             of = application, op.applications
             y = self.stage(op.expand_stage, functional.conv2d(x, expand), "expand", *of)
-            y = self.depthwise(op.window, op.target, op.depthwise, self.keep("wide", y, application))
+            y = self.depthwise(op.window, op.depthwise, self.keep("wide", y, application))
             y = self.keep("middle", self.stage(op.depthwise_stage, y, "depthwise", *of), application)
             y = self.stage(op.project_stage, functional.conv2d(y, project), "sums", *of)
             x = self.keep("out", x + y, application)
@@ -194,40 +192,41 @@ class _Interpreter:
         steps = _steps(op, x)
         states = []
         for number, cell in enumerate(op.cells):
-            order = range(op.steps) if number == 0 else reversed(range(op.steps))
-            step = self.closed_form(cell) if isinstance(cell, ops.ClosedForm) else self.time_constant(cell)
-            state = total = x.new_zeros(len(x), op.hidden)
-            for time in order:
-                state = self.keep("state", step(steps[:, time], state))
-                total = total + state
-            states.append(total / op.steps if op.mean else state)
+            sequence = steps if number == 0 else steps.flip(1)
+            if isinstance(cell, ops.ClosedForm):
+                step, inputs = self.closed_form(cell, sequence, number)
+            else:
+                step, inputs = self.time_constant(cell, sequence)
+            states.append(read(step, x.new_zeros(x.shape[0], op.hidden), inputs, op.mean))
         return self.keep("out", torch.cat(states, 1)[:, :, None, None])
 
-    def closed_form(self, cell: ops.ClosedForm) -> Callable[[Tensor, Tensor], Tensor]:
-        inputs, recurrent = self.weight("input", cell.input), self.weight("recurrent", cell.recurrent)
+    def closed_form(self, cell: ops.ClosedForm, sequence: Tensor, number: int) -> tuple[Step, tuple[Tensor, ...]]:
+        """What makes a step, and what of the inputs it takes."""
+        inputs = self.weight(f"input {number}", cell.input)
+        recurrent = self.weight(f"recurrent {number}", cell.recurrent)
 
-        def step(x: Tensor, state: Tensor) -> Tensor:
-            sums = x @ inputs.T + state @ recurrent.T + cell.bias
+        def step(state: Tensor, drives: tuple[Tensor, ...]) -> Tensor:
+            sums = drives[0] + state @ recurrent.T
             first, second, time = self.watcher.sums((self.index, "sums", 0), sums).chunk(3, 1)
             gate = torch.sigmoid(time)
-            return torch.tanh(first) * (1 - gate) + gate * torch.tanh(second)
+            return self.keep("state", torch.tanh(first) * (1 - gate) + gate * torch.tanh(second))
 
-        return step
+        return step, (sequence @ inputs.T + cell.bias,)
 
-    def time_constant(self, cell: ops.TimeConstant) -> Callable[[Tensor, Tensor], Tensor]:
+    def time_constant(self, cell: ops.TimeConstant, sequence: Tensor) -> tuple[Step, tuple[Tensor, ...]]:
         def currents(of: ops.Synapses, source: Tensor) -> tuple[Tensor, Tensor]:
             gate = torch.sigmoid(of.steepness * source.unsqueeze(-1) - of.offset)
             return (gate * of.drive).sum(-2), (gate * of.conductance).sum(-2)
 
-        def step(x: Tensor, state: Tensor) -> Tensor:
-            drive, conductance = currents(cell.sensory, x * cell.scale + cell.shift)
+        def step(state: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+            drive, conductance = inputs
             for _ in range(cell.unfolds):
                 inner = currents(cell.recurrent, state)
                 numerator = cell.capacity * state + cell.rest + inner[0] + drive
                 state = numerator / (cell.capacity + cell.leak + inner[1] + conductance)
-            return state
+            return self.keep("state", state)
 
-        return step
+        return step, currents(cell.sensory, sequence * cell.scale + cell.shift)
 
 
 def _steps(op: ops.Scan, x: Tensor) -> Tensor:
@@ -235,7 +234,7 @@ def _steps(op: ops.Scan, x: Tensor) -> Tensor:
     x = x.permute(0, 2, 3, 1)  # (batch, height, width, channels)
     if op.axis == "columns":
         x = x.transpose(1, 2)
-    return x.reshape(len(x), op.steps, -1)
+    return x.reshape(x.shape[0], op.steps, x.shape[1] * x.shape[2] * x.shape[3] // op.steps)
 
 
 def activate(stage: Stage, x: Tensor) -> Tensor:

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-Format = Literal["c", "c-int8"]
-FORMATS: tuple[Format, ...] = ("c", "c-int8")
-"""Folders of C: in float, and in 8-bit integers."""
+Format = Literal["onnx-int8", "c", "c-int8"]
+FORMATS: tuple[Format, ...] = ("onnx-int8", "c", "c-int8")
+"""ONNX in 8-bit integers, and folders of C: in float, and in 8-bit integers."""
+CODE: tuple[Format, ...] = ("c", "c-int8")
+"""Those that are folders of C."""
+ONNX, ONNX_INT8 = "student.onnx", "student-int8.onnx"
 
 
 def int8_path(weights: Path) -> Path:

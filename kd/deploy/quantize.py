@@ -29,20 +29,13 @@ GATE = Quantisation(scale=2.0**-14)
 
 def quantize(program: Program, calibration: Calibration) -> IntegerProgram:
     """A program in integers."""
-    source = calibration.kept[-1, "input", 0] if program.sequences else pixels(program)
-    before = source
+    before = source = calibration.kept[-1, "input", 0]
     operations = []
     for index, operation in enumerate(program.operations):
         maker = _Maker(calibration=calibration, index=index, before=before)
         operations.append(maker.quantised(operation))
         before = maker.after(operation)
     return IntegerProgram(program=program, input=_input(program, source), operations=tuple(operations), logits=before)
-
-
-def pixels(program: Program) -> Quantisation:
-    """How normalised pixels are kept: all of them can be, and those of a single channel exactly."""
-    ends = torch.stack([program.shift, program.shift + 255 * program.scale]).double()
-    return Quantisation.of(float(ends.min()), float(ends.max()))
 
 
 def _input(program: Program, kept: Quantisation) -> IntegerInput:

@@ -109,16 +109,12 @@ def less_zero(stage: IntegerStage, x: Tensor, application: int = 0) -> Tensor:
     return x - _of(stage.in_zero, application)
 
 
-def _convolve(window: ops.Window, target: Shape, weight: Tensor, x: Tensor, groups: int = 1) -> Tensor:
+def _convolve(window: ops.Window, weight: Tensor, x: Tensor, groups: int = 1) -> Tensor:
     """Exact sums of products, in whichever floating point holds them all."""
     most = float(weight.double().abs().flatten(1).sum(1).max()) * 255
     kind = torch.float32 if most < EXACT_IN_FLOAT else torch.float64
-    pads: list[int] = []
-    for axis in (1, 0):
-        last = (target[1 + axis] - 1) * window.stride[axis] + window.kernel[axis] - window.padding[axis]
-        pads += [window.padding[axis], last - x.shape[2 + axis]]
-    padded = functional.pad(x.to(kind), pads)
-    return functional.conv2d(padded, weight.to(kind), stride=window.stride, groups=groups).long()
+    found = functional.conv2d(x.to(kind), weight.to(kind), stride=window.stride, padding=window.padding, groups=groups)
+    return found.long()
 
 
 def _apply(quantised: Quantised, x: Tensor) -> Tensor:
@@ -156,7 +152,7 @@ def _apply(quantised: Quantised, x: Tensor) -> Tensor:
 def _convolution(op: ops.Convolution, quantised: Quantised, x: Tensor) -> Tensor:
     stage, weight = quantised.stages["sums"], quantised.weights["weight"]
     for application in range(op.applications):
-        y = fixed(stage, _convolve(op.window, op.target, weight, less_zero(stage, x, application)), application)
+        y = fixed(stage, _convolve(op.window, weight, less_zero(stage, x, application)), application)
         if op.combine == "add":
             y = y + residual(stage, x, application)
         elif op.combine == "liquid":
@@ -178,9 +174,9 @@ def _separable(op: ops.Separable, quantised: Quantised, x: Tensor) -> Tensor:
     one = ops.Window(kernel=(1, 1))
     for application in range(op.applications):
         inside = less_zero(middle, x, application)
-        y = fixed(middle, _convolve(op.window, op.target, depthwise, inside, op.source[0]), application)
+        y = fixed(middle, _convolve(op.window, depthwise, inside, op.source[0]), application)
         y = less_zero(stage, keep(middle, y, application), application)
-        y = fixed(stage, _convolve(one, op.target, pointwise, y), application)
+        y = fixed(stage, _convolve(one, pointwise, y), application)
         x = keep(stage, y + residual(stage, x, application) if op.combine == "add" else y, application)
     return x
 
@@ -190,11 +186,11 @@ def _inverted(op: ops.Inverted, quantised: Quantised, x: Tensor) -> Tensor:
     first, second, last = stages["expand"], stages["depthwise"], stages["sums"]
     wide = len(op.expand), *op.source[1:]
     for application in range(op.applications):
-        y = _convolve(one, wide, weights["expand"][:, :, None, None], less_zero(first, x, application))
+        y = _convolve(one, weights["expand"][:, :, None, None], less_zero(first, x, application))
         y = less_zero(second, keep(first, fixed(first, y, application), application), application)
-        y = _convolve(op.window, wide, weights["depthwise"], y, wide[0])
+        y = _convolve(op.window, weights["depthwise"], y, wide[0])
         y = less_zero(last, keep(second, fixed(second, y, application), application), application)
-        y = _convolve(one, op.source, weights["project"][:, :, None, None], y)
+        y = _convolve(one, weights["project"][:, :, None, None], y)
         x = keep(last, fixed(last, y, application) + residual(last, x, application), application)
     return x
 

@@ -1,1 +1,1 @@
-"""Trained students: their file, evaluation, ONNX export, results and verification."""
+"""Trained students: their file, evaluation, results and verification."""

@@ -1,4 +1,4 @@
-"""Whether a retrained student's folder holds what it results: sizes, budget, accuracies, export."""
+"""Whether a retrained student's folder holds what it results: sizes, budget, accuracies."""
 
 import json
 import math
@@ -9,13 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 
 from kd.data.dataset import DataSet
 from kd.students.evaluate import evaluate
 from kd.students.file import TrainedStudent, load_student
-from kd.students.onnx import compare, stored_values
 from kd.students.results import SeedResult, StudentResults
 from space.architecture import Architecture, read
 from space.budget import Budget
@@ -40,7 +38,7 @@ def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
     """Check one retrained student against its own records.
 
     Args:
-        folder: `students/<digest>/` with `architecture.json`, `results.json`, `seed-<n>.safetensors`, `student.onnx`.
+        folder: `students/<digest>/` with `architecture.json`, `results.json`, `seed-<n>.safetensors`.
         data: what it was trained on.
         budget: the limits it must stay under.
 
@@ -58,20 +56,18 @@ def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
     except InputError as error:
         return [Check(name="files", ok=False, detail=str(error))]
     checks = [_named(folder, architecture), _budget(architecture, budget), _summary(architecture, results)]
-    students: dict[int, TrainedStudent] = {}
     files = {path.stem.removeprefix("seed-"): path for path in sorted(folder.glob("seed-*.safetensors"))}
     checks.append(_complete(list(files), results))
-    with _one_thread():
+    with one_thread():
         for result in results.seeds:
             if str(result.seed) not in files:
                 continue
             try:
-                student = students[result.seed] = load_student(files[str(result.seed)])
+                student = load_student(files[str(result.seed)])
             except InputError as error:
                 checks.append(Check(name=f"seed {result.seed}", ok=False, detail=str(error)))
                 continue
             checks += _seed(student, result, architecture, data)
-        checks += _export(folder / "student.onnx", results, students, data)
     return checks
 
 
@@ -154,41 +150,9 @@ def _seed(student: TrainedStudent, result: SeedResult, architecture: Architectur
         )
 
 
-def _export(path: Path, results: StudentResults, students: dict[int, TrainedStudent], data: DataSet) -> Iterator[Check]:
-    """Whether `student.onnx` computes what the seed best on validation does, and how many values it holds.
-
-    Without figures of validation it was made from the first seed.
-    """
-    best = results.best_seed if results.seeds else None
-    if best is None or best not in students:
-        yield Check(name=path.name, ok=False, detail="the weights it was made from cannot be read")
-        return
-    if not path.is_file():
-        yield Check(name=path.name, ok=False, detail=f"there is no {path}")
-        return
-    try:
-        content = path.read_bytes()
-        difference, limit = compare(students[best], content, data.test.images)
-        held = stored_values(onnx.load_from_string(content))
-    except Exception as error:  # onnxruntime has a dozen unrelated classes for a model it cannot run
-        yield Check(name=path.name, ok=False, detail=" ".join(str(error).split())[:200])
-        return
-    yield Check(
-        name=path.name,
-        ok=difference <= limit,
-        detail=f"largest difference of a logit from seed {best} {difference:.2g}, limit {limit:.2g}",
-    )
-    deployed = students[best].architecture.cost().deployed_parameters
-    yield Check(
-        name=f"{path.name} values",
-        ok=held == deployed,
-        detail=f"the file holds {held:,}, deployed parameters {deployed:,}",
-    )
-
-
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    # as the accuracies were measured: sums split over threads may round another way
+def one_thread() -> Iterator[None]:
+    """One thread, as accuracies were measured: sums split over threads may round another way."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

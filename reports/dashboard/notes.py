@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from reports.facts.formats import costs, count, counted, dimensions, mean_test, percent
+from reports.facts.formats import costs, count, counted, dimensions, mean_float, mean_int8, percent
 from reports.facts.layers import layers_of
 from reports.facts.outcomes import MEANINGS, outcome_name
 from reports.facts.report_data import ReportData, headline
@@ -13,10 +13,11 @@ def study_note(report: ReportData) -> str:
     """The headline, students, front, and where there is more."""
     lines = [headline(report), ""]
     if report.students:
-        lines += ["| student | family | parameters | validation | test |", "| --- | --- | ---: | ---: | ---: |"]
+        heads = ("student", "family", "parameters", "validation", "test", "int8 test")
+        lines += [f"| {' | '.join(heads)} |", "| --- | --- | ---: | ---: | ---: | ---: |"]
         lines += [
             f"| {s.architecture.digest} | {s.architecture.family} | {count(s.cost.parameters)} "
-            f"| {percent(s.validation)} | {mean_test(s)} |"
+            f"| {percent(s.validation)} | {mean_float(s)} | {mean_int8(s)} |"
             for s in report.students
         ]
         lines.append("")

@@ -18,7 +18,7 @@ from reports.figures.static import picture
 from reports.figures.student import confusion_figure
 from reports.figures.student_svg import student_svg
 from reports.figures.study_figures import TITLES, study_figures
-from studies.records import TrialRecord
+from studies.records import StudentRecord, TrialRecord
 from studies.storage.attribute_table import AttributeTable
 from studies.store import Store
 
@@ -75,6 +75,7 @@ class Dashboard:
         ids = self.store.trials.ids()
         for trial in report.trials:
             self._trial(trial, ids[trial.number])
+        self.store.trials.annotate({ids[s.trial]: _columns(s) for s in report.students if s.trial is not None})
         evidence = gather_evidence(self.store, report.students)
         for student in report.students:
             answered = evidence.students[student.architecture.digest].answered
@@ -105,6 +106,11 @@ class Dashboard:
             about = {"digest": trial.architecture.digest, "architecture": trial.architecture.to_dict()}
             attach(trial_id, f"trial-{number}.json", json.dumps(about, indent=1))
         self.attributes.save_note(trial_id, trial_note(trial, self.store.config.search.rungs, drawing))
+
+
+def _columns(student: StudentRecord) -> dict[str, float]:
+    """Mean test accuracies of a retrained student: columns of its trial."""
+    return {"test_accuracy": student.test} | ({} if student.int8 is None else {"int8_accuracy": student.int8})
 
 
 def publish(store: Store, report: ReportData | None = None) -> str | None:

@@ -40,9 +40,9 @@ class Advice:
 
 def advice(report: ReportData, evidence: StudyEvidence) -> list[Advice]:
     """All that apply, the most pressing first."""
-    pressing = (_unfinished, _few_seeds, _rising, _budget, _ranking, _failures, _classes)
+    pressing = (_unfinished, _few_seeds, _rising, _budget, _ranking, _failures, _classes, _quantised)
     found = [one for source in pressing for one in source(report)]
-    for told in (_teacher, _distilled, _quantised, _confidence):
+    for told in (_teacher, _distilled, _confidence):
         found += told(report, evidence)
     return [*found, *_noise(report)]
 
@@ -228,11 +228,13 @@ def _distilled(report: ReportData, evidence: StudyEvidence) -> Iterator[Advice]:
         )
 
 
-def _quantised(report: ReportData, evidence: StudyEvidence) -> Iterator[Advice]:
+def _quantised(report: ReportData) -> Iterator[Advice]:
     for student in report.students:
-        found = evidence.students.get(student.architecture.digest)
-        if found and found.int8 and student.test - (mean := sum(found.int8) / len(found.int8)) > QUANTISED:
+        if student.int8 is not None and student.test - student.int8 > QUANTISED:
+            digest = student.architecture.digest
             yield Advice(
                 title="int8 costs accuracy",
-                finding=f"Student {student.architecture.digest} falls from {percent(student.test)} to {percent(mean)}.",
+                finding=f"Student {digest} falls from {percent(student.test)} to {percent(student.int8)} in 8-bit "
+                "integers: choose by retrain.metric=int8_accuracy, or take the C in float.",
+                command=f"wunderkind export {report.target} --student {digest} --float",
             )

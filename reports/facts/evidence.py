@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from kd.data.dataset import DataSet, values
+from kd.files import checksum
+from kd.measure.measurement import Measurement, known
 from kd.students.calibration import Reliability, fitted_temperature
 from kd.students.embedding import Embedding
 from kd.students.reading import Reading
@@ -94,13 +96,13 @@ class Answered:
 class Evidence:
     """All that is known of one student beyond its mean scores; what was never measured is None or empty.
 
-    `features` are its own in a plane, `int8` test accuracies after quantisation, one a seed.
+    `features` are its own in a plane, `measured` is what the exported seed takes on processors.
     """
 
     answered: Answered | None = None
     features: Embedding | None = None
     distillation: Distillation | None = None
-    int8: tuple[float, ...] = ()
+    measured: tuple[Measurement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -153,6 +155,7 @@ def _evidence(store: Store, student: StudentRecord, teacher: Reading | None) -> 
         answered=None if reading is None else _answered(student, reading, teacher, store.data),
         features=_embedding(directory.student_features(digest, student.exported.seed), store.data),
         distillation=_distillation(student),
+        measured=_measured(weights, digest),
     )
 
 
@@ -239,6 +242,13 @@ def _pictures(data: DataSet, places: list[int]) -> list[str]:
         draw_sample(sample, size, limits).save(content, format="PNG", optimize=True)
         found.append("data:image/png;base64," + base64.b64encode(content.getvalue()).decode())
     return found
+
+
+def _measured(weights: Path, digest: str) -> tuple[Measurement, ...]:
+    try:
+        return known(weights, digest, checksum(weights)).measured if weights.is_file() else ()
+    except InputError:  # damaged: the next measurement says so
+        return ()
 
 
 def _reading(path: Path, data: DataSet) -> Reading | None:

@@ -67,9 +67,18 @@ def searched_recipe(trial: TrialRecord) -> str:
 
 def mean_test(student: StudentRecord) -> str:
     """Write a student's test accuracies, in float and int8, as mean ± sample standard deviation, with n."""
-    tests, int8 = [seed.test for seed in student.seeds], student.int8_tests
-    note = f"; int8 {_mean(int8)}" if int8 else ""
-    return f"{_mean(tests)} (n = {len(tests)}{note})"
+    note = f"; int8 {_mean(student.int8_tests)}" if student.int8_tests else ""
+    return f"{_mean(student.tests)} (n = {len(student.tests)}{note})"
+
+
+def mean_float(student: StudentRecord) -> str:
+    """Write those in float alone, where int8 has a column of its own."""
+    return f"{_mean(student.tests)} (n = {len(student.tests)})"
+
+
+def mean_int8(student: StudentRecord) -> str:
+    """Write those in int8 alone; a dash where a seed has no quantised twin."""
+    return _mean(student.int8_tests) if student.int8_tests else "–"
 
 
 def _mean(shares: Sequence[float]) -> str:

@@ -12,6 +12,7 @@ from kd.teachers.measurement import TeacherMeasurement
 from reports.facts.formats import count, counted, mean_test, percent, split_sizes
 from reports.facts.majority import Majority, constant_warning, majority_of
 from space.architecture import FAMILIES, Family
+from space.board import Board, find
 from space.errors import InputError
 from studies.configuration.config import Config
 from studies.front import front, student_front
@@ -63,7 +64,7 @@ class ReportData:
     `target` is how commands name the study, `path` its folder, `data` describes its data, `notes` are those of the data
     set, `classes` its classes' names, `samples` how many each split has, `majority` what a constant student reaches.
     `digests` name data and views. `measured` is how good the teachers were found before they taught, None where that is
-    not known; `environments` are those that its students were retrained in.
+    not known; `environments` are those that its students were retrained in; `board` is the one that they are to fit.
     """
 
     name: str
@@ -85,6 +86,7 @@ class ReportData:
     students: tuple[StudentRecord, ...]
     student_front: tuple[StudentRecord, ...]
     environments: tuple[Environment, ...]
+    board: Board | None = None
 
     @property
     def trained(self) -> tuple[TrialRecord, ...]:
@@ -157,6 +159,7 @@ def gather(store: Store, trials: Sequence[TrialRecord] | None = None) -> ReportD
         students=tuple(students),
         student_front=tuple(student_front(students)),
         environments=_environments(store),
+        board=None if store.config.space.board is None else find(store.config.space.board),
     )
 
 

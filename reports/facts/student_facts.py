@@ -11,6 +11,7 @@ from kd.deploy.integers import IntegerProgram
 from kd.measure.measurement import Measurement
 from kd.students.file import TrainedStudent
 from kd.students.results import StudentResults
+from reports.facts.boards import judge
 from reports.facts.formats import count, percent
 from space.board import Board
 from studies.configuration.config import Config
@@ -85,8 +86,13 @@ class StudentFacts:
             ("constants in int8", f"{count(self.program.bytes)} bytes"),
             ("activations in int8", f"{count(cost.memory_bytes)} bytes"),
             *([("latency", f"{latency[-1]:.3g} ms in onnxruntime, one thread")] if latency else []),
+            *([(self.board.title, self._judged(self.board))] if self.board else []),
             ("learnt from", self.data_name),
         ]
+
+    def _judged(self, board: Board) -> str:
+        """Whether it fits a board, and how long a sample lasts there."""
+        return judge(self.student.architecture, board, self.measurements).in_words
 
 
 def mean_and_deviation(shares: Sequence[float]) -> str:

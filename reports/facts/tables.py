@@ -1,12 +1,14 @@
-"""The fronts as rows, for CSV and JSON; retrained students as a pandas frame."""
+"""The fronts as rows, for CSV and JSON; trials and retrained students as pandas frames."""
 
 import json
-import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 import pandas as pd
 
+from kd.optim.recipe import PREFIX
 from reports.facts.report_data import ReportData
 from space.architecture import Architecture
 from space.cost import Cost
@@ -20,7 +22,8 @@ class FrontRow:
 
     Of a "retrained" point `validation_accuracy` is the mean over its `seeds`, None where validation samples were
     trained on; a "search" point has no test accuracy.
-    `test_deviation` is the sample standard deviation, None for fewer than two seeds.
+    `test_deviation` is the sample standard deviation, None for fewer than two seeds; `int8_accuracy` and
+    `int8_deviation` are those of the quantised twins, None unless every seed has one.
     """
 
     stage: Literal["search", "retrained"]
@@ -32,6 +35,8 @@ class FrontRow:
     seeds: int
     test_accuracy: float | None
     test_deviation: float | None
+    int8_accuracy: float | None = None
+    int8_deviation: float | None = None
 
 
 def front_rows(report: ReportData) -> list[FrontRow]:
@@ -53,6 +58,8 @@ def to_csv(rows: list[FrontRow]) -> str:
         "seeds",
         "test_accuracy",
         "test_deviation",
+        "int8_accuracy",
+        "int8_deviation",
     ]
     table = pd.DataFrame([_flat(row) for row in rows], columns=columns)
     # a column with gaps would turn trial numbers into 17.0
@@ -65,10 +72,31 @@ def to_json(rows: list[FrontRow]) -> str:
     return json.dumps(objects, indent=2) + "\n"
 
 
+def trial_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
+    """Trials as a table, one row a trial."""
+    rows = [
+        {
+            "trial": r.number,
+            "outcome": r.outcome,
+            "reason": r.reason,
+            "family": r.architecture.family,
+            "digest": r.architecture.digest,
+            **asdict(r.cost),
+            "epochs": r.epochs,
+            "validation_accuracy": r.accuracy,
+            "validation_loss": r.loss,
+            "seconds": r.seconds,
+            **{f"{PREFIX}{name}": value for name, value in r.recipe.items()},
+        }
+        for r in records
+    ]
+    return pd.DataFrame(rows)
+
+
 def student_frame(report: ReportData) -> pd.DataFrame:
     """Retrained students as a table, one row a student, smallest first; means over seeds, accuracies as shares.
 
-    It stands beside `studies.records.frame`, the table of trials. `trial` is missing (NA) for a student that no trial
+    It stands beside `trial_frame`. `trial` is missing (NA) for a student that no trial
     of the study found, `test_deviation` for one seed.
     """
     rows = [
@@ -81,6 +109,8 @@ def student_frame(report: ReportData) -> pd.DataFrame:
             "validation_accuracy": student.validation,
             "test_accuracy": student.test,
             "test_deviation": student.test_deviation,
+            "int8_accuracy": student.int8,
+            "int8_deviation": _deviation(student.int8_tests),
             "seconds": sum(seed.seconds for seed in student.seeds),
             "on_front": student in report.student_front,
         }
@@ -88,13 +118,14 @@ def student_frame(report: ReportData) -> pd.DataFrame:
     ]
     columns = [
         *("digest", "family", "layers", "trial", *Cost.__dataclass_fields__, "epochs", "seeds"),
-        *("validation_accuracy", "test_accuracy", "test_deviation", "seconds", "on_front"),
+        *("validation_accuracy", "test_accuracy", "test_deviation", "int8_accuracy", "int8_deviation"),
+        *("seconds", "on_front"),
     ]
-    return pd.DataFrame(rows, columns=columns).astype({"trial": "Int64", "validation_accuracy": float})
+    may_lack = ("validation_accuracy", "int8_accuracy", "int8_deviation")
+    return pd.DataFrame(rows, columns=columns).astype({"trial": "Int64", **dict.fromkeys(may_lack, float)})
 
 
 def _retrained(student: StudentRecord) -> FrontRow:
-    deviation = student.test_deviation
     return FrontRow(
         stage="retrained",
         trial=student.trial,
@@ -104,7 +135,9 @@ def _retrained(student: StudentRecord) -> FrontRow:
         validation_accuracy=student.validation,
         seeds=len(student.seeds),
         test_accuracy=student.test,
-        test_deviation=None if math.isnan(deviation) else deviation,
+        test_deviation=_deviation(student.tests),
+        int8_accuracy=student.int8,
+        int8_deviation=_deviation(student.int8_tests),
     )
 
 
@@ -120,6 +153,10 @@ def _search(trial: TrialRecord) -> FrontRow:
         test_accuracy=None,
         test_deviation=None,
     )
+
+
+def _deviation(shares: Sequence[float]) -> float | None:
+    return statistics.stdev(shares) if len(shares) > 1 else None
 
 
 def _flat(row: FrontRow) -> dict[str, object]:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from reports.facts.evidence import StudyEvidence, teacher_level
 from reports.facts.formats import percent
 from reports.facts.metric import metric_in_words, test_score
-from reports.facts.price import PRICES, front_over, price
+from reports.facts.price import PRICES, front_over, price, prices
 from reports.facts.reference import reference_points
 from reports.facts.report_data import ReportData
 from reports.figures.theme import (
@@ -43,16 +43,16 @@ def front_figure(report: ReportData, evidence: StudyEvidence | None = None, over
     _add_search_front(figure, front_over(report.trials, over, report.config.search.floor), over)
     for student in report.students:
         _add_student(figure, report, student, over)
-    _add_int8(figure, report, evidence, over)
-    costs = [*(trial.cost for trial in report.trained), *(student.cost for student in report.students)]
-    sizes = [price(cost, over) for cost in costs]
+    _add_int8(figure, report, over)
+    sizes = [size for t in report.trained if (size := price(t, over)) is not None]
+    sizes += [size for s in report.students if (size := price(s, over)) is not None]
     limit = getattr(report.config.budget, over, None)
     if limit is not None and sizes and limit < 1.6 * max(sizes):
         sizes.append(limit)
         _add_budget(figure, limit)
     errors = [error_percent(trial.merit or 0) for trial in report.trained]
     errors += [error_percent(test_score(student, metric).mean) for student in report.students]
-    axis = log_axis(sizes, PRICES[over])
+    axis = log_axis(sizes, PRICES[over], least=1e-3 if over == "latency_ms" else 1.0)
     _add_levels(figure, report, teacher_level(report, evidence).test, errors, axis["range"])
     _add_legend(figure, report)
     figure.update_layout(xaxis=axis, yaxis=accuracy_axis(errors, f"{metric_in_words(metric)} (%)"))
@@ -62,7 +62,7 @@ def front_figure(report: ReportData, evidence: StudyEvidence | None = None, over
 def switched(report: ReportData, evidence: StudyEvidence | None = None) -> dict[str, dict[str, Any]]:
     """What of the figure changes with the cost that it is drawn over: positions by trace, axis, lines, notes."""
     found = {}
-    for over in PRICES:
+    for over in prices(report):
         figure = front_figure(report, evidence, over)
         layout = figure.to_plotly_json()["layout"]
         found[over] = {
@@ -79,7 +79,7 @@ def _add_trials(figure: go.Figure, trained: Sequence[TrialRecord], over: str) ->
     for family, trials in by_family(trained).items():
         for outcome, members in _by_outcome(trials).items():
             figure.add_scatter(
-                x=[price(t.cost, over) for t in members],
+                x=[price(t, over) for t in members],
                 y=[error_percent(t.merit or 0) for t in members],
                 mode="markers",
                 marker={"color": COLOURS[family], "symbol": SYMBOLS[outcome], "size": 8, "line": {"width": 1.5}},
@@ -93,7 +93,7 @@ def _add_trials(figure: go.Figure, trained: Sequence[TrialRecord], over: str) ->
 
 def _add_search_front(figure: go.Figure, front: Sequence[TrialRecord], over: str) -> None:
     figure.add_scatter(
-        x=[price(t.cost, over) for t in front],
+        x=[price(t, over) for t in front],
         y=[error_percent(t.merit or 0) for t in front],
         mode="lines",
         line={"color": MUTED_COLOUR, "width": 1.5, "shape": "hv"},
@@ -111,7 +111,7 @@ def _add_student(figure: go.Figure, report: ReportData, student: StudentRecord, 
         validation = f"{percent(student.validation)} validation accuracy"
     known = "" if math.isnan(score.deviation) else f" ± {100 * score.deviation:.2f}"
     figure.add_scatter(
-        x=[price(student.cost, over)],
+        x=[price(student, over)],
         y=[error],
         error_y={
             "type": "data",
@@ -135,21 +135,16 @@ def _add_student(figure: go.Figure, report: ReportData, student: StudentRecord, 
     )
 
 
-def _add_int8(figure: go.Figure, report: ReportData, evidence: StudyEvidence | None, over: str) -> None:
-    known = evidence.students if evidence else {}
-    pairs = [(s, known[s.architecture.digest].int8) for s in report.students if s.architecture.digest in known]
-    pairs = [(student, int8) for student, int8 in pairs if int8]
-    if not pairs:
+def _add_int8(figure: go.Figure, report: ReportData, over: str) -> None:
+    students = [(student, student.int8) for student in report.students if student.int8 is not None]
+    if not students:
         return
-    means = [sum(int8) / len(int8) for _, int8 in pairs]
     figure.add_scatter(
-        x=[price(student.cost, over) for student, _ in pairs],
-        y=[error_percent(mean) for mean in means],
+        x=[price(student, over) for student, _ in students],
+        y=[error_percent(mean) for _, mean in students],
         mode="markers",
         marker={"color": MUTED_COLOUR, "symbol": "diamond-open", "size": 11, "line": {"width": 2}},
-        text=[
-            f"{student.architecture.digest} in int8: {percent(m)}" for (student, _), m in zip(pairs, means, strict=True)
-        ],
+        text=[f"{student.architecture.digest} in int8: {percent(mean)}" for student, mean in students],
         hovertemplate="%{text}<extra></extra>",
         name="retrained, int8 (test)",
     )

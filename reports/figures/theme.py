@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from reports.facts.formats import count, counted, percent
+from reports.facts.formats import count, counted, number, percent
 from space.architecture import FAMILIES, Architecture, Family
 from space.describe import describe
 from studies.records import TrialRecord
@@ -58,10 +58,10 @@ def log_ticks(low: float, high: float) -> list[float]:
     for steps in (*ROUND, TENTHS):
         if steps is TENTHS and len(chosen) > 3:
             break
-        for number in sorted(round(step * 10**power, 6) for power in powers for step in steps):
-            far = all(abs(math.log10(number / other)) >= gap for other in chosen)
-            if low <= number <= high and far:
-                chosen.append(number)
+        for tick in sorted(round(step * 10**power, 6) for power in powers for step in steps):
+            far = all(abs(math.log10(tick / other)) >= gap for other in chosen)
+            if low <= tick <= high and far:
+                chosen.append(tick)
     return sorted(chosen)
 
 
@@ -81,16 +81,17 @@ def accuracy_axis(errors: Sequence[float], title: str) -> dict[str, Any]:
     }
 
 
-def log_axis(sizes: Sequence[float], title: str) -> dict[str, Any]:
-    """Axis of counts on a log scale for points at `sizes`."""
-    low, high = max(1.0, min(sizes, default=100)) / 1.15, max(1.0, *sizes, 2.0) * 1.15 if sizes else 10_000 * 1.15
+def log_axis(sizes: Sequence[float], title: str, least: float = 1.0) -> dict[str, Any]:
+    """Axis of counts, or of numbers that are `least` at least, on a log scale for points at `sizes`."""
+    low = max(least, min(sizes, default=100)) / 1.15
+    high = max(*sizes, 2 * least) * 1.15 if sizes else 10_000 * 1.15
     ticks = log_ticks(low, high)
     return {
         "title": {"text": title, "standoff": 12},
         "type": "log",
         "range": [math.log10(low), math.log10(high)],
         "tickvals": ticks,
-        "ticktext": [count(round(tick)) for tick in ticks],
+        "ticktext": [count(round(tick)) if tick == round(tick) else number(tick) for tick in ticks],
     }
 
 

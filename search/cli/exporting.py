@@ -1,4 +1,4 @@
-"""The command that writes a student's C code and its quantised twin."""
+"""The command that writes a student's ONNX files and C code."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli.options import Runs
+from space.board import Board, find
 from space.errors import InputError
 from studies.storage.directory import ROOT, RunDirectory
 
@@ -25,8 +26,11 @@ def export(
     student: Annotated[
         str | None, typer.Option("--student", metavar="DIGEST", help="Only the retrained student of this digest.")
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Only C in 8-bit integers.")] = False,
-    float_: Annotated[bool, typer.Option("--float", help="Only C in float.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Only in 8-bit integers.")] = False,
+    float_: Annotated[bool, typer.Option("--float", help="Only in float.")] = False,
+    c: Annotated[bool, typer.Option("--c", help="Only C.")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Only ONNX.")] = False,
+    board: Annotated[str | None, typer.Option(metavar="NAME", help="Board to say whether it fits.")] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -39,11 +43,28 @@ def export(
     ] = None,
     runs: Runs = ROOT,
 ) -> None:
-    """Write students as C, which needs no runtime.
+    """Write students as ONNX and as C, which needs no runtime, both in float and in 8-bit integers.
 
-    A folder has one header, one source and a main program, and nothing is allocated. It compiles with gcc *.c
+    A folder of C has one header, one source and a main program, and nothing is allocated. It compiles with gcc *.c
     (float: and -lm), and runs on a sample whose answer is known.
     """
+    judged = None if board is None else find(board)
+    found, samples = _targets(target, student, out, data, runs)
+    languages = {name for name, only, other in (("c", c, onnx), ("onnx", onnx, c)) if only or not other}
+    arithmetic = {name for name, only, other in (("int8", int8, float_), ("float", float_, int8)) if only or not other}
+    for weights, folder in found.items():
+        try:
+            _write(weights, folder, languages, arithmetic, samples)
+        except OSError as error:
+            raise InputError(f"--out {folder}: cannot be written ({error.strerror}): choose another") from error
+        if judged is not None:
+            _judge(weights, judged)
+
+
+def _targets(
+    target: str, student: str | None, out: Path | None, data: str | None, runs: Path
+) -> tuple[dict[Path, Path], "DataSet"]:
+    """Files of students, each with the folder that it goes to, and what they learnt from."""
     if target.endswith(".safetensors"):
         if student is not None:
             raise InputError("--student is of a study, and a file has one student: leave it out")
@@ -52,38 +73,54 @@ def export(
             raise InputError(f"no student at {path}: check the path")
         from kd.data.dataset import DataSource, load
 
-        found = {path: out or path.with_suffix("")}
-        samples = load(DataSource(name=data or "mnist"))
-    else:
-        directory = RunDirectory(root=runs, name=target)
-        directory.require()
-        found = {weights: out or weights.parent for weights in _of_study(directory, student)}
-        if out is not None and len(found) > 1:
-            found = {weights: out / weights.parent.name for weights in found}
-        samples = _data_of(directory, data)
-    forms = ([] if float_ and not int8 else ["c-int8"]) + ([] if int8 and not float_ else ["c"])
-    for weights, folder in found.items():
-        _write(weights, folder, sorted(forms), samples)
+        return {path: out or path.with_suffix("")}, load(DataSource(name=data or "mnist"))
+    directory = RunDirectory(root=runs, name=target)
+    directory.require()
+    found = {weights: out or weights.parent for weights in _of_study(directory, student)}
+    if out is not None and len(found) > 1:
+        found = {weights: out / weights.parent.name for weights in found}
+    return found, _data_of(directory, data)
 
 
-def _write(weights: Path, folder: Path, forms: list[str], data: "DataSet") -> None:
-    from kd.deploy.export import student_code
-    from kd.deploy.places import FORMATS
+def _write(weights: Path, folder: Path, languages: set[str], arithmetic: set[str], data: "DataSet") -> None:
+    from kd.deploy.export import COMPARED, export_forms, student_code
+    from kd.deploy.onnx import export_onnx
+    from kd.deploy.places import CODE, ONNX, ONNX_INT8
     from kd.students.file import load_student
     from reports.terminal import terminal
 
-    architecture = load_student(weights).architecture
+    architecture, console = load_student(weights).architecture, terminal()
     if architecture.shape != data.shape:
         raise InputError(f"{weights} takes {architecture.shape}, {data.name} has {data.shape}: name its --data")
-    for form in FORMATS:
-        if form in forms:
-            code = student_code(weights, form, data.train.images, data.test.images[:1])
-            try:
-                code.write(folder / form)
-            except OSError as error:
-                raise InputError(f"--out {folder}: cannot be written ({error.strerror}): choose another") from error
+    training, samples = data.train.images, data.test.images[:COMPARED]
+    if "onnx" in languages:
+        if "float" in arithmetic:
+            export_onnx(weights, folder / ONNX, samples)
+        if "int8" in arithmetic:
+            export_forms(weights, folder, ["onnx-int8"], training, samples)
+        for name in (ONNX, ONNX_INT8):
+            if ("int8" if name == ONNX_INT8 else "float") in arithmetic:
+                size = (folder / name).stat().st_size
+                console.print(f"{folder / name}: {size:,} bytes", soft_wrap=True, highlight=False)
+    for form in CODE if "c" in languages else ():
+        if ("int8" if form == "c-int8" else "float") in arithmetic:
+            code = student_code(weights, form, training, samples[:1])
+            code.write(folder / form)
             sizes = f"constants {code.constant_bytes:,} bytes, activations {code.arena_bytes:,} bytes"
-            terminal().print(f"{folder / form}: {sizes}", soft_wrap=True, highlight=False)
+            console.print(f"{folder / form}: {sizes}", soft_wrap=True, highlight=False)
+
+
+def _judge(weights: Path, board: Board) -> None:
+    """Say whether a student fits a board, by what was measured of it, if anything was."""
+    from kd.files import checksum
+    from kd.measure.measurement import known
+    from kd.students.file import load_student
+    from reports.facts.boards import judge
+    from reports.terminal import terminal
+
+    architecture = load_student(weights).architecture
+    measured = known(weights, architecture.digest, checksum(weights)).measured
+    terminal().print(judge(architecture, board, measured).in_words, soft_wrap=True)
 
 
 def _of_study(directory: RunDirectory, digest: str | None) -> list[Path]:

@@ -112,7 +112,7 @@ def show(
 def verify(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
     """Check a study's students from their files.
 
-    Parameters are counted three ways; budget, accuracies, the ONNX export, the int8 twins and the C code are checked.
+    Parameters are counted three ways; budget, accuracies, int8 twins, and all that was exported of them are checked.
     Exit code 1 if any fails.
     """
     with open_study(name, runs, places) as store:
@@ -121,7 +121,9 @@ def verify(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
         from kd.deploy.verify import verify_exports
         from kd.students.verify import verify_student
         from reports.terminal import terminal
+        from search.jobs.telling import verify_told
         from studies.records import student_records
+        from studies.store import stored_config
 
         console = terminal()
         directory = store.directory
@@ -132,7 +134,9 @@ def verify(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
         for student in students:
             folder = directory.student(student.architecture.digest)
             checks = verify_student(folder, store.data, store.config.budget)
-            for check in (*checks, *verify_exports(folder, store.data)):
+            checks += verify_exports(folder, store.data)
+            checks += verify_told(folder, store.data, stored_config(directory))
+            for check in checks:
                 checked += 1
                 failed += not check.ok
                 mark = Text("ok    ", "green") if check.ok else Text("FAILED", "red")

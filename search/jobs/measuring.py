@@ -10,18 +10,17 @@ import torch
 from torch import Tensor
 
 from kd.data.dataset import DataSet, load
-from kd.deploy.export import integer_program, student_code
-from kd.deploy.int8_file import load_int8
+from kd.deploy.export import quantised, student_code
 from kd.deploy.integers import IntegerProgram
-from kd.deploy.places import int8_path
+from kd.deploy.latency import latency_ms
+from kd.deploy.onnx import onnx_content
+from kd.deploy.quantize import quantize
 from kd.files import checksum
 from kd.measure.build import Face
 from kd.measure.measure import Question, measure
 from kd.measure.measurement import Form, Measurement, keep, known
 from kd.measure.target import Target
 from kd.students.file import TrainedStudent, load_student
-from kd.students.latency import latency_ms
-from kd.students.onnx import onnx_content
 from space.errors import InputError
 from studies.storage.directory import RunDirectory
 from studies.store import stored_config
@@ -99,8 +98,7 @@ def noise(student: TrainedStudent) -> Tensor:
 
 def integers_of(path: Path, data: DataSet | None) -> IntegerProgram:
     """A student's file in int8: its quantised twin, else calibrated on training samples, without data on noise."""
-    student, twin = load_student(path), int8_path(path)
-    return load_int8(twin) if twin.is_file() else integer_program(student, calibration(student, data))
+    return quantize(*quantised(path, calibration(load_student(path), data)))
 
 
 def calibration(student: TrainedStudent, data: DataSet | None) -> Tensor:

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from kd.data.dataset import DataSet
-from kd.deploy.export import export_c
-from kd.deploy.places import int8_path
+from kd.deploy.export import export_forms
+from kd.deploy.onnx import export_onnx
+from kd.deploy.places import ONNX, int8_path
 from kd.environment import current
 from kd.files import is_sound, write_manifest, write_whole
-from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
-from reports.facts.boards import estimated_verdict
+from reports.facts.boards import judge
 from reports.facts.formats import counted
 from search.estimate import jobs_seconds
 from search.jobs.analysis import analyse
@@ -53,26 +53,26 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
     if store.config.space.board is not None:
         board = find_board(store.config.space.board)
         for architecture in students:
-            session.progress.note(f"{architecture.digest} on {estimated_verdict(architecture, board)}")
+            session.progress.note(f"{architecture.digest} on {judge(architecture, board).in_words}")
 
 
 def write_student(store: Store, student: StudentRecord, device: str) -> None:
-    """Write `student.onnx`, C code, `results.json` and what tells of them, unless those have the same figures.
+    """Write `student.onnx`, other forms, `results.json` and what tells of them, unless those have the same figures.
 
     Exported is the seed best on validation, the first where validation samples were trained on.
     """
     folder = store.directory.student(student.architecture.digest)
-    path, export, found = folder / "results.json", folder / "student.onnx", results(student, store.data, device)
+    path, export, found = folder / "results.json", folder / ONNX, results(student, store.data, device)
     if is_sound(folder) and _has_figures(path, found):
         if not is_told(folder):
             tell_student(folder, store.data, store.config)
         return
     weights, data = folder / f"seed-{student.exported.seed}.safetensors", store.data
     export_onnx(weights, export, data.test.images[:64])
-    code = export_c(weights, folder, store.config.export.formats, data.train.images, data.test.images[:1])
+    forms = export_forms(weights, folder, store.config.export.formats, data.train.images, data.test.images)
     write_whole(path, found.to_json())  # after it, so that it names no seeds that the export was not chosen from
     twins = [int8_path(folder / f"seed-{s.seed}.safetensors").name for s in student.seeds if s.int8 is not None]
-    write_manifest(folder, (path.name, export.name, "architecture.json", *code, *twins))
+    write_manifest(folder, (path.name, export.name, "architecture.json", *forms, *twins))
     tell_student(folder, data, store.config)
 
 

@@ -1,29 +1,45 @@
 """What a retrained student's folder tells of it: a page to try it, a model card, and an Arduino library."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from kd.data.dataset import DataSet
-from kd.deploy.arduino import write_arduino_library
+from kd.deploy.arduino import arduino_library
 from kd.deploy.c_code import int8_code
 from kd.deploy.reference import answer
+from kd.deploy.verify import text_of
 from kd.files import checksum, write_whole
 from kd.measure.measurement import known
 from kd.students.file import load_student
 from kd.students.results import StudentResults
+from kd.students.verify import Check
 from reports.facts.student_facts import StudentFacts
 from reports.model_card import model_card
-from reports.student_page import student_page
+from reports.student_page import VECTORS, student_page
 from search.jobs.measuring import integers_of
 from space.board import find
+from space.errors import InputError
 from studies.configuration.config import Config
 from studies.storage.directory import RunDirectory
 from studies.store import stored_config
 
 PAGE, CARD, ARDUINO = "student.html", "card.md", "arduino"
+KNOWN = {
+    PAGE: f"as written anew, with {VECTORS} samples and the reference's answers",
+    CARD: "as written anew, with the figures of results.json",
+    ARDUINO: "as written anew, with a sample and the reference's answer",
+}
+"""What is verified of each."""
 
 
 def tell_student(folder: Path, data: DataSet, config: Config) -> None:
-    """Write `student.html`, `card.md` and `arduino/` into a retrained student's folder, of its exported seed.
+    """Write `student.html`, `card.md` and `arduino/` into a retrained student's folder; arguments: `told`."""
+    for name, text in told(folder, data, config).items():
+        write_whole(folder / name, text)
+
+
+def told(folder: Path, data: DataSet, config: Config) -> dict[str, str]:
+    """What those files hold, by name, for the exported seed of a retrained student.
 
     Args:
         folder: `students/<digest>/` with `results.json` and the weights.
@@ -48,12 +64,24 @@ def tell_student(folder: Path, data: DataSet, config: Config) -> None:
         measurements=known(path, digest, checksum(path)).measured,
         board=None if config.space.board is None else find(config.space.board),
     )
-    write_whole(folder / PAGE, student_page(facts))
-    write_whole(folder / CARD, model_card(facts))
     sample = data.test.images[:1]
     (found,), _ = answer(program, sample)
-    code = int8_code(program, sample, f"Student {digest}")
-    write_arduino_library(code, sample[0], int(found), digest, folder / ARDUINO)
+    library = arduino_library(int8_code(program, sample, f"Student {digest}"), sample[0], int(found), digest)
+    pages = {PAGE: student_page(facts), CARD: model_card(facts)}
+    return pages | {f"{ARDUINO}/{name}": text for name, text in library.items()}
+
+
+def verify_told(folder: Path, data: DataSet, config: Config) -> Iterator[Check]:
+    """Check page, card and Arduino library: whether they are what is written of the student anew, answers and all."""
+    try:
+        wanted = told(folder, data, config)
+    except InputError as error:
+        yield Check(name=PAGE, ok=False, detail=str(error))
+        return
+    for part in (PAGE, CARD, ARDUINO):
+        files = [name for name in wanted if name.partition("/")[0] == part]
+        other = [name for name in files if text_of(folder / name) != wanted[name]]
+        yield Check(name=part, ok=not other, detail=f"{', '.join(other)} not as written anew" if other else KNOWN[part])
 
 
 def is_told(folder: Path) -> bool:

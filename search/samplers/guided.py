@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, repeat
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from kd.optim.recipe import PREFIX
 from search.samplers.evolution import HEREDITY, choose_near
+from search.samplers.latency import estimated_latencies
 from search.samplers.predictor import Array, Observation, Predictor, Prior, matrix
 from space.architecture import Architecture
 from space.sampling.domain import suggest
@@ -78,9 +79,15 @@ class PredictorGuided:
         promise = mean - CURIOSITY * deviation
         objectives = history.store.config.search.objectives
         if objectives != ("parameters",):
-            costs = [sizes(proposal.architecture.cost(), objectives) for proposal in fresh]
+            costs = self._costs(history, [proposal.architecture for proposal in fresh])
             promise = _scalarised(np.column_stack([promise, np.log10(costs)]), generator)
         return fresh[int(promise.argmin())].params
+
+    def _costs(self, history: History, architectures: Sequence[Architecture]) -> list[tuple[float, ...]]:
+        """The costs that the study minimises, a latency as it is estimated."""
+        objectives = history.store.config.search.objectives
+        slow = estimated_latencies(history, architectures) if "latency_ms" in objectives else repeat(0.0)
+        return [sizes(one.cost(), objectives, float(ms)) for one, ms in zip(architectures, slow, strict=False)]
 
     def _predictor(self, history: History) -> Predictor:
         """The predictor, fitted to the results there were at the last of `FITS`; to none of them in the start."""

@@ -16,7 +16,7 @@ from space.budget import Budget
 from space.sampling.domain import Domain, parameter_range
 
 Natural = Annotated[int, Field(ge=1)]
-CostName = Literal["parameters", "macs", "memory_bytes", "int8_bytes"]
+CostName = Literal["parameters", "macs", "memory_bytes", "int8_bytes", "latency_ms"]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -49,7 +49,7 @@ class Search:
     metric: Metric = "accuracy"
     """Validation figure that is searched, pruned and put on the front; the latter two suit uneven classes."""
     objectives: Annotated[tuple[CostName, ...], Field(min_length=1, max_length=2)] = ("parameters",)
-    """One or two costs that are minimised while the metric is maximised: what the front is over."""
+    """One or two costs that are minimised: what the front is over; `latency_ms` is measured here, in onnxruntime."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Value of the metric below which a student is no use: the sampler avoids it, the front leaves it out [share]."""
     seed: Seed = 0
@@ -109,7 +109,7 @@ class Export:
     """What is written of a retrained student, beside student.onnx."""
 
     formats: tuple[Format, ...] = FORMATS
-    """Folders of C code: c in float, c-int8 in 8-bit integers."""
+    """Its other forms: student-int8.onnx, and folders of C, c in float and c-int8 in 8-bit integers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    delete,
     func,
     insert,
     select,
@@ -136,6 +137,14 @@ class TrialTable:
         with self.engine.begin() as connection:
             _write(connection, trial, facts)
 
+    def annotate(self, attributes: Mapping[int, Mapping[str, Any]]) -> None:
+        """Set columns of the dashboard, by the trials' identifiers, also of trials that have ended."""
+        with self.engine.begin() as connection:
+            for trial, columns in attributes.items():
+                old = _ATTRIBUTES.c.trial_id == trial, _ATTRIBUTES.c.key.in_(columns)
+                connection.execute(delete(_ATTRIBUTES).where(*old))
+                _write_attributes(connection, _ATTRIBUTES, trial, columns)
+
     def rows(self) -> list[TrialRow]:
         """All trials, by number."""
         mine = select(_TRIALS.c.trial_id).where(_TRIALS.c.study_id == self.study)
@@ -185,10 +194,8 @@ class TrialTable:
 
 def _write(connection: Connection, trial: int, facts: Facts) -> None:
     system = {f"constraints:{name}": value for name, value in facts.constraints.items()} | dict(facts.hidden)
-    for table, pairs in ((_ATTRIBUTES, facts.attributes), (_SYSTEM, system)):
-        rows = [{"trial_id": trial, "key": key, "value_json": json.dumps(value)} for key, value in pairs.items()]
-        if rows:
-            connection.execute(insert(table), rows)
+    _write_attributes(connection, _ATTRIBUTES, trial, facts.attributes)
+    _write_attributes(connection, _SYSTEM, trial, system)
     values = [
         {"trial_id": trial, "objective": objective, "value": float(value), "value_type": "FINITE"}
         for objective, value in enumerate(facts.values)
@@ -198,6 +205,12 @@ def _write(connection: Connection, trial: int, facts: Facts) -> None:
     if facts.state != "RUNNING":
         ended = update(_TRIALS).where(_TRIALS.c.trial_id == trial)
         connection.execute(ended.values(state=facts.state, datetime_complete=datetime.now()))
+
+
+def _write_attributes(connection: Connection, table: Table, trial: int, pairs: Mapping[str, Any]) -> None:
+    rows = [{"trial_id": trial, "key": key, "value_json": json.dumps(value)} for key, value in pairs.items()]
+    if rows:
+        connection.execute(insert(table), rows)
 
 
 @lru_cache(maxsize=10_000)  # draws ask the same few hundred things

@@ -1,7 +1,8 @@
-"""Flash and RAM in closed form against binaries: python tests/benchmarks/binaries.py [DRAWS [TARGET [SEED]]].
+"""What is estimated of binaries against binaries: python tests/benchmarks/binaries.py [DRAWS [TARGET [SEED]]].
 
-Random draws of all families for images and sequences are compiled for a Cortex-M4, or another target, at -Os. One line
-of JSON a draw goes to standard error, the summary to standard output, with what `space/code.toml` would be by these.
+Random draws of all families for images and sequences are compiled for a Cortex-M4, or another target, at -Os, and asked
+one sample in QEMU. One line of JSON a draw goes to standard error, the summary to standard output, with what
+`space/code.toml` would be by these.
 """
 
 import json
@@ -19,13 +20,14 @@ from scipy.optimize import nnls
 
 from kd.deploy.c_code import int8_code
 from kd.measure.build import Face, build
+from kd.measure.emulate import answers
 from kd.measure.target import Target, find
 from space.architecture import Architecture
-from space.flash import flash_bytes, parts, ram_bytes
+from space.flash import flash_bytes, instructions, parts, ram_bytes
 
 
-def binary(architecture: Architecture, target: Target) -> tuple[int, int]:
-    """Flash, and RAM without stack, of the least program around a student in int8 [bytes]."""
+def binary(architecture: Architecture, target: Target) -> dict[str, int]:
+    """Flash, RAM without stack, and stack of the least program around a student in int8 [bytes], and instructions."""
     samples = random_samples(architecture.shape, 16)
     images = len(architecture.shape) == 3
     with tempfile.TemporaryDirectory() as folder:
@@ -36,8 +38,10 @@ def binary(architecture: Architecture, target: Target) -> tuple[int, int]:
             input="uint8_t" if images else "float",
             output="int8_t",
         )
-        image = build(Path(folder), face, target, 1, "-Os", Path(folder)).image
-    return image.flash, image.ram
+        made = build(Path(folder), face, target, 1, "-Os", Path(folder))
+        found = answers(made.program, face, target, np.asarray(samples[:1].flatten(1)), 600)
+    image = made.image
+    return {"flash": image.flash, "ram": image.ram, "stack": found.stack, "instructions": int(found.counts[0])}
 
 
 def main() -> None:
@@ -46,15 +50,18 @@ def main() -> None:
     first = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     every = list(draws(range(first, first + 8)))
     random.Random(0).shuffle(every)
-    errors: dict[str, list[float]] = {"flash": [], "RAM": []}
+    errors: dict[str, list[float]] = {"flash": [], "RAM": [], "instructions": []}
+    taken, deepest = [], 0
     found: list[tuple[Architecture, int]] = []
     for architecture in islice(every, count):
-        flash, ram = binary(architecture, target)
-        errors["flash"].append(flash_bytes(architecture, target.name) / flash - 1)
-        errors["RAM"].append(ram_bytes(architecture) / ram - 1)
-        found.append((architecture, flash))
-        line = {"architecture": architecture.to_dict(), "flash": flash, "ram": ram}
-        print(json.dumps(line), file=sys.stderr, flush=True)
+        line = binary(architecture, target)
+        errors["flash"].append(flash_bytes(architecture, target.name) / line["flash"] - 1)
+        errors["RAM"].append(ram_bytes(architecture) / line["ram"] - 1)
+        errors["instructions"].append(instructions(architecture, target.name) / line["instructions"] - 1)
+        taken.append(line["instructions"] / max(1, architecture.cost().macs))
+        deepest = max(deepest, line["stack"])
+        found.append((architecture, line["flash"]))
+        print(json.dumps({"architecture": architecture.to_dict(), **line}), file=sys.stderr, flush=True)
     for name, away in errors.items():
         worst = max(away, key=abs)
         within = sum(abs(error) <= 0.1 for error in away)
@@ -62,6 +69,7 @@ def main() -> None:
             f"{name}: {within} of {len(away)} within 10 %, median {100 * statistics.median(away):+.1f} %, "
             f"worst {100 * worst:+.1f} %"
         )
+    print(f"stack: {deepest} bytes at most; {statistics.median(taken):.1f} instructions a multiply-accumulate")
     print(fitted(found))
 
 

@@ -9,14 +9,21 @@ import torch
 from optuna.trial import Trial, TrialState
 from torch import Tensor
 
+from kd.deploy.calibration import calibrate
+from kd.deploy.int8_file import Int8Scores, save_int8
+from kd.deploy.lower import lower
+from kd.deploy.places import int8_path
 from kd.students.curve import Epoch
 from kd.students.embedding import Embedding, embedded_places
+from kd.students.file import TrainedStudent
 from kd.students.reading import Answers, Reading
+from kd.students.scores import Scores
 from kd.teachers.log import TeacherLog
 from kd.teachers.source import TeacherSource
 from reports.facts.report_data import ReportData, gather
 from space.architecture import FAMILIES, Architecture
 from space.budget import Budget
+from space.network import build
 from space.sampling.domain import Domain, suggest
 from space.sampling.random_trial import RandomTrial
 from studies.configuration.config import Config, Search
@@ -170,6 +177,33 @@ def told(retrained: Store) -> Store:
     Reading(test=answered(test, 0.9968, 7), validation=answered(validation, 0.9971, 8)).save(directory.teacher_reading)
     embedded(retrained, 2).save(directory.teacher_features)
     return retrained
+
+
+@pytest.fixture
+def twinned(told: Store) -> Store:
+    """The same, its students quantised: the largest loses 0.3 points, the smallest nothing."""
+    directory = told.directory
+    for student in student_records(told):
+        architecture = student.architecture
+        with torch.random.fork_rng():
+            module = build(architecture).eval()
+        made = TrainedStudent(
+            module=module,
+            architecture=architecture,
+            mean=(0.1,),
+            std=(0.3,),
+            data="",
+            parameters=student.cost.parameters,
+        )
+        program = lower(made)
+        calibration = calibrate(program, told.data.train.images[:8])
+        for seed in student.seeds:
+            test = round(seed.test - (0.003 if len(student.seeds) > 1 else 0), 4)
+            scores = Scores(accuracy=test, balanced_accuracy=test, macro_f1=test, recalls=(test,) * 10)
+            path = int8_path(directory.student(architecture.digest) / f"seed-{seed.seed}.safetensors")
+            int8 = Int8Scores(test=scores, validation=seed.validation or 0, tuned=0)
+            save_int8(path, program, calibration, architecture, int8)
+    return told
 
 
 @pytest.fixture

@@ -14,9 +14,12 @@ import torch
 from deployed import draws, quantised, random_samples
 
 from kd.data.dataset import DataSet
-from kd.deploy.export import integer_program
+from kd.deploy.calibration import calibrate
+from kd.deploy.integers import IntegerProgram
+from kd.deploy.lower import lower
+from kd.deploy.quantize import quantize
 from kd.deploy.reference import answer
-from kd.students.file import trained_student
+from kd.students.file import TrainedStudent, trained_student
 from reports.facts.integer_json import array_json, integer_json
 from reports.facts.student_facts import StudentFacts
 from reports.render import TEMPLATES
@@ -65,13 +68,18 @@ def said(name: str, page: str) -> str:
     return html.unescape(found[1]) if found else ""
 
 
+def integers(student: TrainedStudent, samples: torch.Tensor) -> IntegerProgram:
+    program = lower(student)
+    return quantize(program, calibrate(program, samples))
+
+
 def facts(data: DataSet, blocks: tuple[AnyBlock, ...]) -> StudentFacts:
     architecture = Architecture(family="hybrid", shape=data.shape, classes=data.classes, blocks=blocks)
     torch.manual_seed(0)
     student = trained_student(build(architecture).state_dict(), architecture, data)
     return StudentFacts(
         student=student,
-        program=integer_program(student, data.train.images),
+        program=integers(student, data.train.images[:512]),
         results=None,
         config=None,
         data=data,

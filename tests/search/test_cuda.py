@@ -13,6 +13,7 @@ from safetensors.torch import load
 
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation
 from kd.data.dataset import DataSet, values
+from kd.deploy.onnx import export_onnx
 from kd.device import pick
 from kd.distil.train import RungResult, RungTask, train_rung
 from kd.distil.views import UNAUGMENTED, ViewSource, make_view, open_view, view_source
@@ -20,7 +21,6 @@ from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import FeatureLoss, Loss, Optimizer, Recipe
 from kd.students.evaluate import evaluate
 from kd.students.file import save_student
-from kd.students.onnx import export_onnx
 from kd.teachers import network as teachers
 from kd.teachers.loading import open_teacher
 from kd.teachers.network import TeacherRecipe

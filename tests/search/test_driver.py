@@ -185,6 +185,32 @@ def test_workers_are_busy_while_there_is_work(run: Run, records: Records) -> Non
     assert seconds(together) == seconds(alone) / 4
 
 
+def test_latencies_are_measured_once_and_a_resumed_study_decides_alike(
+    run: Run, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+
+    def latency(architecture: Architecture) -> float:
+        measured.append(architecture.digest)
+        return random.Random(architecture.digest).uniform(0.01, 2)
+
+    monkeypatch.setattr(candidates, "architecture_latency_ms", latency)
+    settings: dict[str, Any] = {"objectives": ("latency_ms",), "sampler": "predictor", "trials": 12}
+    run("whole", Simulation(), **settings)
+    assert len(measured) == len(set(measured)) == 12
+    measured.clear()
+    run("broken", Simulation(killed=9), **settings)
+    run("broken", Simulation(), **settings)
+    assert len(measured) == len(set(measured)) == 12
+    assert records("whole") == records("broken")
+    trained = [record for record in records("whole") if record.trained]
+    for record in trained:
+        assert record.sizes == (record.latency_ms,) == (random.Random(record.architecture.digest).uniform(0.01, 2),)
+    points = front(trained, 0)
+    assert [point.latency_ms for point in points] == sorted(point.latency_ms or 0 for point in points)
+    assert min(record.latency_ms or 9 for record in trained if record.outcome == "complete") == points[0].latency_ms
+
+
 @pytest.mark.parametrize(("pace", "workers", "least"), [(0.1, 4, -3), (0.1, 1, 1), (SECONDS, 4, 1)])
 def test_short_rungs_are_handed_out_before_a_worker_is_idle(
     run: Run, records: Records, pace: float, workers: int, least: int

@@ -21,7 +21,6 @@ from studies.records import (
     SeedRecord,
     StudentRecord,
     TrialRecord,
-    frame,
     student_records,
     trial_records,
 )
@@ -89,7 +88,6 @@ def test_only_complete_trials_are_on_the_front() -> None:
 def test_no_trials_have_no_front() -> None:
     assert front([], 0) == []
     assert spread([], 3) == []
-    assert frame([]).empty
 
 
 POINTS = [trial(n, width, n / 10) for n, width in enumerate((1, 2, 4, 8, 16, 32, 64, 128, 256))]
@@ -169,14 +167,6 @@ def test_a_study_is_done_when_its_front_is_retrained() -> None:
     assert not is_searched([*trials[:2], *others], config)
     assert is_searched([*trials, *others], config)
     assert not is_searched([*trials, trial(3, 4, None, "unfinished")], config)
-
-
-def test_the_table_has_a_row_a_trial() -> None:
-    table = frame([trial(3, 2, 0.5), trial(4, 1, None, "rejected")])
-    assert list(table["trial"]) == [3, 4]
-    assert list(table["parameters"]) == [36, 23]
-    assert list(table["outcome"]) == ["complete", "rejected"]
-    assert math.isnan(table["validation_accuracy"][1])
 
 
 def epoch(number: int) -> Epoch:

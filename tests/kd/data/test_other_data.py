@@ -10,6 +10,7 @@ import torch
 
 from kd.data.augmentation import NO_AUGMENTATION
 from kd.data.dataset import DataSet, values
+from kd.deploy.onnx import export_onnx
 from kd.distil.train import RungTask, train_rung
 from kd.distil.views import UNAUGMENTED, make_view, open_view, view_source
 from kd.environment import current
@@ -17,7 +18,6 @@ from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
 from kd.students.evaluate import evaluate, normalise
 from kd.students.file import load_student, save_student
-from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
 from kd.students.verify import verify_student
 from kd.teachers import network as teachers

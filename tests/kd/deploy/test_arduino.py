@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from kd.data.dataset import DataSet
-from kd.deploy.arduino import write_arduino_library
+from kd.deploy.arduino import arduino_library
 from kd.deploy.c_code import float_code
 from kd.deploy.lower import lower
+from kd.files import write_whole
 from kd.students.file import trained_student
 from space.architecture import AnyBlock, Architecture
 from space.blocks.convolution import Convolution, GlobalAverage
@@ -53,7 +54,8 @@ def test_the_library_compiles_and_its_example_answers(
     code = float_code(lower(student), sample, "a student")
     answer = int(student.predict(sample)[0])
     library = tmp_path / "library"
-    write_arduino_library(code, sample[0], answer, architecture.digest, library)
+    for name, text in arduino_library(code, sample[0], answer, architecture.digest).items():
+        write_whole(library / name, text)
     properties = dict(line.split("=", 1) for line in (library / "library.properties").read_text().splitlines())
     needed = {"name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url", "architectures"}
     assert properties.keys() >= needed

@@ -17,7 +17,6 @@ from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
 from kd.students.evaluate import evaluate
 from kd.students.file import load_student, save_student
-from kd.students.onnx import export_onnx
 from kd.students.results import SeedResult, StudentResults
 from kd.students.verify import verify_student
 from space.architecture import Architecture
@@ -50,8 +49,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory, small_views: ViewSource, sma
         test = evaluate(load_student(path).module, small_data.test, small_data, torch.device("cpu")).accuracy
         validation = result.curve[-1].validation_accuracy
         seeds.append(SeedResult(seed=seed, validation=validation, test=test, seconds=1.0))
-    best = max(seeds, key=lambda s: (s.validation or 0, -s.seed)).seed
-    export_onnx(folder / f"seed-{best}.safetensors", folder / "student.onnx", small_data.test.images)
     tests = [seed.test for seed in seeds]
     results = StudentResults(
         architecture=STUDENT.to_dict(),
@@ -87,8 +84,6 @@ def test_a_sound_folder_passes_every_check(sound: Path, small_data: DataSet) -> 
         "seed 1 origin",
         "seed 1 test",
         "seed 1 validation",
-        "student.onnx",
-        "student.onnx values",
     ]
     parameters = f"{STUDENT.cost().parameters:,}"
     details = {check.name: check.detail for check in checks}
@@ -191,12 +186,10 @@ def test_results_of_another_format_are_refused(sound: Path, tmp_path: Path, smal
         (results(lambda r: r.pop("seeds")), {"files"}),
         (results(lambda r: r.pop("format")), {"files"}),
         (results(lambda r: r.pop("environment")), {"files"}),
-        (results(lambda r: r.update(seeds=[])), {"results.json", "seeds", "student.onnx"}),
+        (results(lambda r: r.update(seeds=[])), {"results.json", "seeds"}),
         (file("results.json", None), {"files"}),
         (file("results.json", b"{"), {"files"}),
         (file("architecture.json", b"{}"), {"files"}),
-        (file("student.onnx", None), {"student.onnx"}),
-        (file("student.onnx", b"hello"), {"student.onnx"}),
         (file("seed-2.safetensors", b"hello"), {"seeds"}),
     ],
 )
@@ -210,7 +203,7 @@ def test_tampering_is_seen(
     folder = tmp_path / STUDENT.digest
     shutil.copytree(sound, folder)
     tamper(folder, small_data)
-    # what disagrees with a seed may disagree with more: its accuracy, and the export if that seed is the best
+    # what disagrees with a seed may disagree with more, like its accuracy
     assert broken <= failed(folder, small_data)
     if tamper is not other_network:
         assert failed(folder, small_data) == broken
@@ -228,7 +221,7 @@ def test_missing_weights_are_seen(sound: Path, tmp_path: Path, small_data: DataS
     shutil.copytree(sound, folder)
     for seed in (0, 1):
         (folder / f"seed-{seed}.safetensors").unlink()
-    assert failed(folder, small_data) == {"seeds", "student.onnx"}
+    assert failed(folder, small_data) == {"seeds"}
 
 
 def test_a_damaged_weights_file_is_seen(sound: Path, tmp_path: Path, small_data: DataSet) -> None:

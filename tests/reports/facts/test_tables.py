@@ -3,8 +3,8 @@ import math
 import pandas as pd
 
 from reports.facts.report_data import gather
-from reports.facts.tables import student_frame
-from studies.records import student_records
+from reports.facts.tables import student_frame, trial_frame
+from studies.records import student_records, trial_records
 from studies.store import Store
 
 
@@ -28,6 +28,16 @@ def test_a_frame_of_no_students_has_the_same_columns(searched: Store) -> None:
     frame = student_frame(report)
     assert frame.empty
     assert {"digest", "trial", "parameters", "validation_accuracy", "test_accuracy", "on_front"} <= set(frame.columns)
+
+
+def test_the_table_of_trials_has_a_row_a_trial(searched: Store) -> None:
+    records = trial_records(searched)
+    table = trial_frame(records)
+    assert list(table["trial"]) == [record.number for record in records]
+    assert list(table["parameters"]) == [record.cost.parameters for record in records]
+    assert list(table["outcome"]) == [record.outcome for record in records]
+    assert table["validation_accuracy"].isna().tolist() == [record.accuracy is None for record in records]
+    assert trial_frame([]).empty
 
 
 def test_a_student_of_no_trial_has_none(stray: Store) -> None:

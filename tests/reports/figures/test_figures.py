@@ -9,7 +9,7 @@ from PIL import Image
 from kd.students.embedding import Embedding
 from kd.students.scores import Scores
 from reports.facts.evidence import gather_evidence
-from reports.facts.price import PRICES, price
+from reports.facts.price import PRICES, price, prices
 from reports.facts.report_data import gather
 from reports.figures.curve_svg import curve_svg
 from reports.figures.pareto import front_figure, switched
@@ -118,13 +118,26 @@ def test_figures_show_the_metric_that_was_searched(retrained: Store) -> None:
 def test_the_switch_moves_every_point_and_finds_the_front_of_each_cost(retrained: Store) -> None:
     report = gather(retrained)
     moved = switched(report)
-    assert set(moved) == set(PRICES)
+    assert [*moved] == prices(report) == [name for name in PRICES if name != "latency_ms"]
     for name, parts in moved.items():
         figure = front_figure(report, over=name)
         assert parts["x"] == [list(trace.x) for trace in figure.data]
         assert parts["layout"]["xaxis"]["title"]["text"] == PRICES[name]
-        cheapest = min((t for t in report.trials if t.outcome == "complete"), key=lambda t: price(t.cost, name))
-        assert price(cheapest.cost, name) in [x for xs in parts["x"] for x in xs]
+        cheapest = min((t for t in report.trials if t.outcome == "complete"), key=lambda t: price(t, name) or 0)
+        assert price(cheapest, name) in [x for xs in parts["x"] for x in xs]
+
+
+def test_latencies_are_in_the_switch_once_they_are_measured(retrained: Store) -> None:
+    report = gather(retrained)
+    fast = tuple(replace(trial, latency_ms=0.02 * (1 + trial.number)) for trial in report.trials)
+    moved = switched(replace(report, trials=fast))
+    assert [*moved] == [*PRICES]
+    axis = moved["latency_ms"]["layout"]["xaxis"]
+    assert axis["title"]["text"] == "latency in onnxruntime, one thread [ms]"
+    assert 10 ** axis["range"][0] < 0.02 < 10 ** axis["range"][1]
+    assert "0.05" in axis["ticktext"] or "0.1" in axis["ticktext"]
+    shown = [x for xs in moved["latency_ms"]["x"] for x in xs]
+    assert {0.02 * (1 + t.number) for t in fast if t.trained} <= set(shown)
 
 
 def test_every_figure_is_drawn_as_svg_and_png(told: Store, tmp_path: Path) -> None:

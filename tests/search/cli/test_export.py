@@ -46,7 +46,20 @@ def test_a_file_becomes_a_folder_that_compiles_in_one_command(weights: Path, sma
 def test_one_form_to_another_folder(weights: Path, small_data: DataSet, tmp_path: Path) -> None:
     done = export(str(weights), "--float", "--out", str(tmp_path / "out"), "--data", small_data.source.name)
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["c"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["c", "student.onnx"]
+
+
+def test_options_choose_language_and_arithmetic_and_judge_by_a_board(
+    weights: Path, small_data: DataSet, tmp_path: Path
+) -> None:
+    chosen = ("--int8", "--onnx", "--board", "ch32v003", "--out", str(tmp_path / "out"))
+    done = export(str(weights), *chosen, "--data", small_data.source.name)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["student-int8.onnx"]
+    size = (tmp_path / "out" / "student-int8.onnx").stat().st_size
+    first, second = done.stdout.splitlines()
+    assert first == f"{tmp_path / 'out' / 'student-int8.onnx'}: {size:,} bytes"
+    assert second.startswith("ch32v003: ") and "estimated, and about" in second
 
 
 def test_what_cannot_be_exported_is_one_line(weights: Path, tmp_path: Path) -> None:
@@ -54,6 +67,7 @@ def test_what_cannot_be_exported_is_one_line(weights: Path, tmp_path: Path) -> N
         [str(tmp_path / "none.safetensors")],
         ["nothing", "--runs", str(tmp_path)],
         [str(weights), "--student", "0"],
+        [str(weights), "--board", "none"],
     ):
         done = export(*arguments)
         assert done.returncode == 2

@@ -13,7 +13,7 @@ from kd.files import checksum
 from kd.measure.measurement import Measurement, keep, known
 from kd.students.file import load_student, save_student
 from kd.students.results import SeedResult, StudentResults
-from search.jobs.telling import ARDUINO, CARD, PAGE, is_told, tell_student
+from search.jobs.telling import ARDUINO, CARD, PAGE, is_told, tell_student, verify_told
 from space.architecture import Architecture
 from space.blocks.convolution import Convolution, GlobalAverage
 from space.network import build
@@ -84,6 +84,21 @@ def test_page_card_and_library_are_written(folder: Path, small_data: DataSet) ->
     assert int(counts.diagonal().sum()) == round(student.accuracy(small_data.test) * len(small_data.test.labels))
 
 
+def test_what_is_told_is_verified(folder: Path, small_data: DataSet) -> None:
+    def failed() -> list[str]:
+        return [check.name for check in verify_told(folder, small_data, Config()) if not check.ok]
+
+    assert failed() == [PAGE, CARD, ARDUINO]
+    tell_student(folder, small_data, Config())
+    assert failed() == []
+    card, page, code = folder / CARD, folder / PAGE, folder / ARDUINO / "src" / "student.c"
+    card.write_text(card.read_text().replace("86.00 ±", "87.00 ±"))
+    assert failed() == [CARD]
+    page.write_text(page.read_text().replace('"answer":', '"answer":1', 1))
+    code.write_text(code.read_text().replace("127", "126", 1))
+    assert failed() == [PAGE, CARD, ARDUINO]
+
+
 def test_what_is_measured_and_the_board_are_told(folder: Path, small_data: DataSet) -> None:
     path = folder / "seed-1.safetensors"
     keep(path, known(path, folder.name, checksum(path)).having(MEASURED))
@@ -91,12 +106,13 @@ def test_what_is_measured_and_the_board_are_told(folder: Path, small_data: DataS
     card, page = (folder / CARD).read_text(), (folder / PAGE).read_text()
     for text in (card, page):
         assert "2,345" in text and "1,334" in text and "123,456" in text
-    assert "microbit-v2   fits, about 2.89 ms at 64 MHz" in card
+        assert "microbit-v2: fits, 2,345 bytes of flash and 1,334 of RAM in int8, measured on such a core" in text
+        assert "about 2.89 ms a sample" in text
 
 
 def test_an_unmeasured_student_is_judged_by_estimate(folder: Path, small_data: DataSet) -> None:
     tell_student(folder, small_data, replace(Config(), space=Space(board="microbit-v1")))
-    assert "## On a board\n\n- microbit-v1: fits, about " in (folder / CARD).read_text()
+    assert "| BBC micro:bit v1 | microbit-v1: fits, " in (folder / CARD).read_text()
 
 
 @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_text("{")], ids=["gone", "cut"])

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from kd.data.dataset import DataSet, Split
+from kd.deploy.onnx import ExportError, compare, export_onnx
 from kd.students.evaluate import normalise
 from kd.students.file import load_student, save_student
-from kd.students.onnx import ExportError, compare, export_onnx
 from space.architecture import AnyBlock, Architecture
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
 from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separable, SqueezeExcite

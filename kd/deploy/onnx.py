@@ -1,23 +1,26 @@
-"""A trained student as one ONNX file, checked against PyTorch in onnxruntime."""
+"""A trained student as one ONNX file: its program as onnxruntime runs it, checked against PyTorch."""
 
 import json
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from kd.data.dataset import values
+from kd.data.dataset import per_channel, values
+from kd.deploy.interpret import Watcher, run_normalised
+from kd.deploy.lower import lower
+from kd.deploy.program import Program, tensors
 from kd.files import write_whole
 from kd.students.file import Deployed, TrainedStudent, load_student
-from kd.students.folding import folded
+from space.blocks.base import as_maps
 
 OUTPUT = "logits"
 CLASSES = "classes"
@@ -36,6 +39,35 @@ difference measured was 7e-7.
 
 class ExportError(RuntimeError):
     """An export does not compute what the student computes."""
+
+
+class Exported(nn.Module):
+    """A student's program that takes `kd.data.dataset.values`, with its normalisation and its constants as buffers.
+
+    A subclass may change what is kept of activations and weights, by being a `kd.deploy.interpret.Watcher` itself.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, student: TrainedStudent, program: Program) -> None:
+        """Put the student's normalisation in front of its program."""
+        super().__init__()
+        self.program, shape = program, student.architecture.shape
+        self.register_buffer("mean", per_channel(student.mean, shape))
+        self.register_buffer("std", per_channel(student.std, shape))
+        for number, tensor in enumerate(tensors(program.operations)):
+            self.register_buffer(f"constant_{number}", tensor)
+
+    def watcher(self) -> Watcher | None:
+        """What sees, and changes, activations and weights."""
+        return None
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Logits (n, classes)."""
+        constants = (tensor for name, tensor in self.named_buffers() if name.startswith("constant_"))
+        program = self.program.map(lambda _: next(constants))
+        return run_normalised(program, as_maps((samples - self.mean) / self.std), self.watcher())
 
 
 def export_onnx(student_path: Path, onnx_path: Path, images: Tensor) -> float:
@@ -77,11 +109,7 @@ def compare(student: TrainedStudent, content: bytes, images: Tensor) -> tuple[fl
         content: the ONNX model.
         images: at least 64 of a `kd.data.dataset.Split`'s samples.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    deployed = Deployed(student).eval()
+    session, deployed = open_session(content), Deployed(student).eval()
     difference, limit = 0.0, TOLERANCE
     for batch in BATCHES:
         pixels = values(images[:batch])
@@ -91,6 +119,14 @@ def compare(student: TrainedStudent, content: bytes, images: Tensor) -> tuple[fl
         difference = max(difference, float(away.max()))
         limit = max(limit, TOLERANCE * float(expected.abs().max().nan_to_num()))
     return difference, limit
+
+
+def open_session(content: bytes) -> Any:
+    """An `onnxruntime.InferenceSession` of a model, on one thread of the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def stored_values(model: onnx.ModelProto) -> int:
@@ -118,11 +154,15 @@ def onnx_content(student: TrainedStudent) -> bytes:
 
     Weights that are tied are stored once, however often they are applied.
     """
-    deployed = Deployed(replace(student, module=folded(student.module))).eval()
+    return exported(Exported(student, lower(student)), student, {})
+
+
+def exported(module: nn.Module, student: TrainedStudent, about: Mapping[str, str]) -> bytes:
+    """A module that takes a student's `kd.data.dataset.values` as an ONNX model, with `about` in its metadata."""
     example = torch.zeros(2, *student.architecture.shape)
     with _quiet():
         program = torch.onnx.export(
-            deployed,
+            module.eval(),
             (example,),
             input_names=["sequence" if example.ndim == 3 else "image"],
             output_names=[OUTPUT],
@@ -134,7 +174,7 @@ def onnx_content(student: TrainedStudent) -> bytes:
     model: onnx.ModelProto = program.model_proto
     model.ClearField("metadata_props")
     _strip(model.graph)
-    onnx.helper.set_model_props(model, {CLASSES: json.dumps(student.names)})
+    onnx.helper.set_model_props(model, {CLASSES: json.dumps(student.names), **about})
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content

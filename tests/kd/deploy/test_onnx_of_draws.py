@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 import torch
 
+from kd.deploy.onnx import OUTPUT, onnx_content, stored_values
 from kd.students.file import Deployed, TrainedStudent
-from kd.students.onnx import OUTPUT, onnx_content, stored_values
 from space.architecture import FAMILIES, Family
 from space.network import build
 from space.sampling.domain import Domain, suggest
