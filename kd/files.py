@@ -110,6 +110,12 @@ def move_whole(folder: Path, path: Path) -> None:
     sync_folder(path.parent)
 
 
+def free_bytes(folder: Path) -> int:
+    """Bytes that may still be written to the disk of a folder, which need not be there yet."""
+    place = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(place).free
+
+
 @contextmanager
 def scratch_folder(place: Path, name: str) -> Iterator[Path]:
     """An empty folder in `place` to prepare `name` in, removed at the end unless it was renamed.

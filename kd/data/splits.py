@@ -1,7 +1,6 @@
 """What is held out of a training split: stratified by class, and at least one sample of every class left."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,15 +61,6 @@ def hold_out(labels: Indices, rows: Indices, count: int, setting: str, seed: int
     kept = np.setdiff1d(np.arange(len(y)), taken)
     absent = np.setdiff1d(np.arange(classes), y[taken])
     return HeldOut(kept=rows[kept], taken=rows[taken], absent=tuple(names[label] for label in absent))
-
-
-def chosen(samples: NDArray[Any], rows: Indices) -> NDArray[Any]:
-    """Some rows of samples as an array of their own, in C order, with no copy of the rest."""
-    found = np.empty((len(rows), *samples.shape[1:]), samples.dtype)
-    for start in range(0, len(rows), 1_000):
-        part = slice(start, start + 1_000)
-        found[part] = samples[rows[part]]
-    return found
 
 
 def few_samples_notes(count: int, part: str) -> tuple[str, ...]:

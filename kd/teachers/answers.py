@@ -55,4 +55,8 @@ def teacher_features(source: TeacherSource, data: DataSet, places: Tensor) -> Te
 
 @torch.no_grad()
 def _logits(teacher: LogitFunction, split: Split) -> Tensor:
-    return torch.cat([teacher(values(part)).float() for part in split.images.split(BATCH)])
+    found = []
+    for part in split.images.split(BATCH):
+        found.append(teacher(values(part)).float())
+        split.release()
+    return torch.cat(found)

@@ -109,6 +109,7 @@ def accuracy(logits: Callable[[Tensor], Tensor], split: Split, device: torch.dev
     right = 0
     for images, labels in zip(split.images.split(batch), split.labels.split(batch), strict=True):
         right += int((logits(values(images.to(device))).argmax(1) == labels.to(device)).sum())
+        split.release()
     return right / len(split.labels)
 
 
