@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from space.errors import InputError, first_line
+from space.errors import InputError, first_line, rule
 
 MANIFEST = "manifest.json"
 """The manifest's own name in its folder."""
@@ -55,7 +55,7 @@ def from_json(noun: TypeAdapter[T], content: str | bytes, path: Path, way_out: s
         return noun.validate_json(json.dumps(settings))
     except ValidationError as error:
         first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+        reason = f"{'.'.join(map(str, first['loc']))}: {rule(first)}"
         raise InputError(f"cannot read {path} ({reason}): {way_out}") from error
     except InputError:
         raise
@@ -108,6 +108,12 @@ def move_whole(folder: Path, path: Path) -> None:
     sync_folder(folder)
     folder.rename(path)
     sync_folder(path.parent)
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that may still be written to the disk of a folder, which need not be there yet."""
+    place = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(place).free
 
 
 @contextmanager

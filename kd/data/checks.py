@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from kd.data.labels import Labels, read_labels
 from kd.data.raw import Raw
 from kd.data.samples import Form, Samples, read_samples
@@ -27,8 +25,7 @@ def checked(raw: Raw, form: Form) -> Checked:
     """Check and convert the splits of a source; raises InputError for what `read_samples` and `read_labels` refuse."""
     parts = [part for part in ("train", "val", "test") if f"x_{part}" in raw.arrays]
     samples, sample_notes = read_samples(raw.origin, {part: raw.arrays[f"x_{part}"] for part in parts}, form)
-    first = samples["train"][0]
-    if all((part == first).all() for part in np.array_split(samples["train"], -(-len(samples["train"]) // 1_000))):
+    if samples["train"].are_equal():
         raise InputError(f"{raw.origin}: all samples of x_train are equal: there is nothing to tell apart")
     labels, names, label_notes = read_labels(raw.origin, {part: raw.arrays[f"y_{part}"] for part in parts}, raw.names)
     for part in parts:

@@ -1,8 +1,9 @@
 """Data sets: loaded strictly, split once, held as tensors."""
 
 import hashlib
+import mmap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -12,22 +13,19 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from kd.data import folders as images
-from kd.data import idx, named, npz
-from kd.data.checks import Part, checked
-from kd.data.raw import Raw
+from kd.data import named, prepared
+from kd.data.checks import checked
+from kd.data.mapped import LARGE, mapping_of, release, scratch_at
+from kd.data.prepared import About, Chosen
+from kd.data.raw import Arrays, Raw
+from kd.data.reading import read
 from kd.data.samples import Form, Kind, Layout, limits
-from kd.data.splits import chosen, few_samples_notes, hold_out, uneven_notes
+from kd.data.splits import few_samples_notes, hold_out, uneven_notes
 from kd.data.statistics import moments_of
 from space.errors import InputError
 
-ASSETS = Path(__file__).parents[1] / "assets"
-SHIPPED = {
-    "mnist": "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64",
-    "mnist-1d": "39bfb50805111494d2e08e02058811e6f78f50a790900d50d7b4c457e9d8fc83",
-}
-KNOWN = (*SHIPPED, *named.NAMES)
-"""Data sets with a name."""
+ASSETS, KNOWN = named.ASSETS, named.KNOWN
+"""What comes with wunderkind, and data sets with a name."""
 
 HELD_OUT = 5_000
 """Samples held out for validation, of data sets that are large enough."""
@@ -75,11 +73,23 @@ class DataSource:
 class Split:
     """Labels int64 of shape (n,) and what they label.
 
-    Images are uint8 (n, channels, height, width), sequences float32 (n, time, features).
+    Images are uint8 (n, channels, height, width), sequences float32 (n, time, features). Those too large for memory are
+    on the disk, in a `mapping`.
     """
 
     images: Tensor
     labels: Tensor
+    mapping: mmap.mmap | None = None
+
+    def taken(self, places: Tensor) -> Tensor:
+        """The images at some places, in memory: where they lie on the disk a page of one may be two megabytes."""
+        images = self.images[places]
+        self.release()
+        return images
+
+    def release(self) -> None:
+        """Give back the memory of images that were read from the disk; who goes through all of them does at times."""
+        release(self.mapping)
 
     @property
     def majority(self) -> float:
@@ -128,12 +138,6 @@ class DataSet:
         return tuple(self.train.images.shape[1:])
 
     @property
-    def labelled(self) -> Split:
-        """Training and validation samples together."""
-        parts = (self.train, self.validation)
-        return Split(images=torch.cat([p.images for p in parts]), labels=torch.cat([p.labels for p in parts]))
-
-    @property
     def sequences(self) -> bool:
         """Whether it holds sequences, not images."""
         return self.train.images.dtype != torch.uint8
@@ -142,7 +146,7 @@ class DataSet:
         """The first `count` samples of every split, with statistics of the whole: something to try things out with."""
 
         def part(split: Split) -> Split:
-            return Split(images=split.images[:count], labels=split.labels[:count])
+            return replace(split, images=split.images[:count], labels=split.labels[:count])
 
         return replace(
             self,
@@ -159,23 +163,44 @@ class DataSet:
 
 
 def load(source: DataSource | str) -> DataSet:
-    """Load and check a data set, by its source or its name alone; raises InputError for a damaged or ill-shaped one."""
+    """Load and check a data set, by its source or its name alone; raises InputError for a damaged or ill-shaped one.
+
+    One too large for memory is prepared on the disk, below `kd.data.named.cache_folder`, and found there afterwards.
+    """
     if isinstance(source, str):
         source = DataSource(name=source)
-    raw = _read(source)
-    for expected in (SHIPPED.get(source.name), source.sha256):
-        if expected is not None and raw.checksum != expected:
-            raise InputError(f"checksum of {raw.origin} is {raw.checksum}, expected {expected}: get the data again")
+    place, path = named.cache_folder() / "prepared", Path(source.name)
+    keeps = bool(source.name) and source.name not in KNOWN and path.exists()
+    name = prepared.stamp(path, asdict(source)) if keeps and place.is_dir() else ""
+    if name and (about := prepared.find(place, name)):
+        return _data_set(source, about, prepared.arrays_of(place / about.digest))
+    formed = any(getattr(source, key) is not None for key in FORM)
+    with scratch_at(place) as scratch:
+        raw = read(source.name, source.size, formed, scratch)
+        for expected in (named.SHIPPED.get(source.name), source.sha256):
+            if expected is not None and raw.checksum != expected:
+                raise InputError(f"checksum of {raw.origin} is {raw.checksum}, expected {expected}: get the data again")
+        about, chosen = _divided(source, raw)
+        large = keeps and prepared.size_of(chosen) > LARGE
+        arrays = prepared.prepare(place, about.digest, chosen) if large else prepared.in_memory(chosen)
+    mean, std = moments_of(arrays["x_train"])
+    about = replace(about, mean=mean, std=std)
+    if large:
+        prepared.remember(place, name or prepared.stamp(path, asdict(source)), about)
+    return _data_set(source, about, arrays)
+
+
+def _divided(source: DataSource, raw: Raw) -> tuple[About, dict[str, Chosen]]:
+    """What is known of a data set before its statistics are, and which of the samples found make which split."""
     found = checked(raw, Form(kind=source.kind, layout=source.layout, range=limits(source.range)))
-    parts, names, notes = dict(found.parts), found.names, list(found.notes)
-    x, y = parts["train"]
-    rows = np.arange(len(y))
+    parts = {part: (x, y, np.arange(len(y))) for part, (x, y) in found.parts.items()}
+    names, notes, (x, y, rows) = found.names, list(found.notes), parts["train"]
     form = [f"{key} {value}" for key in FORM if (value := getattr(source, key)) is not None]
     identity: list[object] = [raw.checksum, source.validation, source.seed, *form]
     if "test" not in parts:
         count = max(1, round(source.test * len(y)))
         split = hold_out(y, rows, count, f"data.test = {source.test} (--test)", source.seed, names)
-        rows, parts["test"] = split.kept, (chosen(x, split.taken), y[split.taken])
+        rows, parts["test"] = split.kept, (x, y, split.taken)
         notes += [
             f"no test split: {count:,} of {len(y):,} samples are held out for it (data.test)",
             *split.notes("test"),
@@ -186,27 +211,44 @@ def load(source: DataSource | str) -> DataSet:
         split = hold_out(y, rows, count, f"data.validation = {count} (--validation)", source.seed, names)
         if source.validation is None and count < HELD_OUT:
             notes.append(f"{count:,} of {len(rows):,} training samples are held out for validation (data.validation)")
-        rows, parts["val"] = split.kept, (chosen(x, split.taken), y[split.taken])
+        rows, parts["val"] = split.kept, (x, y, split.taken)
         notes += split.notes("validation")
         identity[1] = count
-    parts["train"] = chosen(x, rows), y[rows]
-    notes += few_samples_notes(len(parts["val"][1]), "validation") + uneven_notes(parts["train"][1], names)
-    mean, std = moments_of(parts["train"][0])
-    digest = hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16]
+    parts["train"] = x, y, rows
+    notes += few_samples_notes(len(parts["val"][2]), "validation") + uneven_notes(y[rows], names)
+    about = About(
+        origin=raw.origin,
+        digest=hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()[:16],
+        names=names,
+        mean=(),
+        std=(),
+        given=len(y),
+        notes=tuple(notes),
+    )
+    return about, parts
+
+
+def _data_set(source: DataSource, about: About, arrays: Arrays) -> DataSet:
+    """A data set with its arrays, `x_train`, `y_train`, …, `rows`."""
+
+    def split(part: str) -> Split:
+        images, labels = arrays[f"x_{part}"], torch.from_numpy(np.array(arrays[f"y_{part}"]))
+        return Split(images=torch.from_numpy(images), labels=labels, mapping=mapping_of(images))
+
     return DataSet(
         name=Path(source.name).resolve().name.removesuffix(".npz"),
         source=source,
-        origin=raw.origin,
-        digest=digest,
-        names=names,
-        mean=mean,
-        std=std,
-        train=_split(parts["train"]),
-        validation=_split(parts["val"]),
-        test=_split(parts["test"]),
-        rows=torch.from_numpy(rows),
-        given=len(y),
-        notes=tuple(notes),
+        origin=about.origin,
+        digest=about.digest,
+        names=about.names,
+        mean=about.mean,
+        std=about.std,
+        train=split("train"),
+        validation=split("val"),
+        test=split("test"),
+        rows=torch.from_numpy(np.array(arrays["rows"])),
+        given=about.given,
+        notes=about.notes,
     )
 
 
@@ -214,6 +256,19 @@ def load(source: DataSource | str) -> DataSet:
 def load_once(source: DataSource) -> DataSet:
     """`load`, remembered: a worker process runs hundreds of tasks on the same data."""
     return load(source)
+
+
+def gathered(splits: Sequence[Split], places: Tensor) -> Split:
+    """Samples at some places of splits that follow each other, in that order, in memory."""
+    if len(splits) == 1:
+        return Split(images=splits[0].taken(places), labels=splits[0].labels[places])
+    images = torch.empty((len(places), *splits[0].images.shape[1:]), dtype=splits[0].images.dtype)
+    labels, start = torch.empty(len(places), dtype=torch.int64), 0
+    for split in splits:
+        mine = (places >= start) & (places < start + len(split.labels))
+        images[mine], labels[mine] = split.taken(places[mine] - start), split.labels[places[mine] - start]
+        start += len(split.labels)
+    return Split(images=images, labels=labels)
 
 
 def class_counts(data: DataSet) -> Tensor:
@@ -241,39 +296,3 @@ def per_channel(statistic: Sequence[float], shape: tuple[int, ...], device: torc
 def layout(samples: Tensor) -> torch.memory_format:
     """How samples lie in memory: images with their channels last, which convolutions are fastest on."""
     return torch.channels_last if samples.ndim == 4 else torch.contiguous_format
-
-
-def _read(source: DataSource) -> Raw:
-    path = Path(source.name)
-    if source.name and source.name not in KNOWN and path.is_dir() and not idx.find(path):
-        if any(getattr(source, key) is not None for key in FORM):
-            raise InputError(
-                f"data.{', data.'.join(FORM)} are of arrays, {source.name} holds pictures: leave them away"
-            )
-        return images.read(path, source.size)
-    if source.size is not None:
-        raise InputError(f"data.size = {list(source.size)}: only folders of pictures are resized: leave it out")
-    if source.name in SHIPPED:
-        return npz.read(ASSETS / f"{source.name}.npz")
-    if source.name in named.NAMES:
-        return named.read(source.name, named.cache_folder())
-    if path.suffix.lower() == ".npz" and "://" not in source.name:
-        return npz.read(path)
-    if path.is_file():
-        raise InputError(
-            f"{path} is a file that is not read: save its arrays with numpy.savez('data.npz', x_train=x, y_train=y), "
-            "or unpack it to a folder of class folders of images"
-        )
-    if "://" in source.name:
-        raise InputError(f"{source.name} is an address: download what is there and give its path")
-    if not source.name or not path.is_dir():
-        raise InputError(
-            f"unknown data set '{source.name}': use one of {', '.join(KNOWN)} or the path of an "
-            ".npz file, of a folder of IDX files or of class folders of images"
-        )
-    return idx.read(path)
-
-
-def _split(part: Part) -> Split:
-    x, y = part
-    return Split(images=torch.from_numpy(np.ascontiguousarray(x)), labels=torch.from_numpy(y))

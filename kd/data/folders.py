@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kd.data.classes import composed, natural, order_note, printable
+from kd.data.mapped import Scratch
 from kd.data.pictures import read_pictures, suffixes
 from kd.data.raw import Raw, fingerprint
 from space.errors import InputError
@@ -45,13 +46,14 @@ Classes = dict[str, list[Path]]
 """Image files by class."""
 
 
-def read(folder: Path, size: tuple[int, int] | None) -> Raw:
+def read(folder: Path, size: tuple[int, int] | None, scratch: Scratch | None = None) -> Raw:
     """Read `train/CLASS/*.png`, `test/CLASS/*.png` and, if it is there, `val/CLASS/*.png`, or `CLASS/*.png` unsplit.
 
     Args:
         folder: holds the splits under any of their usual names, or the class folders themselves, in which pictures may
             lie at any depth; class folders in natural order are the labels 0, 1, ….
         size: (height, width) to resize to; None: all pictures must have one size.
+        scratch: where many of them stay on the disk; None to hold them all in memory.
 
     Returns:
         Pictures uint8 of shape (n, height, width, channels), grey where all of them are, on white where they are
@@ -69,7 +71,7 @@ def read(folder: Path, size: tuple[int, int] | None) -> Raw:
         part: [(path, label) for label, name in enumerate(names) for path in classes.get(name, ())]
         for part, classes in splits.items()
     }
-    pixels, notes = read_pictures([path for entries in pictures.values() for path, _ in entries], size)
+    pixels, notes = read_pictures([path for entries in pictures.values() for path, _ in entries], size, scratch)
     arrays: dict[str, NDArray[Any]] = {}
     start = 0
     for part, entries in pictures.items():

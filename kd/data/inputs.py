@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kd.data.classes import printable
 from kd.data.pictures import read_pictures, suffixes
-from kd.data.samples import Form, Samples, read_samples
+from kd.data.samples import Form, read_samples
 from space.errors import InputError
 
 APART = 0.3
@@ -72,7 +72,7 @@ def lightness_note(samples: Tensor, mean: Sequence[float]) -> tuple[str, ...]:
     return (f"mean lightness is {here:.2f}, the student learnt from {there:.2f}: is black white? --invert turns them",)
 
 
-def _picture(path: Path, shape: tuple[int, ...]) -> tuple[Samples, tuple[str, ...]]:
+def _picture(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[Any], tuple[str, ...]]:
     name = printable(path)
     if not path.is_file():
         raise InputError(f"no picture or array at {name}: check the path")
@@ -100,7 +100,7 @@ def _picture(path: Path, shape: tuple[int, ...]) -> tuple[Samples, tuple[str, ..
     return np.broadcast_to(pixels, (height, width, channels)).transpose(2, 0, 1)[None], notes
 
 
-def _array(path: Path, shape: tuple[int, ...], form: Form) -> tuple[Samples, tuple[str, ...]]:
+def _array(path: Path, shape: tuple[int, ...], form: Form) -> tuple[NDArray[Any], tuple[str, ...]]:
     name = printable(path)
     try:
         array = np.load(path, allow_pickle=False)
@@ -110,12 +110,13 @@ def _array(path: Path, shape: tuple[int, ...], form: Form) -> tuple[Samples, tup
         raise InputError(f"{name} is not a readable .npy file: save plain numbers with numpy.save") from error
     form = Form(kind="sequences" if len(shape) == 2 else "images", layout=form.layout, range=form.range)
     try:
-        samples, notes = read_samples(name, {"train": _with_samples_first(array, shape)}, form)
+        found, notes = read_samples(name, {"train": _with_samples_first(array, shape)}, form)
+        samples = found["train"].taken(np.arange(len(found["train"])))
     except InputError as error:
         raise InputError(str(error).replace("x_train", "it")) from error
-    if samples["train"].shape[1:] != shape:
-        raise InputError(f"{name}: its samples are {samples['train'].shape[1:]}, the student takes {shape}: reshape it")
-    return samples["train"], tuple(note.replace("x_train", name) for note in notes)
+    if samples.shape[1:] != shape:
+        raise InputError(f"{name}: its samples are {samples.shape[1:]}, the student takes {shape}: reshape it")
+    return samples, tuple(note.replace("x_train", name) for note in notes)
 
 
 def _with_samples_first(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

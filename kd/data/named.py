@@ -18,6 +18,13 @@ from kd.data.raw import Raw, fingerprint
 from kd.files import scratch_folder
 from space.errors import InputError
 
+ASSETS = Path(__file__).parents[1] / "assets"
+SHIPPED = {
+    "mnist": "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64",
+    "mnist-1d": "39bfb50805111494d2e08e02058811e6f78f50a790900d50d7b4c457e9d8fc83",
+}
+"""Data sets that come with wunderkind, and their checksums."""
+
 IDX = {
     "fashion-mnist": "FashionMNIST",
     "kmnist": "KMNIST",
@@ -31,6 +38,7 @@ OTHER = {"usps": "USPS", "cifar10": "CIFAR10", "svhn": "SVHN"}
 """Data sets in formats of their own, which torchvision reads."""
 
 NAMES = (*IDX, *OTHER)
+KNOWN = (*SHIPPED, *NAMES)
 CHECKSUMS = {"fashion-mnist": "4193f3d23d16f757ac290c23c037d06693e162818a856860f9a421b592c7d18e"}
 """What `kd.data.raw.fingerprint` must give, as far as it is known: files placed by hand have no other checksum."""
 

@@ -1,6 +1,9 @@
 """An `.npz` file."""
 
 import hashlib
+import math
+import shutil
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -12,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kd.data.mapped import LARGE, Scratch, mapped
 from kd.data.raw import Raw
+from kd.files import CHUNK
 from space.errors import InputError
 
 SAMPLES = ("x", "images", "image", "imgs", "data", "samples", "features", "sequences")
@@ -32,15 +37,18 @@ FOREIGN = {
 }
 """What files that are called .npz really are, by how they begin."""
 
-PADDING = "n = max(map(len, x)); x = numpy.stack([numpy.pad(s, ((n - len(s), 0), (0, 0))) for s in x])"
-"""How sequences of different lengths, (time, features) each, become one array that ends with their last steps."""
+PADDING = (
+    "n = max(map(len, x)); x = numpy.stack([numpy.pad(s, [(n - len(s), 0), *[(0, 0)] * (s.ndim - 1)]) for s in x])"
+)
+"""How sequences of different lengths, (time, features) or (time,), become one array that ends with their last steps."""
 
 
-def read(path: Path) -> Raw:
+def read(path: Path, scratch: Scratch | None = None) -> Raw:
     """Read `x_train y_train` and, if there are any, `x_test y_test` and `x_val y_val`; raises InputError.
 
     Other usual names (`X_train`, `train_images`, `y_valid`, `x y`) are known too, and so are `class_names`. The
-    checksum is that of the file.
+    checksum is that of the file. With a `scratch` folder large arrays stay on the disk, in the file itself unless they
+    are compressed.
     """
     if not path.is_file():
         raise InputError(f"no data file at {path}: check the path")
@@ -54,7 +62,12 @@ def read(path: Path) -> Raw:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             stored = _stored(path, list(archive))
             _check_pickled(path, stored)
-            found = {role: archive[name] for role, name in stored.items()}
+            with zipfile.ZipFile(path) as packed:
+                large = {entry.filename for entry in packed.infolist() if entry.file_size > LARGE}
+                found = {
+                    role: _on_disk(path, packed, name, scratch) if scratch and f"{name}.npy" in large else archive[name]
+                    for role, name in stored.items()
+                }
             left_out = [name for name in archive if name not in stored.values()]
         foreign = [stored[role] for role, array in found.items() if not isinstance(array, np.ndarray)]
         if foreign:
@@ -76,6 +89,30 @@ def read(path: Path) -> Raw:
             *(f"left out: {name}{_padding(name)}" for name in left_out),
         ),
     )
+
+
+def _on_disk(path: Path, archive: zipfile.ZipFile, name: str, scratch: Scratch) -> NDArray[Any]:
+    """A large array, read once to compare its checksum: where it lies in the file, or unpacked if it is compressed."""
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.compress_type != zipfile.ZIP_STORED:
+        unpacked = scratch.path(entry.filename.replace("/", "_"), entry.file_size)
+        with archive.open(entry) as file, unpacked.open("xb") as target:
+            shutil.copyfileobj(file, target, CHUNK)
+        return mapped(unpacked)
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, kind = header(file)
+        begin = file.tell()
+        while file.read(CHUNK):
+            pass
+    if begin + math.prod(shape) * kind.itemsize != entry.file_size:
+        raise ValueError(f"{name} holds another number of values than it says")
+    with path.open("rb") as raw:
+        raw.seek(entry.header_offset)
+        # the sizes of the name and of the extra field end the 30 bytes of an entry's local header
+        begin += entry.header_offset + 30 + sum(struct.unpack("<26xHH", raw.read(30)))
+    return np.memmap(path, kind, "c", begin, shape, "F" if fortran else "C")
 
 
 def _padding(name: str) -> str:
@@ -127,8 +164,8 @@ def _check_pickled(path: Path, stored: dict[str, str]) -> None:
                     shape, _, kind = np.lib.format.read_array_header_1_0(file)
                     if kind.hasobject and role[0] == "x" and len(shape) == 1:
                         raise InputError(
-                            f"{path}: {name} is a list of {shape[0]} arrays, as sequences of different lengths are; it "
-                            f"is pickled and not read: pad them before you save, {PADDING}"
+                            f"{path}: {name} is a list of {shape[0]} arrays of different shapes, which is pickled and "
+                            f"not read: resize pictures, and pad sequences before you save, {PADDING}"
                         )
                     if kind.hasobject:
                         raise InputError(

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kd.data.mapped import parts
+
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -31,7 +33,8 @@ def fingerprint(arrays: Arrays) -> str:
     """SHA-256 over names, types, shapes and values: the same data has the same one, however its files are packed."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = arrays[name]
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        digest.update(array.data)
+        for part in parts(np.atleast_1d(array)):
+            digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()

@@ -1,17 +1,17 @@
 """Samples in the forms that people have, brought into one: uint8 images or float32 sequences."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kd.data.mapped import ROWS, extremes, mapping_of, parts, release, rows_at_once
 from space.errors import InputError
 
-Samples = NDArray[Any]
-"""uint8 images (n, channels, height, width), or float32 sequences (n, time, features)."""
 Kind = Literal["images", "sequences"]
 Layout = Literal["channels_first", "channels_last", "time_first", "features_first"]
 
@@ -21,6 +21,50 @@ SLACK = 1e-4
 """By how much (share of the range) a value may lie outside its range: sums in float32 are not exact."""
 DARK = 100
 """Pixels 0..255 of which none is brighter may be of another range."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Samples:
+    """Samples as a source has them, which may be too large for memory, and what makes some of them ours.
+
+    Those are uint8 images (n, channels, height, width), or float32 sequences (n, time, features). `given` are the
+    source's with their axes in this order.
+    """
+
+    given: NDArray[Any]
+    convert: Callable[[NDArray[Any]], NDArray[Any]]
+    dtype: type[np.uint8 | np.float32]
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.given)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of one sample."""
+        return self.given.shape[1:]
+
+    def some(self, rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+        """Those of some rows, in order, in parts that fit into memory; raises InputError for values out of range."""
+        step, mapping = rows_at_once(self.given), mapping_of(self.given)
+        for start in range(0, len(rows), step):
+            yield self.convert(self.given[rows[start : start + step]])
+            release(mapping)
+
+    def are_equal(self) -> bool:
+        """Whether all are the same."""
+        converted = map(self.convert, parts(self.given))
+        first = next(converted)
+        return bool((first == first[0]).all()) and all((part == first[0]).all() for part in converted)
+
+    def taken(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """The same as an array of their own, in C order, with no copy of the rest."""
+        found = np.empty((len(rows), *self.shape), self.dtype)
+        start = 0
+        for part in self.some(rows):
+            found[start : start + len(part)] = part
+            start += len(part)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +132,10 @@ def read_samples(
         limits = form.range or _range(origin, train)
         found = {part: _images(origin, part, x, form.layout, limits) for part, x in given.items()}
         notes = _image_notes(train, form, limits)
-    for part, x in found.items():
-        if x.shape[1:] != found["train"].shape[1:]:
-            raise InputError(
-                f"{origin}: x_train {kind} are {found['train'].shape[1:]}, x_{part} {kind} are {x.shape[1:]}: make "
-                "them equal"
-            )
+    for part, samples in found.items():
+        if samples.shape != found["train"].shape:
+            shapes = f"x_train {kind} are {found['train'].shape}, x_{part} {kind} are {samples.shape}"
+            raise InputError(f"{origin}: {shapes}: make them equal")
     return found, notes
 
 
@@ -109,10 +151,11 @@ def _kind(origin: str, x: NDArray[Any]) -> Kind:
         return "images"
     if x.dtype.kind == "f":
         return "sequences"
-    if x.min() >= 0 and DARK < x.max() <= 255:
+    lowest, highest = extremes(x)
+    if lowest >= 0 and DARK < highest <= 255:
         return "images"
     raise InputError(
-        f"{origin}: x_train is {x.dtype} of shape {x.shape} with values {x.min()}..{x.max()}: say data.kind (--kind), "
+        f"{origin}: x_train is {x.dtype} of shape {x.shape} with values {lowest}..{highest}: say data.kind (--kind), "
         'images or sequences, and of images data.range (--range), like "0..4095"'
     )
 
@@ -123,7 +166,7 @@ def _range(origin: str, x: NDArray[Any]) -> tuple[float, float]:
         return 0, 255
     if x.dtype == np.bool_:
         return 0, 1
-    lowest, highest = float(x.min()), float(x.max())
+    lowest, highest = map(float, extremes(x))
     if lowest >= 0 and DARK < highest <= 255:
         return 0, 255
     if x.dtype.kind == "f" and lowest >= 0 and 0.5 < highest <= 1:
@@ -138,9 +181,7 @@ def _range(origin: str, x: NDArray[Any]) -> tuple[float, float]:
     )
 
 
-def _images(
-    origin: str, part: str, x: NDArray[Any], layout: Layout | None, limits: tuple[float, float]
-) -> NDArray[np.uint8]:
+def _images(origin: str, part: str, x: NDArray[Any], layout: Layout | None, limits: tuple[float, float]) -> Samples:
     if layout in ("time_first", "features_first"):
         raise InputError(f"{origin}: data.layout is {layout}, x_{part} holds images: use channels_first, channels_last")
     if x.ndim == 2:
@@ -151,7 +192,12 @@ def _images(
             )
         x = x.reshape(-1, side, side)
     x = _channels_first(origin, part, x, layout)
-    return x if x.dtype == np.uint8 and limits == (0, 255) else _pixels(origin, part, x, limits)
+    taken = x.dtype == np.uint8 and limits == (0, 255)
+    return Samples(given=x, convert=_same if taken else partial(_pixels, origin, part, limits), dtype=np.uint8)
+
+
+def _same(x: NDArray[Any]) -> NDArray[Any]:
+    return x
 
 
 def _channels_first(origin: str, part: str, x: NDArray[Any], layout: Layout | None) -> NDArray[Any]:
@@ -171,24 +217,22 @@ def _is_channels_last(x: NDArray[Any]) -> bool:
     return x.ndim == 4 and x.shape[3] in CHANNELS and x.shape[1] not in (*CHANNELS, 2)
 
 
-def _pixels(origin: str, part: str, x: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
+def _pixels(origin: str, part: str, limits: tuple[float, float], x: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = limits
-    pixels = np.empty(x.shape, np.uint8)
-    for start in range(0, len(x), 1_000):
-        values = (x[start : start + 1_000].astype(np.float64) - low) / (high - low)
-        if not np.isfinite(values).all():
-            raise InputError(f"{origin}: x_{part} holds values that are not finite: replace them")
-        if values.min() < -SLACK or values.max() > 1 + SLACK:
-            lowest, highest = (low + float(value) * (high - low) for value in (values.min(), values.max()))
-            raise InputError(
-                f"{origin}: x_{part} holds values {lowest:g}..{highest:g}, outside of the range {low:g}..{high:g} of "
-                "its pixels: say another with data.range (--range)"
-            )
-        pixels[start : start + 1_000] = np.rint(values.clip(0, 1) * 255)
+    values = (x.astype(np.float64) - low) / (high - low)
+    if not np.isfinite(values).all():
+        raise InputError(f"{origin}: x_{part} holds values that are not finite: replace them")
+    if values.min() < -SLACK or values.max() > 1 + SLACK:
+        lowest, highest = (low + float(value) * (high - low) for value in (values.min(), values.max()))
+        raise InputError(
+            f"{origin}: x_{part} holds values {lowest:g}..{highest:g}, outside of the range {low:g}..{high:g} of "
+            "its pixels: say another with data.range (--range)"
+        )
+    pixels: NDArray[np.uint8] = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
     return pixels
 
 
-def _sequences(origin: str, part: str, x: NDArray[Any], form: Form) -> NDArray[np.float32]:
+def _sequences(origin: str, part: str, x: NDArray[Any], form: Form) -> Samples:
     if form.range is not None or form.layout in ("channels_first", "channels_last"):
         raise InputError(
             f"{origin}: x_{part} of shape {x.shape} is read as sequences, which have no data.range and are time_first "
@@ -198,8 +242,13 @@ def _sequences(origin: str, part: str, x: NDArray[Any], form: Form) -> NDArray[n
         raise InputError(f"{origin}: x_{part} has shape {x.shape}, sequences must be (n, time, features)")
     if x.ndim == 2:
         x = x[:, :, None]
+    given = x.transpose(0, 2, 1) if form.layout == "features_first" else x
+    return Samples(given=given, convert=partial(_finite, origin, part), dtype=np.float32)
+
+
+def _finite(origin: str, part: str, x: NDArray[Any]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        sequences = (x.transpose(0, 2, 1) if form.layout == "features_first" else x).astype(np.float32)
+        sequences = x.astype(np.float32)
     if not np.isfinite(sequences).all():
         raise InputError(
             f"{origin}: x_{part} holds values that are not finite in float32: replace them (padding by NaN: "
@@ -209,7 +258,7 @@ def _sequences(origin: str, part: str, x: NDArray[Any], form: Form) -> NDArray[n
 
 
 def _sequence_notes(x: NDArray[Any], form: Form) -> tuple[str, ...]:
-    notes = []
+    notes = list(_padding_notes(x if form.layout != "features_first" or x.ndim == 2 else x.transpose(0, 2, 1)))
     if form.kind is None and 1 not in x.shape[1:]:
         notes.append(
             f"x_train, {x.dtype} of shape {x.shape}, is taken for sequences (n, time, features): for images say "
@@ -223,12 +272,24 @@ def _sequence_notes(x: NDArray[Any], form: Form) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _padding_notes(x: NDArray[Any]) -> tuple[str, ...]:
+    """A note where sequences, (n, time, …), end with zeros as those do that were padded behind."""
+    some = np.asarray(x[:ROWS].reshape(len(x[:ROWS]), x.shape[1], -1).any(axis=2))
+    padded = int((some.any(1) & ~some[:, -max(2, x.shape[1] // 20) :].any(1)).sum())
+    if 2 * padded < len(some):
+        return ()
+    return (
+        f"{padded} of {len(some)} sequences end with zeros: if that is padding, put it in front, for a student "
+        "remembers the last steps best",
+    )
+
+
 def _image_notes(x: NDArray[Any], form: Form, limits: tuple[float, float]) -> tuple[str, ...]:
     notes = []
     if x.dtype != np.uint8 and form.range is None:
         notes.append(f"pixels are {x.dtype}, {limits[0]:g} is taken for black and {limits[1]:g} for white")
-    if x.dtype == np.uint8 and form.range is None and x.max() <= DARK:
-        notes.append(f"no pixel is brighter than {x.max()} of 255: if that is white, say data.range = 0..{x.max()}")
+    if x.dtype == np.uint8 and form.range is None and (brightest := extremes(x)[1]) <= DARK:
+        notes.append(f"no pixel is brighter than {brightest} of 255: if that is white, say data.range = 0..{brightest}")
     if x.ndim == 4 and form.layout is None and x.shape[1] in CHANNELS and x.shape[3] in CHANNELS:
         notes.append(f"x_train of shape {x.shape} is read as channels_first: for the other say data.layout (--layout)")
     if x.ndim == 2:

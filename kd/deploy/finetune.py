@@ -43,6 +43,7 @@ def fine_tune(program: Program, calibration: Calibration, views: Sequence[View],
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        view.release()
     return trained.map(lambda tensor: tensor.detach())
 
 
@@ -59,4 +60,5 @@ def twin_accuracy(program: Program, calibration: Calibration | None, data: DataS
     for samples, labels in zip(data.validation.images.split(250), data.validation.labels.split(250), strict=True):
         logits: Tensor = run(program, samples, rounding)
         right += int((logits.argmax(1) == labels).sum())
+        data.validation.release()
     return right / len(data.validation.labels)

@@ -81,6 +81,7 @@ class Recording:
             place = part.to(batches.labels.device)
             for target, source in zip(feed.batches.parts(), batches.parts(), strict=True):
                 target[:count].copy_(source.index_select(0, place))
+            batches.release()
             feed.numbers[:count].copy_(numbers[start : start + room])
             feed.cursor.zero_()
             for _ in range(count):

@@ -1,5 +1,6 @@
 """What a worker keeps on its device between tasks: views, and the samples that students are evaluated on."""
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def resident_view(source: ViewSource, index: int, device: torch.device, memory: 
 @lru_cache(maxsize=2)
 def resident_split(split: Split, device: torch.device) -> Split:
     """A split on a device; the last two stay."""
-    return Split(images=split.images.to(device), labels=split.labels.to(device))
+    return replace(split, images=split.images.to(device), labels=split.labels.to(device))
 
 
 @lru_cache(maxsize=8)

@@ -20,6 +20,9 @@ from kd.students.evaluate import normalisation
 from space.architecture import Architecture
 from space.network import Student, build
 
+BETWEEN = 32
+"""Steps after which the memory of a large view is given back."""
+
 Steps = Callable[[View, Tensor, Tensor], Tensor]
 """Makes steps on batches, in an order, by their numbers (see `Recording.__call__`); returns the sum of the losses."""
 
@@ -108,8 +111,11 @@ def _called(step: Step) -> Steps:
 
     def steps(batches: View, order: Tensor, numbers: Tensor) -> Tensor:
         feed = new_feed(batches, order, numbers)
-        for _ in order:
+        for index in range(len(order)):
             step(feed)
+            if index % BETWEEN == 0:
+                batches.release()
+        batches.release()
         return feed.total
 
     return steps

@@ -10,18 +10,20 @@ has the label of its larger part. Where a policy changes nothing there is one vi
 import hashlib
 import json
 import math
+import mmap
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation, augmented
-from kd.data.dataset import DataSet, DataSource, load_once, values
+from kd.data.dataset import DataSet, DataSource, gathered, load_once, values
+from kd.data.mapped import LARGE, mapped, mapping_of, release, write_rows
 from kd.data.mixup import mix
 from kd.files import damaged_files, is_sound, move_whole, scratch_folder, write_manifest
 from kd.optim.recipe import Recipe
@@ -35,6 +37,9 @@ FORMAT = 1
 
 BATCH, GPU_BATCH = 64, 1_024
 """Images a forward pass of the teacher; on a CPU its widest activations then stay in the second-level cache."""
+
+FIELDS = ("images", "labels", "logits", "features")
+"""Arrays of a view, each a file."""
 
 UNAUGMENTED = -1
 """Index of the view without augmentation."""
@@ -140,22 +145,30 @@ class View:
     """One pass: images (or sequences) and labels as in `kd.data.dataset.Split`, shuffled, float16 logits (n, classes).
 
     `features` are the maps of the teacher's stage, float16 (n, channels, height, width), None without a stage.
+    `mappings` are those of what is too large for memory.
     """
 
     images: Tensor
     labels: Tensor
     logits: Tensor
     features: Tensor | None = None
+    mappings: tuple[mmap.mmap, ...] = ()
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "View":
         """The same with every tensor changed."""
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return View(**{name: change(tensor) for name, tensor in tensors.items() if tensor is not None})
+        tensors = {name: getattr(self, name) for name in FIELDS}
+        changed = {name: change(tensor) for name, tensor in tensors.items() if tensor is not None}
+        return View(**changed, mappings=self.mappings)
 
     def parts(self) -> list[Tensor]:
         """Its tensors."""
-        tensors = (getattr(self, field.name) for field in fields(self))
+        tensors = (getattr(self, name) for name in FIELDS)
         return [tensor for tensor in tensors if tensor is not None]
+
+    def release(self) -> None:
+        """Give back the memory of what was read of a large view; who goes through all of it does at times."""
+        for mapping in self.mappings:
+            release(mapping)
 
 
 def open_view(source: ViewSource, index: int) -> View:
@@ -165,19 +178,19 @@ def open_view(source: ViewSource, index: int) -> View:
 
 def read_view(folder: Path) -> View:
     """Memory-map the view in a folder; raises InputError as `open_view` does."""
-    tensors: dict[str, Tensor] = {}
-    for field in fields(View):
-        file = folder / f"{field.name}.npy"
-        if field.name == "features" and not file.exists():
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in FIELDS:
+        file = folder / f"{name}.npy"
+        if name == "features" and not file.exists():
             continue
         try:
-            # copy-on-write: nothing is copied and the file cannot be changed, yet torch sees a writable array
-            tensors[field.name] = torch.from_numpy(np.load(file, mmap_mode="c"))
+            arrays[name] = mapped(file)
         except (OSError, ValueError, EOFError) as error:
             raise InputError(
                 f"{file} is missing or damaged: go on with the same command, which makes it again"
             ) from error
-    return View(**tensors)
+    mappings = tuple(found for a in arrays.values() if a.nbytes > LARGE and (found := mapping_of(a)))
+    return View(**{name: torch.from_numpy(array) for name, array in arrays.items()}, mappings=mappings)
 
 
 def view_of(source: ViewSource, recipe: Recipe, epoch: int) -> tuple[ViewSource, int]:
@@ -216,12 +229,22 @@ def make_view(
     with scratch_folder(path.parent, path.name) as folder:
         if is_sound(path):  # another process has made it meanwhile
             return
-        tensors = _tensors(source, index, device, data or load_once(source.data), teacher)
-        for name, tensor in tensors.items():
-            np.save(folder / f"{name}.npy", tensor.numpy())
-        write_manifest(folder, [f"{name}.npy" for name in tensors])
+        data = data or load_once(source.data)
+        batches = _batches(source, index, device, data, teacher)
+        arrays = ({name: tensor.numpy() for name, tensor in batch.items()} for batch in batches)
+        write_manifest(folder, write_rows(folder, _rows(source, data), arrays))
         _remove_damaged(path)
         move_whole(folder, path)
+
+
+def view_bytes(source: ViewSource, data: DataSet) -> int:
+    """What a view takes on the disk, without the maps of a teacher's stage [bytes]."""
+    sample = data.train.images[0].nbytes + data.train.labels.itemsize + data.classes * torch.float16.itemsize
+    return _rows(source, data) * sample
+
+
+def _rows(source: ViewSource, data: DataSet) -> int:
+    return len(data.train.labels) + source.with_validation * len(data.validation.labels)
 
 
 def damage(source: ViewSource, index: int) -> str:
@@ -237,34 +260,34 @@ def _remove_damaged(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _tensors(source: ViewSource, index: int, device: str, data: DataSet, module: nn.Module | None) -> dict[str, Tensor]:
-    """The fields of a `View`."""
-    split = data.labelled if source.with_validation else data.train
-    features: list[Tensor] = []
+def _batches(
+    source: ViewSource, index: int, device: str, data: DataSet, module: nn.Module | None
+) -> Iterator[dict[str, Tensor]]:
+    """The fields of a `View`, batch by batch."""
+    splits = (data.train, data.validation) if source.with_validation else (data.train,)
+    maps: list[Tensor] = []
     teacher = open_teacher(
-        source.teacher, data, torch.device(device), lambda maps: features.append(maps.half().cpu()), module
+        source.teacher, data, torch.device(device), lambda one: maps.append(one.half().cpu()), module
     )
-    features.clear()  # of the samples it was tried on
     generator = torch.Generator(device).manual_seed(source.seed * 100_003 + index + 1)
-    order = torch.randperm(len(split.labels), generator=generator, device=device).cpu()
-    images, labels = split.images[order], split.labels[order]
-    logits: list[Tensor] = []
-    size = BATCH if device == "cpu" else GPU_BATCH
-    for start in range(0, len(images), size):
-        part = slice(start, start + size)
-        samples = images[part].to(device)
+    order = torch.randperm(_rows(source, data), generator=generator, device=device).cpu()
+    for places in order.split(BATCH if device == "cpu" else GPU_BATCH):
+        maps.clear()  # of the batch before, and of the samples that the teacher was tried on
+        batch = gathered(splits, places)
+        images, labels = batch.images, batch.labels
+        samples = images.to(device)
         if index != UNAUGMENTED:
             shown = augmented(values(samples), data, source.augmentation, generator)
-            shown, mixed = mix(shown, labels[part].to(device), source.augmentation, generator)
+            shown, mixed = mix(shown, labels.to(device), source.augmentation, generator)
             samples = shown if data.sequences else (shown * 255).round().to(torch.uint8)
-            images[part], labels[part] = samples.cpu(), mixed.cpu()
-        logits.append(teacher(values(samples), order[part]).half().cpu())
-    given = {"logits": torch.cat(logits)} | ({"features": torch.cat(features)} if features else {})
-    for name, tensor in given.items():
-        if not bool(tensor.isfinite().all()):
-            models = ", ".join(source.teacher.models)
-            raise InputError(f"teacher {models} gives {name} that are not finite as float16: scale them down")
-    return {"images": images, "labels": labels, **given}
+            images, labels = samples.cpu(), mixed.cpu()
+        given = {"logits": teacher(values(samples), places).half().cpu()}
+        given |= {"features": torch.cat(maps)} if maps else {}
+        for name, tensor in given.items():
+            if not bool(tensor.isfinite().all()):
+                models = ", ".join(source.teacher.models)
+                raise InputError(f"teacher {models} gives {name} that are not finite as float16: scale them down")
+        yield {"images": images, "labels": labels, **given}
 
 
 def _key(made_of: dict[str, Any]) -> str:

@@ -91,4 +91,8 @@ def logits_of(model: nn.Module, split: Split, data: DataSet, device: torch.devic
     """Logits of a model for a split, float32 on the device, in parts of `PART` samples."""
     model.eval()
     normalised = normalisation(data, device)
-    return [model(normalised(images)).float() for images in split.images.split(PART)]
+    found = []
+    for images in split.images.split(PART):
+        found.append(model(normalised(images)).float())
+        split.release()
+    return found

@@ -40,7 +40,7 @@ def teacher_features(source: TeacherSource, data: DataSet, places: Tensor) -> Te
     Of a teacher whose inside is not known: its stage, where one is named, else its logits.
     """
     one = replace(source, models=source.models[:1], weights=source.weights[:1])
-    split = Split(images=data.validation.images[places], labels=data.validation.labels[places])
+    split = Split(images=data.validation.taken(places), labels=data.validation.labels[places])
     for stage in (*STAGES, one.stage):
         maps: list[Tensor] = []
         try:
@@ -55,4 +55,8 @@ def teacher_features(source: TeacherSource, data: DataSet, places: Tensor) -> Te
 
 @torch.no_grad()
 def _logits(teacher: LogitFunction, split: Split) -> Tensor:
-    return torch.cat([teacher(values(part)).float() for part in split.images.split(BATCH)])
+    found = []
+    for part in split.images.split(BATCH):
+        found.append(teacher(values(part)).float())
+        split.release()
+    return torch.cat(found)

@@ -114,6 +114,7 @@ class TeacherTrainer:
             self.schedule.step()
             self.averaged.update_parameters(self.teacher)
             total += loss.detach()
+            self.data.train.release()
         batches = (values(images[index]) for index in equal_parts(order[:10_240], 512))
         moved = (augmented(batch, self.data, self.recipe.augmentation, generator) for batch in batches)
         update_bn(moved, self.averaged, self.device)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from kd.distil.views import ViewSource, damage, make_view, missing
+from kd.data.dataset import DataSet
+from kd.distil.views import ViewSource, damage, make_view, missing, view_bytes
 from kd.environment import current
+from kd.files import free_bytes
 from kd.optim.recipe import Recipe
 from kd.teachers.log import TeacherLog, log_of
 from reports.facts.formats import count, counted
@@ -38,6 +40,7 @@ def _make_views(session: Session, uses: Sequence[tuple[ViewSource, Recipe]], tea
     lacking = list(dict.fromkeys(view for views, recipe in uses for view in missing(views, recipe)))
     if not lacking:
         return
+    _check_room(lacking, session.store.data)
     progress.phase(f"preparing {counted(len(lacking), 'view')} with the logits of {teacher}")
     for views, index in lacking:
         path = views.view(index)
@@ -49,9 +52,23 @@ def _make_views(session: Session, uses: Sequence[tuple[ViewSource, Recipe]], tea
         for ticket, result in engine.finished(seconds=1.0):
             if isinstance(result, InputError):
                 raise result
+            if isinstance(result, OSError):
+                folder = lacking[0][0].folder.parent
+                raise InputError(f"view {ticket} cannot be written ({first_line(result)}): make room in {folder}")
             if isinstance(result, Exception):
                 raise InputError(f"view {ticket} failed ({first_line(result)}): check the teacher, and memory")
             progress.note(f"view {ticket} is ready")
+
+
+def _check_room(lacking: Sequence[tuple[ViewSource, int]], data: DataSet) -> None:
+    """Raise InputError where views would not fit on the disk, before the first; a teacher's maps come on top."""
+    folder, free = lacking[0][0].folder.parent, free_bytes(lacking[0][0].folder)
+    needed = sum(view_bytes(views, data) for views, _ in lacking)
+    if needed > free:
+        raise InputError(
+            f"{counted(len(lacking), 'view')} take {needed / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free: "
+            "make room, lower recipe.views and retrain.recipe.views, or use another folder with --runs"
+        )
 
 
 def _log(store: Store, job: TrainingJob, device: str) -> TeacherLog:
