@@ -110,7 +110,8 @@ def empty_figure(height: int = 480) -> go.Figure:
         # Plotly's own template would put 7 kB into every figure
         template=go.layout.Template(),
         height=height,
-        margin={"l": 70, "r": 20, "t": 20, "b": 50},
+        margin={"l": 70, "r": 40, "t": 20, "b": 50},
+        modebar={"orientation": "v", "bgcolor": "rgba(0, 0, 0, 0)", "color": MUTED_COLOUR},
         font={"family": "system-ui, sans-serif", "size": 13, "color": TEXT_COLOUR},
         plot_bgcolor="white",
         paper_bgcolor="white",
