@@ -1,1 +1,1 @@
-"""Trained students as programs: ONNX, int8 and C. Imports `kd.data`, `kd.distil`, `kd.students` and `space`."""
+"""Trained students as programs: ONNX, int8 and C. Of `kd` it imports all but `kd.teachers` and `kd.measure`."""

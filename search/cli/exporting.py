@@ -43,10 +43,10 @@ def export(
     ] = None,
     runs: Runs = ROOT,
 ) -> None:
-    """Write students as ONNX and as C, which needs no runtime, both in float and in 8-bit integers.
+    """Write students as ONNX and C, in float and 8-bit integers.
 
-    A folder of C has one header, one source and a main program, and nothing is allocated. It compiles with gcc *.c
-    (float: and -lm), and runs on a sample whose answer is known.
+    C needs no runtime. A folder of it has one header, one source and a main program, and nothing is allocated. It
+    compiles with gcc *.c (float: and -lm), and runs on a sample whose answer is known.
     """
     judged = None if board is None else find(board)
     found, samples = _targets(target, student, out, data, runs)

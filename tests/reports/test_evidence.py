@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import ablation
+import int8
 import pandas as pd
 import pytest
 import schedules
@@ -13,5 +14,6 @@ EVIDENCE = Path(__file__).parents[2] / "reports" / "evidence"
 @pytest.mark.parametrize("file", sorted(EVIDENCE.glob("*.csv")), ids=lambda file: file.stem)
 def test_the_page_shows_what_was_measured(file: Path) -> None:
     results, page = pd.read_csv(file), (EVIDENCE / "README.md").read_text()
-    shown = schedules.table(results) if file.stem == "schedules" else ablation.table(results, "test")
+    tables = {"schedules": schedules.table, "int8-mnist": int8.table, "int8-fashion-mnist": int8.table}
+    shown = tables[file.stem](results) if file.stem in tables else ablation.table(results, "test")
     assert shown in page

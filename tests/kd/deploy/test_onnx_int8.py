@@ -1,17 +1,19 @@
 """Integers as ONNX: 8-bit weights in the file, answers of the reference, each layer within a step of it."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from deployed import random_samples, random_student
 
 from kd.deploy.calibration import Calibration, calibrate
+from kd.deploy.integers import IntegerProgram
 from kd.deploy.lower import lower
 from kd.deploy.onnx import ExportError, stored_values
 from kd.deploy.onnx_int8 import FAR, Agreement, compare_int8, export_int8_onnx, int8_onnx_content
+from kd.deploy.program import Program
 from kd.deploy.quantize import quantize
 from space.architecture import AnyBlock, Architecture
 from space.blocks.convolution import Convolution, GlobalAverage, Pool, ResidualConvolution
@@ -67,7 +69,7 @@ def test_layers_are_within_a_step_of_the_reference(name: str) -> None:
     assert kinds["QuantizeLinear"] and kinds["DequantizeLinear"] > kinds["QuantizeLinear"]
 
 
-def test_one_that_is_far_from_the_reference_is_not_written(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_one_that_is_far_from_the_reference_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     architecture = Architecture(family="hybrid", shape=(1, 16, 12), classes=10, blocks=BLOCKS["separable"])
     student, samples = random_student(architecture), random_samples(architecture.shape, 64)
     program = lower(student)
@@ -75,11 +77,10 @@ def test_one_that_is_far_from_the_reference_is_not_written(tmp_path, monkeypatch
     export_int8_onnx(student, program, calibration, tmp_path / "sound.onnx", samples)
     assert (tmp_path / "sound.onnx").is_file()
 
-    def other(program: object, calibration: Calibration) -> object:
+    def other(_: Program, calibration: Calibration) -> IntegerProgram:
         return quantize(lower(random_student(architecture, seed=1)), calibration)
 
     monkeypatch.setattr("kd.deploy.onnx_int8.quantize", other)
     with pytest.raises(ExportError, match=rf"deviations from those of the C, limit {FAR}"):
         export_int8_onnx(student, program, calibration, tmp_path / "wrong.onnx", samples)
     assert not (tmp_path / "wrong.onnx").exists()
-    assert torch.equal(samples, random_samples(architecture.shape, 64))
