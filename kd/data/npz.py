@@ -37,8 +37,10 @@ FOREIGN = {
 }
 """What files that are called .npz really are, by how they begin."""
 
-PADDING = "n = max(map(len, x)); x = numpy.stack([numpy.pad(s, ((n - len(s), 0), (0, 0))) for s in x])"
-"""How sequences of different lengths, (time, features) each, become one array that ends with their last steps."""
+PADDING = (
+    "n = max(map(len, x)); x = numpy.stack([numpy.pad(s, [(n - len(s), 0), *[(0, 0)] * (s.ndim - 1)]) for s in x])"
+)
+"""How sequences of different lengths, (time, features) or (time,), become one array that ends with their last steps."""
 
 
 def read(path: Path, scratch: Scratch | None = None) -> Raw:
@@ -162,8 +164,8 @@ def _check_pickled(path: Path, stored: dict[str, str]) -> None:
                     shape, _, kind = np.lib.format.read_array_header_1_0(file)
                     if kind.hasobject and role[0] == "x" and len(shape) == 1:
                         raise InputError(
-                            f"{path}: {name} is a list of {shape[0]} arrays, as sequences of different lengths are; it "
-                            f"is pickled and not read: pad them before you save, {PADDING}"
+                            f"{path}: {name} is a list of {shape[0]} arrays of different shapes, which is pickled and "
+                            f"not read: resize pictures, and pad sequences before you save, {PADDING}"
                         )
                     if kind.hasobject:
                         raise InputError(

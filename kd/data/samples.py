@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kd.data.mapped import extremes, mapping_of, parts, release, rows_at_once
+from kd.data.mapped import ROWS, extremes, mapping_of, parts, release, rows_at_once
 from space.errors import InputError
 
 Kind = Literal["images", "sequences"]
@@ -258,7 +258,7 @@ def _finite(origin: str, part: str, x: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _sequence_notes(x: NDArray[Any], form: Form) -> tuple[str, ...]:
-    notes = []
+    notes = list(_padding_notes(x if form.layout != "features_first" or x.ndim == 2 else x.transpose(0, 2, 1)))
     if form.kind is None and 1 not in x.shape[1:]:
         notes.append(
             f"x_train, {x.dtype} of shape {x.shape}, is taken for sequences (n, time, features): for images say "
@@ -270,6 +270,18 @@ def _sequence_notes(x: NDArray[Any], form: Form) -> tuple[str, ...]:
             "features_first (--layout)"
         )
     return tuple(notes)
+
+
+def _padding_notes(x: NDArray[Any]) -> tuple[str, ...]:
+    """A note where sequences, (n, time, …), end with zeros as those do that were padded behind."""
+    some = np.asarray(x[:ROWS].reshape(len(x[:ROWS]), x.shape[1], -1).any(axis=2))
+    padded = int((some.any(1) & ~some[:, -max(2, x.shape[1] // 20) :].any(1)).sum())
+    if 2 * padded < len(some):
+        return ()
+    return (
+        f"{padded} of {len(some)} sequences end with zeros: if that is padding, put it in front, for a student "
+        "remembers the last steps best",
+    )
 
 
 def _image_notes(x: NDArray[Any], form: Form, limits: tuple[float, float]) -> tuple[str, ...]:

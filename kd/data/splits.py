@@ -11,8 +11,8 @@ Indices = NDArray[np.int64]
 
 UNEVEN = 3
 """How many times the samples of the other classes' mean the largest class may have before it is told."""
-FEW = 100
-"""Samples below which one more or less right is a whole point of accuracy."""
+FEW = 225
+"""Samples below which the standard error of an accuracy of 90 % is more than two points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,10 +64,14 @@ def hold_out(labels: Indices, rows: Indices, count: int, setting: str, seed: int
 
 
 def few_samples_notes(count: int, part: str) -> tuple[str, ...]:
-    """What is to be told of a split of few samples."""
+    """What is to be told of a split of few samples: the standard error of an accuracy, as of a binomial share."""
     if count >= FEW:
         return ()
-    return (f"with {count} {part} samples, one of them is {100 / count:.1f} points of {part} accuracy: it is coarse",)
+    error = 100 * (0.9 * 0.1 / count) ** 0.5
+    return (
+        f"with {count} {part} samples the standard error of an accuracy of 90 % is {error:.1f} points: students that "
+        f"differ by less are not told apart",
+    )
 
 
 def uneven_notes(labels: Indices, names: tuple[str, ...]) -> tuple[str, ...]:

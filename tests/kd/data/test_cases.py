@@ -81,6 +81,20 @@ ARRAYS = {
     "padded steps and their lengths": Case(
         arrays={"x_train": SEQUENCES, "lengths": np.full(N, 20)}, shape=STEPS, note="padded steps are steps like any"
     ),
+    "steps padded behind": x(
+        np.where(np.arange(20)[:, None] < 9, SEQUENCES, 0), shape=STEPS, note="60 of 60 sequences end with zeros: if"
+    ),
+    "features padded behind": x(
+        np.where(np.arange(20) < 9, SEQUENCES.transpose(0, 2, 1), 0),
+        settings={"layout": "features_first"},
+        shape=STEPS,
+        note="60 of 60 sequences end with zeros",
+    ),
+    "steps padded in front": x(np.where(np.arange(20)[:, None] > 9, SEQUENCES, 0), shape=STEPS),
+    "steps of different lengths": x(
+        np.array([SEQUENCES[0], SEQUENCES[1, :9]], dtype=object), refused="resize pictures, and pad sequences"
+    ),
+    "few samples": Case(note="samples the standard error of an accuracy of 90 % is"),
     "an array of another use": Case(arrays={"indices": Y}, note="left out: indices"),
     "steps with gaps": x(np.where(SEQUENCES > 2, np.nan, SEQUENCES), refused="not finite"),
     "steps beyond float32": x(SEQUENCES.astype(np.float64) * 1e300, refused="not finite in float32"),
