@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from space.errors import InputError, first_line
+from space.errors import InputError, first_line, rule
 
 MANIFEST = "manifest.json"
 """The manifest's own name in its folder."""
@@ -55,7 +55,7 @@ def from_json(noun: TypeAdapter[T], content: str | bytes, path: Path, way_out: s
         return noun.validate_json(json.dumps(settings))
     except ValidationError as error:
         first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+        reason = f"{'.'.join(map(str, first['loc']))}: {rule(first)}"
         raise InputError(f"cannot read {path} ({reason}): {way_out}") from error
     except InputError:
         raise

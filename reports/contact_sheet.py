@@ -59,7 +59,7 @@ def contact_sheet(data: DataSet) -> Image.Image:
     for row in range(shown):
         top = HEAD + row * (height + GAP)
         draw.text((GAP, top + height // 2 - 8), _short(data.names[row]), "black", font)
-        samples = values(data.train.images[(data.train.labels == row).nonzero()[:SAMPLES, 0]])
+        samples = values(data.train.taken((data.train.labels == row).nonzero()[:SAMPLES, 0]))
         changed = augmented(
             samples[: CHANGED * changes], data, default_policy(data.name).effective(data.sequences), generator
         )

@@ -16,7 +16,7 @@ from space.blocks.depthwise import InvertedResidual, ResidualSeparable, Separabl
 from space.blocks.liquid import LiquidConvolution, LiquidScan
 from space.blocks.mlp import Bilinear, Dense, Matrix, Mixer, Patches
 from space.cost import Cost
-from space.errors import InputError
+from space.errors import InputError, rule
 
 Family = Literal["cnn", "depthwise", "mlp", "liquid", "hybrid"]
 FAMILIES: tuple[Family, ...] = ("cnn", "depthwise", "mlp", "liquid", "hybrid")
@@ -121,9 +121,7 @@ def from_json(text: str | bytes) -> Architecture:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(
-            f"not an architecture: {place}: {first['msg'].removeprefix('Value error, ').lower()}"
-        ) from error
+        raise InputError(f"not an architecture: {place}: {rule(first)}") from error
 
 
 def read(path: Path) -> Architecture:

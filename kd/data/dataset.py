@@ -81,6 +81,12 @@ class Split:
     labels: Tensor
     mapping: mmap.mmap | None = None
 
+    def taken(self, places: Tensor) -> Tensor:
+        """The images at some places, in memory: where they lie on the disk a page of one may be two megabytes."""
+        images = self.images[places]
+        self.release()
+        return images
+
     def release(self) -> None:
         """Give back the memory of images that were read from the disk; who goes through all of them does at times."""
         release(self.mapping)
@@ -226,12 +232,8 @@ def _data_set(source: DataSource, about: About, arrays: Arrays) -> DataSet:
     """A data set with its arrays, `x_train`, `y_train`, …, `rows`."""
 
     def split(part: str) -> Split:
-        images = arrays[f"x_{part}"]
-        return Split(
-            images=torch.from_numpy(images),
-            labels=torch.from_numpy(np.array(arrays[f"y_{part}"])),
-            mapping=mapping_of(images),
-        )
+        images, labels = arrays[f"x_{part}"], torch.from_numpy(np.array(arrays[f"y_{part}"]))
+        return Split(images=torch.from_numpy(images), labels=labels, mapping=mapping_of(images))
 
     return DataSet(
         name=Path(source.name).resolve().name.removesuffix(".npz"),
@@ -259,12 +261,12 @@ def load_once(source: DataSource) -> DataSet:
 def gathered(splits: Sequence[Split], places: Tensor) -> Split:
     """Samples at some places of splits that follow each other, in that order, in memory."""
     if len(splits) == 1:
-        return Split(images=splits[0].images[places], labels=splits[0].labels[places])
+        return Split(images=splits[0].taken(places), labels=splits[0].labels[places])
     images = torch.empty((len(places), *splits[0].images.shape[1:]), dtype=splits[0].images.dtype)
     labels, start = torch.empty(len(places), dtype=torch.int64), 0
     for split in splits:
         mine = (places >= start) & (places < start + len(split.labels))
-        images[mine], labels[mine] = split.images[places[mine] - start], split.labels[places[mine] - start]
+        images[mine], labels[mine] = split.taken(places[mine] - start), split.labels[places[mine] - start]
         start += len(split.labels)
     return Split(images=images, labels=labels)
 

@@ -288,8 +288,6 @@ def _batches(
                 models = ", ".join(source.teacher.models)
                 raise InputError(f"teacher {models} gives {name} that are not finite as float16: scale them down")
         yield {"images": images, "labels": labels, **given}
-        for split in splits:
-            split.release()
 
 
 def _key(made_of: dict[str, Any]) -> str:

@@ -67,5 +67,5 @@ def student_features(student: Student, data: DataSet, places: Tensor) -> Tensor:
     """What a student's classifier sees of validation samples, float32 (n, width)."""
     student.eval()
     cpu = torch.device("cpu")
-    parts = [normalise(data.validation.images[part], data, cpu) for part in places.split(500)]
+    parts = [normalise(data.validation.taken(part), data, cpu) for part in places.split(500)]
     return torch.cat([student.blocks(as_maps(part)).flatten(1) for part in parts])

@@ -40,7 +40,7 @@ def teacher_features(source: TeacherSource, data: DataSet, places: Tensor) -> Te
     Of a teacher whose inside is not known: its stage, where one is named, else its logits.
     """
     one = replace(source, models=source.models[:1], weights=source.weights[:1])
-    split = Split(images=data.validation.images[places], labels=data.validation.labels[places])
+    split = Split(images=data.validation.taken(places), labels=data.validation.labels[places])
     for stage in (*STAGES, one.stage):
         maps: list[Tensor] = []
         try:

@@ -62,7 +62,7 @@ def weights_hash(module: nn.Module) -> str:
 def logits_hash(teacher: LogitFunction, data: DataSet) -> str:
     """SHA-256 of a teacher's logits for some training samples, coarsely rounded; "" where they are random."""
     places = probe_places(data, SAMPLES)
-    pixels = values(data.train.images[places])
+    pixels = values(data.train.taken(places))
     logits = torch.cat([teacher(*part) for part in zip(pixels.split(64), places.split(64), strict=True)]).double()
     if not torch.allclose(logits[:64], teacher(pixels[:64], places[:64]).double(), rtol=1e-3, atol=1e-3):
         return ""

@@ -227,7 +227,7 @@ def probe_places(data: DataSet, count: int = PROBED) -> Tensor:
 def _tried(name: str, network: Network, source: TeacherSource, data: DataSet, device: torch.device) -> Member:
     """The first way to call a network on a few samples that gives logits; raises InputError where none does."""
     places = probe_places(data)
-    pixels = values(data.train.images[places].to(device))
+    pixels = values(data.train.taken(places).to(device))
     failure: Exception | None = None
     for member in _ways(name, network, source, data):
         try:

@@ -173,7 +173,7 @@ def measure(
 def logits_of(teacher: LogitFunction, split: Split, places: Tensor, device: torch.device) -> Tensor:
     """A teacher's logits (n, classes) for samples of a split, on the CPU."""
     parts = places.split(BATCH)
-    return torch.cat([teacher(values(split.images[part].to(device)), part).float().cpu() for part in parts])
+    return torch.cat([teacher(values(split.taken(part).to(device)), part).float().cpu() for part in parts])
 
 
 def score(logits: Tensor, labels: Tensor) -> SplitScore:

@@ -233,7 +233,7 @@ def _distillation(student: StudentRecord) -> Distillation | None:
 def _pictures(data: DataSet, places: list[int]) -> list[str]:
     """Test samples as addresses of PNG files: images as they are, sequences as lines over time."""
     limits, found = value_limits(data), []
-    for sample in values(data.test.images[torch.tensor(places, dtype=torch.int64)]):
+    for sample in values(data.test.taken(torch.tensor(places, dtype=torch.int64))):
         size = tile_size(data) if data.sequences else (sample.shape[2], sample.shape[1])
         content = io.BytesIO()
         draw_sample(sample, size, limits).save(content, format="PNG", optimize=True)

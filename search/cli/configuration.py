@@ -9,6 +9,7 @@ import typer
 
 from search.cli.options import Board, Runs
 from space.errors import InputError
+from studies.configuration.written import read_toml
 from studies.storage.directory import ROOT, RunDirectory
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ def config(
             raise InputError("--markdown describes the defaults: leave the study or preset and --board out")
         typer.echo(page(), nl=False)
         return
+    if board is not None and target is None:
+        raise InputError(f"--board {board} changes a preset's budget: name the preset")
+    if target is not None and not (runs / target / "config.json").is_file():
+        read_toml(target)  # before imports that take seconds
     from dataclasses import asdict
 
     from rich.text import Text
@@ -60,8 +65,6 @@ def config(
     from studies.configuration.file import flatten
 
     console = terminal()
-    if board is not None and target is None:
-        raise InputError(f"--board {board} changes a preset's budget: name the preset")
     values = flatten(asdict(_config(target, runs, board))) if target is not None else {}
     for line, style in _lines(values):
         console.print(Text(line, style=style), soft_wrap=True)

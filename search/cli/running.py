@@ -6,6 +6,7 @@ import typer
 
 from search.cli.options import Board, ChangeOptions, MachineOptions, PlaceOptions, Runs, Seeds, with_options
 from space.errors import InputError
+from studies.configuration.written import check_written, presets
 from studies.storage.directory import ROOT, RunDirectory, name_of
 
 Preset = Annotated[
@@ -43,7 +44,9 @@ def run(
     trials: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Students to train in total, over all runs; those over budget or seen before are free."
+            metavar="N",
+            min=1,
+            help="Students to train in total, over all runs; those over budget or seen before are free.",
         ),
     ] = None,
     hours: Hours = None,
@@ -58,6 +61,16 @@ def run(
     runs: Runs = ROOT,
 ) -> None:
     """Run a study to its report, or go on with a stopped one."""
+    limits = {"search.trials": trials, "search.hours": hours, "data.name": data, "space.board": board}
+    settings = changes.settings({**limits, "search.warm_start": warm_start})
+    if preset is None and name is None:
+        raise InputError(f"nothing to run: name a preset ({', '.join(presets())}), or a study with --name")
+    directory = RunDirectory(root=runs, name=name_of(preset or "") if name is None else name)
+    # before imports that take seconds
+    if preset is not None:
+        check_written(preset, settings)
+    else:
+        directory.require()
     from reports.terminal import terminal
     from search.cli.opening import quiet_optuna
     from search.run import run_study
@@ -65,17 +78,10 @@ def run(
     from studies.store import stored_config
 
     quiet_optuna()
-    limits = {"search.trials": trials, "search.hours": hours, "data.name": data, "space.board": board}
-    settings = changes.settings({**limits, "search.warm_start": warm_start})
     if preset is not None:
-        directory = RunDirectory(root=runs, name=name_of(preset) if name is None else name)
         config = config_file.read(preset, settings)
-    elif name is not None:
-        directory = RunDirectory(root=runs, name=name)
-        config = config_file.changed(stored_config(directory), settings)
     else:
-        presets = ", ".join(config_file.presets())
-        raise InputError(f"nothing to run: name a preset ({presets}), or a study with --name")
+        config = config_file.changed(stored_config(directory), settings)
     run_study(directory, config, machine.machine(), terminal())
 
 
@@ -101,20 +107,19 @@ def retrain(
     runs: Runs = ROOT,
 ) -> None:
     """Retrain students of a study. The recipe is its retrain.recipe; the test split is read once per seed."""
-    from reports.terminal import terminal
-    from search.cli.opening import placed_config, quiet_optuna
-    from search.run import retrain_study
-    from search.targets import resolve_student
-    from studies.configuration.file import presets
-
-    quiet_optuna()
     directory = RunDirectory(root=runs, name=study)
     if study in presets() and not directory.config.is_file():
         raise InputError(
             f"no study '{study}' under {runs}, but a preset: start the study with wunderkind run {study}, or train an "
             f"architecture by it with wunderkind distil {study} STUDENT"
         )
-    directory.require()
+    directory.require()  # before imports that take seconds
+    from reports.terminal import terminal
+    from search.cli.opening import placed_config, quiet_optuna
+    from search.run import retrain_study
+    from search.targets import resolve_student
+
+    quiet_optuna()
     others = [resolve_student(directory, text) for text in student or ()]
     retrain_study(
         directory, placed_config(directory, places), trial or (), others, seeds, machine.machine(), terminal()
@@ -140,6 +145,7 @@ def distil(
     They are distilled by the retrain.recipe of a preset, in a study made for them; the test split is read once per
     seed.
     """
+    check_written(preset, changes.settings())  # before imports that take seconds
     from reports.terminal import terminal
     from search.cli.opening import quiet_optuna
     from search.run import retrain_study

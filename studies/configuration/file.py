@@ -17,35 +17,18 @@ from kd.teachers.network import shipped
 from kd.teachers.source import TeacherSource
 from space.board import find
 from space.budget import Budget
-from space.errors import InputError, did_you_mean
+from space.errors import InputError, did_you_mean, rule
 from studies.configuration.checks import check_numbers, check_search, check_teacher
 from studies.configuration.config import Assistants, Config, Retrain, teacher_settings
 from studies.configuration.places import place, placed
-
-PRESETS = Path(__file__).parents[1] / "presets"
+from studies.configuration.written import read_toml, split_change
 
 _ADAPTER = TypeAdapter(Config)
 
 
-def presets() -> list[str]:
-    """Names of the shipped presets."""
-    return sorted(path.stem for path in PRESETS.glob("*.toml"))
-
-
 def read(preset: str, changes: Iterable[str] = ()) -> Config:
     """Read a preset by name, or a TOML file by path, and apply `key=value` changes; raises InputError."""
-    path = PRESETS / f"{preset}.toml" if preset in presets() else Path(preset)
-    if path.suffix == ".toml" and not path.is_file():
-        raise InputError(f"{path} is {'a folder' if path.is_dir() else 'not there'}: check the path of the .toml file")
-    if path.suffix != ".toml":
-        alike = did_you_mean(get_close_matches(preset, presets()))
-        known = ", ".join(presets())
-        raise InputError(f"unknown preset '{preset}': {alike}use one of {known} or the path of a .toml file")
-    try:
-        settings = placed(tomllib.loads(path.read_text(encoding="utf-8-sig")), path.parent)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not TOML: {error}") from error
-    return parse_changed(settings, changes)
+    return parse_changed(placed(*read_toml(preset)), changes)
 
 
 def changed(config: Config, changes: Iterable[str]) -> Config:
@@ -79,7 +62,7 @@ def _first_error(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "unexpected_keyword_argument":
         return f"unknown key {place}: {_similar_keys(place)}wunderkind config explains all keys"
-    return f"{place} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{place} = {first['input']!r}: {rule(first)}"
 
 
 def _similar_keys(place: str) -> str:
@@ -199,19 +182,17 @@ def parse_changed(settings: dict[str, Any], changes: Iterable[str]) -> Config:
 
 
 def _apply(settings: dict[str, Any], change: str) -> None:
-    key, separator, text = change.partition("=")
-    if not separator or not key.strip():
-        raise InputError(f"--set {change}: write key=value, like --set budget.parameters=5000")
+    key, text = split_change(change)
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    *parents, last = key.strip().split(".")
+    *parents, last = key.split(".")
     if parents and "teacher" in settings:
         settings["teacher"] = teacher_settings(settings["teacher"])
-    if _is_text(key.strip()) and not isinstance(value, str | list | dict):
+    if _is_text(key) and not isinstance(value, str | list | dict):
         value = text.strip()  # a name made of digits is a name
-    value = place(key.strip(), value, Path.cwd())
+    value = place(key, value, Path.cwd())
     for parent in parents:
         settings = settings.setdefault(parent, {})
         if not isinstance(settings, dict):

@@ -23,6 +23,7 @@ from space.blocks.convolution import Convolution, GlobalAverage, Pool
 from space.blocks.mlp import Dense
 from space.errors import InputError
 from studies.configuration import file as config_file
+from studies.configuration import written
 from studies.records import student_records, trial_records
 from studies.shipped import find, names
 from studies.storage.directory import RunDirectory
@@ -137,7 +138,7 @@ def test_a_preset_is_distilled_by_with_changes_under_another_name(tmp_path: Path
 def test_all_that_is_labelled_is_trained_on_if_asked(tmp_path: Path, small_source: DataSource) -> None:
     merged = "seeds = 2\nwith_validation = true"
     settings = PRESET.replace("seeds = 1", merged).replace("epochs = 1", "epochs = 2\nweak_augmentation = 0.5")
-    (config_file.PRESETS / "merged.toml").write_text(settings.format(data=small_source.name))
+    (written.PRESETS / "merged.toml").write_text(settings.format(data=small_source.name))
     runs = tmp_path / "runs"
     said = distil(runs, "row-column", preset="merged")
     directory = RunDirectory(root=runs, name="merged")

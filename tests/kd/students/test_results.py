@@ -49,7 +49,7 @@ def test_the_environment_says_what_figures_were_measured_with() -> None:
         ("[]", "it names no format"),
         ('{"format": 2}', "is of format 2, not 1"),
         ('{"format": 1}', "architecture: "),
-        (RESULTS.to_json().replace("0.98", "98"), r"seeds\.0\.test: input should be less than"),
+        (RESULTS.to_json().replace("0.98", "98"), r"seeds\.0\.test: must be at most 1"),
     ],
 )
 def test_damaged_results_are_refused_in_one_line(content: str, reason: str, tmp_path: Path) -> None:

@@ -50,10 +50,10 @@ COMMANDS = [
 ]
 
 
-def imported(*arguments: str) -> set[str]:
+def imported(*arguments: str, code: int = 0) -> set[str]:
     """Top-level packages that a command has imported when it ends."""
     result = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, timeout=60)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == code, result.stderr
     return set(result.stdout.splitlines()[-1].split()[1:])
 
 
@@ -64,6 +64,27 @@ def test_help_and_version_wait_for_no_library(arguments: tuple[str, ...]) -> Non
     packages = imported(*arguments)
     assert "typer" in packages
     assert packages.isdisjoint(SLOW | {"rich"}), packages & SLOW
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run",),
+        ("run", "mnsit-quick"),
+        ("run", "nowhere.toml"),
+        ("run", "mnist-quick", "--set", "nothing"),
+        ("run", "mnist-quick", "--trials", "0"),
+        ("run", "--name", "nowhere"),
+        ("retrain", "nowhere"),
+        ("distil", "mnsit", "tied-cnn"),
+        ("config", "mnsit"),
+        ("status", "nowhere"),
+    ],
+    ids=" ".join,
+)
+def test_an_error_of_usage_waits_for_no_library(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    packages = imported(*arguments, "--runs", str(tmp_path), code=2)
+    assert packages.isdisjoint(SLOW - {"asyncio", "pydantic"}), packages & SLOW  # of filelock and of typer
 
 
 def test_studies_are_listed_without_pytorch_and_optuna(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from kd.teachers.source import TeacherSource
 from space.budget import Budget
 from space.errors import InputError
 from studies.configuration.config import Config, Retrain, Search, Space
-from studies.configuration.file import differences, parse, presets, read
+from studies.configuration.file import differences, parse, read
+from studies.configuration.written import presets
 
 
 def refused(match: str, settings: dict[str, object]) -> None:
@@ -72,7 +73,7 @@ HELPED = {"assistants": {"architectures": ["wide-cnn"]}}
         ({"search": {"prior": ["mnist-1d", "cats"]}}, r"search\.prior = cats: there are tables of .*mnist-1d"),
         (
             {"search": {"sampler": "grid"}},
-            r"search\.sampler = 'grid': input should be 'predictor', 'evolution', ",
+            r"search\.sampler = 'grid': must be 'predictor', 'evolution', ",
         ),
         ({"search": 3}, "search = 3"),
         ({"space": {"families": []}}, r"space\.families"),
