@@ -97,13 +97,6 @@ class Teacher(nn.Module):
 
 
 @torch.no_grad()
-def teacher_logits(teacher: nn.Module, pixels: Tensor) -> Tensor:
-    """Logits (batch, classes) of a teacher in evaluation mode, without autocast."""
-    logits: Tensor = teacher(pixels)
-    return logits
-
-
-@torch.no_grad()
 def accuracy(logits: Callable[[Tensor], Tensor], split: Split, device: torch.device, batch: int = 1_000) -> float:
     """Share of a split's samples that a teacher, from `kd.data.dataset.values` to logits, labels correctly."""
     right = 0

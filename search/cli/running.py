@@ -1,5 +1,6 @@
 """Commands that train students: run, retrain, distil."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,14 +64,7 @@ def run(
     """Run a study to its report, or go on with a stopped one."""
     limits = {"search.trials": trials, "search.hours": hours, "data.name": data, "space.board": board}
     settings = changes.settings({**limits, "search.warm_start": warm_start})
-    if preset is None and name is None:
-        raise InputError(f"nothing to run: name a preset ({', '.join(presets())}), or a study with --name")
-    directory = RunDirectory(root=runs, name=name_of(preset or "") if name is None else name)
-    # before imports that take seconds
-    if preset is not None:
-        check_written(preset, settings)
-    else:
-        directory.require()
+    directory = _directory(preset, name, settings, runs)  # before imports that take seconds
     from reports.terminal import terminal
     from search.cli.opening import quiet_optuna
     from search.run import run_study
@@ -83,6 +77,18 @@ def run(
     else:
         config = config_file.changed(stored_config(directory), settings)
     run_study(directory, config, machine.machine(), terminal())
+
+
+def _directory(preset: str | None, name: str | None, settings: list[str], runs: Path) -> RunDirectory:
+    """Where a study runs, or goes on; raises InputError for what is known to be wrong by what is written alone."""
+    if preset is not None:
+        check_written(preset, settings)
+        return RunDirectory(root=runs, name=name_of(preset) if name is None else name)
+    if name is None:
+        raise InputError(f"nothing to run: name a preset ({', '.join(presets())}), or a study with --name")
+    directory = RunDirectory(root=runs, name=name)
+    directory.require()
+    return directory
 
 
 @with_options

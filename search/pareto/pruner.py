@@ -94,7 +94,7 @@ class ParetoPruner:
     def _is_hopeless(self, number: int, reached: "_Rung") -> bool:
         """Whether the predicted error at the end is worse than that of a finished trial no larger."""
         finished = self._last
-        before = np.array([reached.error(int(other)) for other in finished.numbers])
+        before = reached.errors_of(finished.numbers)
         after = finished.errors
         x, y = before - before.mean(), after - after.mean()
         weight = PRIOR_PAIRS * max(float(x.var()), 1e-6)
@@ -112,6 +112,8 @@ class _Rung:
         """Make it without a trial."""
         self._rows: dict[int, int] = {}
         self._columns = np.empty((0, 64))
+        self._errors = np.empty(64)
+        """Of trials by their numbers: those of a study are counted from 0."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -146,6 +148,9 @@ class _Rung:
         if row == self._columns.shape[1]:
             self._columns = np.concatenate([self._columns, np.empty_like(self._columns)], axis=1)
         self._columns[:, row] = number, merit, loss, *sizes
+        while number >= len(self._errors):
+            self._errors = np.concatenate([self._errors, np.empty_like(self._errors)])
+        self._errors[number] = log_error(merit)
 
     def size(self, number: int) -> NDArray[np.float64]:
         """Sizes of a trial, a row an objective."""
@@ -154,7 +159,12 @@ class _Rung:
 
     def error(self, number: int) -> float:
         """Decimal logarithm of what a trial's merit lacks to 1."""
-        return log_error(float(self._columns[1, self._rows[number]]))
+        return float(self._errors[number])
+
+    def errors_of(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same of several trials, which are in."""
+        errors: NDArray[np.float64] = self._errors[numbers.astype(np.int64)]
+        return errors
 
     def at_least_as_good(self, number: int) -> NDArray[np.bool_]:
         """Which trials did at least as well as one, whatever their size.

@@ -133,8 +133,9 @@ def views_over_bare(folder: Path, repeats: int = 5) -> float:
         started = time.perf_counter()
         make_view(views, repeat, "cpu")
         made = time.perf_counter()
-        for images in open_view(views, repeat).images.split(BATCH):
-            teachers.teacher_logits(teacher, values(images))
+        with torch.no_grad():
+            for images in open_view(views, repeat).images.split(BATCH):
+                teacher(values(images))
         ratios.append((made - started) / (time.perf_counter() - made))
     return statistics.median(ratios)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import MLP_STUDY
 from typer.testing import CliRunner
 
 from kd.data.dataset import DataSource
@@ -12,42 +13,15 @@ from kd.teachers import network as teachers
 from search.cli.app import app
 from space.errors import InputError
 
-STUDY = """
-[data]
-name = "{data}"
-validation = 200
-
-[space]
-families = ["mlp"]
-
-[search]
-trials = 1
-rungs = [1]
-floor = 0
-
-[recipe]
-batch = 50
-views = 1
-
-[retrain]
-points = 1
-seeds = 1
-
-[retrain.recipe]
-epochs = 1
-batch = 50
-views = 1
-"""
-
 
 def test_saved_logits_teach_a_study_that_augments_nothing(
     small_source: DataSource, teacher_path: Path, tmp_path: Path
 ) -> None:
     with np.load(small_source.name) as archive:
         pixels = torch.from_numpy(archive["x_train"])[:, None].float() / 255
-    logits = teachers.teacher_logits(teachers.load(teacher_path, torch.device("cpu")), pixels)
+    logits = teachers.load(teacher_path, torch.device("cpu"))(pixels).detach()
     np.savez(tmp_path / "saved.npz", logits=logits.numpy())
-    (tmp_path / "mine.toml").write_text(STUDY.format(data=small_source.name))
+    (tmp_path / "mine.toml").write_text(MLP_STUDY.format(data=small_source.name))
     command = ["run", str(tmp_path / "mine.toml"), "--teacher", str(tmp_path / "saved.npz"), "--workers", "1"]
     command += ["--device", "cpu", "--runs", str(tmp_path / "runs")]
     with pytest.raises(InputError, match=r"set recipe\.augmentation=none, or assistants\.recipe\.augmentation=none"):

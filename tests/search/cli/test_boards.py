@@ -1,16 +1,11 @@
 """`wunderkind boards` and `--board`: the table, verdicts, and the budget of a search."""
 
-import subprocess
-import sys
 from pathlib import Path
+
+from command_line import wunderkind
 
 from space.board import find
 from studies.configuration.file import read
-
-
-def wunderkind(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "search", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=folder)
 
 
 def test_boards_are_listed_with_a_verdict_on_a_student(tmp_path: Path) -> None:

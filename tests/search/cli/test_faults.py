@@ -5,12 +5,11 @@ import os
 import resource
 import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import command_line
 import optuna
 import pytest
 import sqlalchemy
@@ -234,8 +233,7 @@ def test_what_a_programmer_got_wrong_is_not_explained(tmp_path: Path) -> None:
 
 def wunderkind(*arguments: str) -> str:
     """The one line that a command ends with that cannot do its work."""
-    command = [sys.executable, "-m", "search", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    result = command_line.wunderkind(*arguments)
     assert result.returncode == 2, result.stdout + result.stderr
     (line,) = result.stderr.splitlines()
     return line

@@ -1,10 +1,9 @@
 import json
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import optuna
+from command_line import wunderkind
 
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
@@ -14,11 +13,6 @@ from studies.storage.directory import RunDirectory
 from studies.store import create
 
 STUDENT = Architecture(family="mlp", shape=(1, 28, 28), classes=10, blocks=(Dense(width=5),))
-
-
-def wunderkind(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "search", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_studies_are_listed_one_a_line_broken_ones_with_the_reason(tmp_path: Path) -> None:

@@ -1,46 +1,15 @@
 """Teachers from the command line: measured by themselves, and before a study begins."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import MLP_STUDY, wunderkind
 
 from kd.teachers.measurement import TeacherMeasurement
 
-STUDY = """
-[data]
-name = "{data}"
-validation = 200
-
-[space]
-families = ["mlp"]
-
-[search]
-trials = 1
-rungs = [1]
-floor = 0
-
-[recipe]
-augmentation = "none"
-batch = 50
-views = 1
-
-[retrain]
-points = 1
-seeds = 1
-
-[retrain.recipe]
-epochs = 1
-batch = 50
-views = 1
-"""
-
-
-def wunderkind(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "search", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, cwd=folder)
+STUDY = MLP_STUDY.replace("[recipe]", '[recipe]\naugmentation = "none"')
 
 
 @pytest.fixture

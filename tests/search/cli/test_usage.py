@@ -1,16 +1,10 @@
 """The command line's manners: versions, help, and misuse in one line."""
 
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-
-
-def wunderkind(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "search", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=folder)
+from command_line import wunderkind
 
 
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
