@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from kd.data.labels import Labels, read_labels
 from kd.data.raw import Raw
 from kd.data.samples import Form, Samples, read_samples
+from kd.data.splits import absent_notes
 from space.errors import InputError
 
 Part = tuple[Samples, Labels]
@@ -34,8 +36,10 @@ def checked(raw: Raw, form: Form) -> Checked:
                 f"{raw.origin}: y_{part} is for {len(labels[part])} samples, x_{part} holds {len(samples[part])}: one "
                 "label a sample"
             )
+    brought = [("validation", labels.get("val")), ("test", labels.get("test"))]
+    absent = [absent_notes(found, part, names) for part, found in brought if found is not None]
     return Checked(
         parts={part: (samples[part], labels[part]) for part in parts},
         names=names,
-        notes=(*raw.notes, *sample_notes, *label_notes),
+        notes=(*raw.notes, *sample_notes, *label_notes, *chain(*absent)),
     )

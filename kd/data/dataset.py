@@ -230,11 +230,10 @@ def _divided(source: DataSource, raw: Raw) -> tuple[About, dict[str, Chosen]]:
 
 def _data_set(source: DataSource, about: About, arrays: Arrays) -> DataSet:
     """A data set with its arrays, `x_train`, `y_train`, …, `rows`."""
-
-    def split(part: str) -> Split:
+    splits = {}
+    for part in ("train", "val", "test"):
         images, labels = arrays[f"x_{part}"], torch.from_numpy(np.array(arrays[f"y_{part}"]))
-        return Split(images=torch.from_numpy(images), labels=labels, mapping=mapping_of(images))
-
+        splits[part] = Split(images=torch.from_numpy(images), labels=labels, mapping=mapping_of(images))
     return DataSet(
         name=Path(source.name).resolve().name.removesuffix(".npz"),
         source=source,
@@ -243,9 +242,9 @@ def _data_set(source: DataSource, about: About, arrays: Arrays) -> DataSet:
         names=about.names,
         mean=about.mean,
         std=about.std,
-        train=split("train"),
-        validation=split("val"),
-        test=split("test"),
+        train=splits["train"],
+        validation=splits["val"],
+        test=splits["test"],
         rows=torch.from_numpy(np.array(arrays["rows"])),
         given=about.given,
         notes=about.notes,

@@ -29,6 +29,11 @@ def read_labels(
         InputError: for anything else, labels that are not 0..classes-1, and a class without a training sample.
     """
     columns = {part: _column(origin, part, y) for part, y in given.items()}
+    if "" in names:
+        raise InputError(f"{origin}: class {names.index('')} has an empty name: give every class one")
+    for part, column in columns.items():
+        if column.dtype.kind == "U" and (column == "").any():
+            raise InputError(f"{origin}: y_{part} holds empty text: leave samples without a label out")
     width = {array.shape[1] for array in given.values() if array.ndim == 2 and array.shape[1] > 1}
     if len(width) > 1:
         raise InputError(f"{origin}: the labels have {sorted(width)} columns, one a class: make the splits equal")

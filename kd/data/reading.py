@@ -1,11 +1,12 @@
 """Reading a data set from wherever it lies."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from kd.data import folders, idx, named, npz
 from kd.data.mapped import Scratch
 from kd.data.raw import Raw
-from space.errors import InputError
+from space.errors import InputError, did_you_mean
 
 
 def read(name: str, size: tuple[int, int] | None, formed: bool, scratch: Scratch) -> Raw:
@@ -44,7 +45,8 @@ def read(name: str, size: tuple[int, int] | None, formed: bool, scratch: Scratch
         raise InputError(f"{name} is an address: download what is there and give its path")
     if not name or not path.is_dir():
         raise InputError(
-            f"unknown data set '{name}': use one of {', '.join(named.KNOWN)} or the path of an "
-            ".npz file, of a folder of IDX files or of class folders of images"
+            f"unknown data set '{name}': {did_you_mean(get_close_matches(name, named.KNOWN))}use one of "
+            f"{', '.join(named.KNOWN)} or the path of an .npz file, of a folder of IDX files or of class folders of "
+            "images"
         )
     return idx.read(path, scratch)

@@ -63,6 +63,14 @@ def hold_out(labels: Indices, rows: Indices, count: int, setting: str, seed: int
     return HeldOut(kept=rows[kept], taken=rows[taken], absent=tuple(names[label] for label in absent))
 
 
+def absent_notes(labels: Indices, part: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What is to be told of a split that the data bring along, and that lacks classes."""
+    absent = [names[label] for label in np.setdiff1d(np.arange(len(names)), labels)]
+    if not absent:
+        return ()
+    return (f"the {part} split has no sample of {', '.join(absent[:8])}{', …' if len(absent) > 8 else ''}",)
+
+
 def few_samples_notes(count: int, part: str) -> tuple[str, ...]:
     """What is to be told of a split of few samples: the standard error of an accuracy, as of a binomial share."""
     if count >= FEW:

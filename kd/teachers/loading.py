@@ -241,8 +241,9 @@ def _tried(name: str, network: Network, source: TeacherSource, data: DataSet, de
     if isinstance(failure, InputError):
         raise InputError(f"teacher {name}: {failure}") from failure
     shape = tuple(pixels.shape)
+    reason = f"{type(failure).__name__}: {first_line(failure)}"
     raise InputError(
-        f"teacher {name} cannot take pixels of shape {shape}, or for one image less ({first_line(failure)})"
+        f"teacher {name} cannot take pixels of shape {shape}, or for one image less ({reason})"
     ) from failure
 
 

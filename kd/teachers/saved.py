@@ -98,6 +98,9 @@ def _reason(error: Exception) -> str:
 
 
 def _no_torchscript(path: Path) -> str:
+    with path.open("rb") as file:
+        if file.read(64).lstrip().startswith(b"<"):
+            return f"{path} is a web page: download the file itself"
     try:
         content = _content(path)
     except InputError as error:

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kd.teachers import network as teachers
-from space.errors import InputError
+from space.errors import InputError, did_you_mean
 
 STORED = (".npy", ".npz")
 """Suffixes of files of logits."""
@@ -98,10 +99,15 @@ class TeacherSource:
                 "use one teacher that is a PyTorch module, or leave the stage away"
             )
         models = tuple(str(_path(model, missing_ok)) if _is_file(model) else model for model in self.models)
-        weights = tuple(name and str(_absolute(Path(name), missing_ok)) for name in self.weights)
+        for name in filter(None, self.weights):
+            if not (missing_ok or Path(name).is_file()):
+                raise InputError(f"no file of weights at {name}: check the path")
+        weights = tuple(name and str(Path(name).resolve()) for name in self.weights)
         for model, given in zip(models, weights or ("",) * len(models), strict=True):
             if model.startswith("torchvision:") and not given:
-                raise InputError(f"teacher {model} has learnt nothing: give its weights, a state dict, with --weights")
+                raise InputError(
+                    f"teacher {_known_model(model)} has learnt nothing: give its weights, a state dict, with --weights"
+                )
         return replace(self, models=models, weights=weights)
 
     def files_fingerprint(self) -> str:
@@ -138,6 +144,17 @@ def _is_file(model: str) -> bool:
 def _path(model: str, missing_ok: bool) -> Path:
     own = teachers.shipped(model)
     return own if own.is_file() else _absolute(Path(model), missing_ok)
+
+
+def _known_model(model: str) -> str:
+    """A model of torchvision; raises InputError for one that it does not have."""
+    import torchvision  # takes two seconds, which no other teacher needs
+
+    names, name = torchvision.models.list_models(), model.partition(":")[2]
+    if name not in names:
+        alike = did_you_mean(get_close_matches(name, names))
+        raise InputError(f"teacher {model}: torchvision has no model '{name}': {alike}see torchvision.models")
+    return model
 
 
 def _absolute(path: Path, missing_ok: bool = False) -> Path:

@@ -11,6 +11,17 @@ from space.errors import InputError
 USAGE = typer.BadParameter.__mro__[1]
 """Any error of usage: typer gives it no public name."""
 
+WORDS = {
+    "Input should be greater than or equal to ": "must be at least ",
+    "Input should be less than or equal to ": "must be at most ",
+    "Input should be greater than ": "must be above ",
+    "Input should be less than ": "must be below ",
+    "Input should be a valid integer": "must be a whole number",
+    "Input should be a valid number": "must be a number",
+    "Input should be ": "must be ",
+}
+"""What typer says of values, and how we do."""
+
 app = typer.Typer(
     name="wunderkind",
     add_completion=False,
@@ -79,6 +90,8 @@ def main() -> None:
 
 def _usage_message(error: Any) -> str:
     message = error.format_message().rstrip(".?").replace(". Did you mean ", ", did you mean ")
+    for theirs, ours in WORDS.items():
+        message = message.replace(theirs, ours)
     asked = error.ctx.command_path if error.ctx else "wunderkind"
     return f"{message[0].lower()}{message[1:]}: see {asked} --help"
 

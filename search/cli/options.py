@@ -5,6 +5,7 @@ The defaults of data and teachers are written out here, so that `--help` need no
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
@@ -181,7 +182,7 @@ class SplitOptions:
         from kd.data.dataset import DataSource
 
         return DataSource(
-            name=name,
+            name=os.path.expanduser(name) if name.startswith("~") else name,
             kind=self.kind,
             layout=self.layout,
             range=self.range,

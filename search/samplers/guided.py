@@ -31,6 +31,9 @@ CURIOSITY = 0.5
 FITS = tuple(accumulate(repeat(4, 250), lambda last, _: max(last + 2, int(last * 1.05))))
 """Numbers of rungs after which the predictor is fitted anew: ever rarer, so that a suggestion costs the same."""
 
+MOST = 2_000
+"""Rungs that the predictor learns from at most, evenly spaced over a study: a fit takes 0.8 s then, and no longer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
@@ -83,7 +86,7 @@ class PredictorGuided:
         count = max((fit for fit in FITS if fit <= len(history.results)), default=0)
         if self._fitted is None or count != self._fitted[0]:
             settings = history.store.config.search
-            observations = [self._observation(history, index) for index in range(count)]
+            observations = [self._observation(history, index) for index in spaced(count, MOST)]
             self._fitted = count, Predictor(self._prior, settings.epochs, observations, settings.seed)
         return self._fitted[1]
 
@@ -93,6 +96,17 @@ class PredictorGuided:
             self._features[number] = matrix([history.trials[number].architecture])[0]
         merit = rung.curve[-1].score(history.store.config.search.metric)
         return Observation(features=self._features[number], epochs=rung.epochs, merit=merit)
+
+
+def spaced(count: int, most: int) -> list[int]:
+    """The indices 0 to `count` - 1, or so many of them, evenly spaced from the first to the last.
+
+    >>> spaced(3, 4), spaced(9, 3)
+    ([0, 1, 2], [0, 4, 8])
+    """
+    if count <= most:
+        return list(range(count))
+    return [index * (count - 1) // (most - 1) for index in range(most)]
 
 
 def _scalarised(values: Array, generator: random.Random) -> Array:

@@ -95,6 +95,20 @@ ARRAYS = {
         np.array([SEQUENCES[0], SEQUENCES[1, :9]], dtype=object), refused="resize pictures, and pad sequences"
     ),
     "few samples": Case(note="samples the standard error of an accuracy of 90 % is"),
+    "a validation split of one class": Case(
+        arrays={"x_val": IMAGES[:6], "y_val": Y[:6] * 0}, note="the validation split has no sample of 1, 2"
+    ),
+    "a test split that lacks a class": Case(
+        arrays={"x_test": IMAGES[:9], "y_test": Y[:9] % 2}, note="the test split has no sample of 2"
+    ),
+    "labels of empty text": y(np.array(["", "a", "b"])[Y], refused="y_train holds empty text: leave samples without"),
+    "a class of no name": Case(arrays={"class_names": np.array(["a", "b", ""])}, refused="class 2 has an empty name"),
+    "steps in reverse": x(SEQUENCES[:, ::-1], shape=STEPS),
+    "rows in reverse, labels unsigned": Case(arrays={"x_train": IMAGES[::-1], "y_train": Y.astype(np.uint64)}),
+    "no axes": x(np.array(5), refused=r"of shape \(\), must be numbers"),
+    "labels of no axes": y(np.array(5), refused="must be one integer or text a sample"),
+    "nothing but gaps": x(np.full((N, 8, 3), np.nan), refused="not finite"),
+    "drawings of two values": x(IMAGES.astype(np.int64) // 128, refused="say data.kind"),
     "an array of another use": Case(arrays={"indices": Y}, note="left out: indices"),
     "steps with gaps": x(np.where(SEQUENCES > 2, np.nan, SEQUENCES), refused="not finite"),
     "steps beyond float32": x(SEQUENCES.astype(np.float64) * 1e300, refused="not finite in float32"),
@@ -174,6 +188,26 @@ def test_files_that_are_no_archives(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["http://host/data.npz", "s3://bucket/data", "hf://group/data"])
 def test_addresses(name: str) -> None:
     check(DataSource(name=name), Case(refused="is an address: download"))
+
+
+NAMES = {
+    "": "unknown data set ''",
+    "mnits": "unknown data set 'mnits': did you mean mnist",
+    "/dev/null": "unknown data set '/dev/null'",
+    "/nowhere/data.npz": "no data file at /nowhere/data.npz: check the path",
+    "a\0b.npz": "no data file at",
+}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=repr)
+def test_names_of_nothing(name: str) -> None:
+    check(DataSource(name=name), Case(refused=NAMES[name]))
+
+
+@pytest.mark.parametrize("name", ["[red]x", "[x]", "a%20b #?", "ünï", "x" * 200, "-rf", "7"])
+def test_a_file_may_have_any_name(name: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / f"{name}.npz", x_train=IMAGES, y_train=Y)
+    assert load(str(tmp_path / f"{name}.npz")).name == name
 
 
 def picture(path: Path, seed: int = 0, size: tuple[int, int] = (8, 8)) -> Path:

@@ -77,6 +77,44 @@ def test_names_that_are_none(name: str) -> None:
         module_of(name)
 
 
+ODD = {
+    "Numpy": ("return np.zeros((len(x), 3))", "it gives a ndarray without a tensor: it must return its logits"),
+    "List": ("return [0.0, 1.0, 2.0]", "it gives a list without a tensor"),
+    "Nothing": ("return None", "it gives a NoneType without a tensor"),
+    "Nan": ("return torch.full((len(x), 3), float('nan'))", "gives logits that are not finite"),
+    "Raises": ("raise KeyError('layer')", r"cannot take pixels of shape .* \(KeyError: 'layer'\)"),
+    "Exits": ("sys.exit(3)", "it ends the program"),
+    "Recursion": ("return self.forward(x)", "maximum recursion depth"),
+    "Classes": ("return torch.zeros(len(x), dtype=torch.int64)", "it must give logits"),
+    "Five": ("return torch.zeros(len(x), 5)", "or name its columns with teacher.classes"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_networks_that_answer_oddly(name: str, data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body, refused = ODD[name]
+    code = f"import sys, torch, numpy as np\nclass {name}(torch.nn.Module):\n    def forward(self, x): {body}\n"
+    (tmp_path / f"odd_{name.lower()}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=refused) as error:
+        measured_teachers(TeacherSource(models=(f"odd_{name.lower()}:{name}",)), data, "cpu")
+    assert "\n" not in str(error.value)
+
+
+def test_names_and_files_that_are_nearly_teachers(data: DataSet, tmp_path: Path) -> None:
+    (tmp_path / "page.pth").write_bytes(b"<html>")
+    cases = {
+        "torchvision:resnet19": "torchvision has no model 'resnet19': did you mean resnet1",
+        "torchvision:resnet18": "has learnt nothing: give its weights",
+        str(tmp_path / "page.pth"): "is a web page: download the file itself",
+    }
+    for model, refused in cases.items():
+        with pytest.raises(InputError, match=refused):
+            measured_teachers(TeacherSource(models=(model,)), data, "cpu")
+    with pytest.raises(InputError, match=r"no file of weights at nowhere\.pt: check the path"):
+        measured_teachers(TeacherSource(models=("torchvision:resnet18",), weights=("nowhere.pt",)), data, "cpu")
+
+
 def test_what_is_there_but_no_network(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("a")
     for path in (tmp_path, tmp_path / "notes.txt"):
