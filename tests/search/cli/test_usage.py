@@ -52,3 +52,11 @@ def test_misuse_is_one_line_and_leaves_nothing(arguments: list[str], words: str,
     assert len(result.stderr.splitlines()) == 1
     assert words in result.stderr.replace("Did", "did")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_value_out_of_its_range_is_told_in_plain_words(tmp_path: Path) -> None:
+    result = wunderkind("data", "mnist", "--validation", "0", folder=tmp_path)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert "must be at least 1" in line or "range x>=1" in line
+    assert "Input should" not in line
