@@ -81,7 +81,7 @@ def preset(tmp_path: Path, small_source: DataSource, monkeypatch: pytest.MonkeyP
     folder = tmp_path / "presets"
     folder.mkdir()
     (folder / "small.toml").write_text(PRESET.format(data=small_source.name))
-    monkeypatch.setattr(config_file, "PRESETS", folder)
+    monkeypatch.setattr(written, "PRESETS", folder)
 
 
 def test_architectures_that_no_search_found_are_distilled_by_a_preset(tmp_path: Path) -> None:
