@@ -312,7 +312,7 @@ def assert_refused(result: subprocess.CompletedProcess[str], words: str) -> None
         (["run", "mnist-quick", "--set", "budget.memory_bytes=1"], "memory_bytes"),
         (["run", "mnist-quick", "--set", f"search.seed={10**20}"], "search.seed"),
         (["run", "mnist-quick", "--set", "data.size=[3, 3]"], "only folders of pictures are resized"),
-        (["run", "mnist-quick", "--trials", "0"], "search.trials = 0"),
+        (["run", "mnist-quick", "--trials", "0"], "'--trials': must be at least 1"),
         (["run", "mnist-quick", "--resources", "GPU=1"], "give its --scheduler"),
         (["run", "mnist-quick", "--resources", "GPU=nan"], "write NAME=NUMBER"),
         (["run", "mnist-quick", "--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler answers"),

@@ -261,7 +261,7 @@ def test_what_pytorch_saves_that_is_no_network_is_told_with_the_way_out(code: An
     for weights, message in {
         "whole.pt": r"pickles an object of brought\.Net, which would run code",
         "list.pt": "holds no weights",
-        "nowhere.pt": "no teacher at nowhere.pt",
+        "nowhere.pt": "no file of weights at nowhere.pt",
     }.items():
         with pytest.raises(InputError, match=message):
             measured(code, "brought:Net", weights=weights)

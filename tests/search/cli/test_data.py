@@ -17,13 +17,13 @@ def test_a_data_set_is_described(small_source: DataSource) -> None:
     result = data(small_source.name, "--validation", "200")
     assert result.returncode == 0, result.stderr
     assert "1,000 training, 200 validation, 300 test" in result.stdout
-    assert result.stdout.count("%") == 10 + 3  # a share a class, and the largest class of each split
+    assert result.stdout.count("%") == 10 + 3 + 1  # classes, the largest one of each split, a standard error
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mnits"], "unknown data set 'mnits': use one of mnist, mnist-1d, fashion-mnist, kmnist"),
+        (["mnits"], "unknown data set 'mnits': did you mean mnist, kmnist or mnist-1d? use one of mnist, mnist-1d"),
         (["none.npz"], "no data file at none.npz"),
         (["tests"], "holds no images"),
         (["mnist", "--validation", "60000"], "data.validation = 60000 (--validation) would hold out 60,000 of 60,000"),

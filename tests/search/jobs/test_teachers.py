@@ -110,7 +110,7 @@ def test_a_second_teaching_of_the_same_file_is_refused(tiny: Path, tmp_path: Pat
     process = begin(str(tiny), "--members", "2", "--seed", "3", "--epochs", "1000", *ARGUMENTS[2:], folder=tmp_path)
     try:
         assert process.stdout is not None
-        assert epochs(process.stdout.readline())
+        assert any(epochs(line) for line in process.stdout)
         out = ("--out", "teachers/tiny-4.safetensors", "--seed", "4", "--epochs", "1000", *ARGUMENTS[2:])
         error = teach(str(tiny), *out, folder=tmp_path, rc=2)
         assert error == (
@@ -126,7 +126,7 @@ def test_a_finished_teacher_is_neither_taught_again_nor_replaced(members: tuple[
     before = {path: path.read_bytes() for path in (folder / "teachers").iterdir()}
     again = teach(str(tiny), "--members", "2", "--seed", "3", *ARGUMENTS, folder=folder)
     assert "nothing is taught again" in again
-    assert again.splitlines()[1:] == said.splitlines()[-4:]
+    assert again.splitlines()[-4:] == said.splitlines()[-4:]
     error = teach(str(tiny), "--members", "2", "--seed", "3", "--epochs", "7", *ARGUMENTS[2:], folder=folder, rc=2)
     assert error.startswith("error: teachers/tiny-3.safetensors was taught otherwise (epochs is 4, not 7): ")
     assert len(error.splitlines()) == 1
