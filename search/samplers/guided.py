@@ -26,6 +26,8 @@ FREE = 0.25
 CANDIDATES = 256
 """Students that the predictor chooses among; every second one is a child, the others are random draws."""
 
+GOLDEN = (5**0.5 - 1) / 2
+
 CURIOSITY = 0.5
 """Deviations of its prediction by which a student counts as better than predicted."""
 
@@ -45,7 +47,9 @@ class Proposal:
 
 
 class PredictorGuided:
-    """Draws a size, evenly in its logarithm, then trains the most promising of many students of that size.
+    """Takes sizes in turn, then trains the most promising of many students of that size.
+
+    Logarithms of sizes follow the golden ratio, so that however few there are lie evenly between the domain's ends.
 
     The students are random draws, and mutations of the best ones near that size made wider or narrower to meet it (Wei
     et al. 2020, NPENAS). What promises most is what the predictor says, a little lower where it is unsure. A quarter of
@@ -63,8 +67,7 @@ class PredictorGuided:
 
     def propose(self, history: History, generator: random.Random) -> Mapping[str, Any]:
         """All parameters of a student."""
-        domain = history.store.config.domain
-        size = domain.smallest * (domain.largest / domain.smallest) ** generator.random()
+        size = _size(history)
         start = history.start
         if generator.random() < FREE:
             return _proposal(history, size, not start and generator.random() < 0.5, generator).params
@@ -118,6 +121,13 @@ def spaced(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
     return [index * (count - 1) // (most - 1) for index in range(most)]
+
+
+def _size(history: History) -> float:
+    """The size of the next student."""
+    domain, number = history.store.config.domain, len(history.trials)
+    first = random.Random(history.store.config.search.seed).random()
+    return float(domain.smallest * (domain.largest / domain.smallest) ** ((first + number * GOLDEN) % 1))
 
 
 def _scalarised(values: Array, generator: random.Random) -> Array:
