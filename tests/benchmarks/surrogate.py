@@ -6,8 +6,9 @@ own errors on students held out. One part of that belongs to the architecture, t
 
 Printed is, for every table, how well held-out students are predicted: rank correlation (Spearman's), and the standard
 deviation of the error in the decimal logarithm, at the first rung and at the end. Then, how well a prior learnt from
-one table ranks the students of another: rank correlation of errors and predictions relative to size, that is less a
-parabola in the logarithm of the parameters, since the sampler chooses among students of one size.
+one table ranks the students of another, beside how well the first epochs of their own training do: rank correlation
+with the error at the end, all relative to size, that is less a parabola in the logarithm of the parameters, since the
+sampler chooses among students of one size.
 """
 
 import random
@@ -148,6 +149,7 @@ def held_out(x: Array, y: Array) -> Array:
     return found
 
 
+EARLY = (0.25, 0.5, 1, 3, 5, 15)
 SAMPLES = {"mnist": 5_000, "fashion-mnist": 5_000, "mnist-1d": 800}
 
 
@@ -167,19 +169,27 @@ def main() -> None:
             lines.append([name, students, f"{surrogate.epochs[place]:g}", f"{rank:.3f}", f"{alone:.3f}", spread])
     print(markdown(lines))
     print()
-    print(markdown([["students of", *(f"prior from {name}" for name in table_names())], *map(_priors, table_names())]))
+    epochs = [f"{epoch:g} epochs" for epoch in EARLY]
+    print(
+        markdown(
+            [["students of", *(f"prior from {name}" for name in table_names()), *epochs], *map(_ranks, table_names())]
+        )
+    )
 
 
-def _priors(name: str) -> list[str]:
-    """How well the prior of each table ranks the students of one."""
+def _ranks(name: str) -> list[str]:
+    """How well each table's prior, and each of the first epochs, ranks the students of a table."""
     table = trained_once(load_table(name))
-    x, y = matrix(list(table["architecture"])), np.array([log_error(c[-1]) for c in table["validation_accuracy"]])
-    cells = [name]
+    x, epochs = matrix(list(table["architecture"])), list(table["epoch"].iloc[0])
+    errors = np.array([[log_error(accuracy) for accuracy in curve] for curve in table["validation_accuracy"]])
+    found: list[Array | None] = []
     for other in table_names():
         prior = learn_prior(table["architecture"].iloc[0].shape, (other,))
-        rank = spearmanr(*(_beyond_size(x, values) for values in (prior(x), y)))[0] if prior and other != name else None
-        cells.append("–" if rank is None else f"{rank:.2f}")
-    return cells
+        found.append(prior(x) if prior and other != name else None)
+    found += [errors[:, epochs.index(epoch)] if epoch in epochs else None for epoch in EARLY]
+    end = _beyond_size(x, errors[:, -1])
+    ranks = ["–" if y is None else f"{spearmanr(_beyond_size(x, y), end)[0]:.2f}" for y in found]
+    return [name, *ranks]
 
 
 def _beyond_size(x: Array, y: Array) -> Array:
