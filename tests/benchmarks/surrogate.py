@@ -153,8 +153,8 @@ EARLY = (0.25, 0.5, 1, 3, 5, 15)
 SAMPLES = {"mnist": 5_000, "fashion-mnist": 5_000, "mnist-1d": 800}
 
 
-def main() -> None:
-    """Print the table."""
+def quality() -> str:
+    """How well the students of every table are predicted by those of it that were not held out."""
     lines = [
         ["table", "students", "epochs", "rank correlation", "of the size alone", "standard deviation of the error"]
     ]
@@ -167,14 +167,13 @@ def main() -> None:
             spread = f"{np.std(truth - predicted):.3f} of {np.std(truth):.3f}"
             students = str(len(surrogate.architectures))
             lines.append([name, students, f"{surrogate.epochs[place]:g}", f"{rank:.3f}", f"{alone:.3f}", spread])
-    print(markdown(lines))
-    print()
-    epochs = [f"{epoch:g} epochs" for epoch in EARLY]
-    print(
-        markdown(
-            [["students of", *(f"prior from {name}" for name in table_names()), *epochs], *map(_ranks, table_names())]
-        )
-    )
+    return markdown(lines)
+
+
+def ranks() -> str:
+    """How well priors, and first epochs, rank students of equal size."""
+    priors, rungs = [f"prior from {name}" for name in table_names()], [f"after {epoch:g} epochs" for epoch in EARLY]
+    return markdown([["students of", *priors, *rungs], *map(_ranks, table_names())])
 
 
 def _ranks(name: str) -> list[str]:
@@ -199,4 +198,4 @@ def _beyond_size(x: Array, y: Array) -> Array:
 
 
 if __name__ == "__main__":
-    main()
+    print(quality(), ranks(), sep="\n\n")
