@@ -163,6 +163,11 @@ def write_manifest(folder: Path, names: Iterable[str]) -> None:
     write_whole(folder / MANIFEST, json.dumps(found, indent=1) + "\n")
 
 
+def renew_manifest(folder: Path) -> None:
+    """Write down anew the files that a folder's manifest names, after one of them was changed on purpose."""
+    write_manifest(folder, json.loads((folder / MANIFEST).read_bytes()))
+
+
 def damaged_files(folder: Path) -> list[str]:
     """Names of files in a folder that are missing or differ from its manifest; its own where it cannot be read.
 

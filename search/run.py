@@ -16,7 +16,7 @@ from kd.files import is_sound, write_whole
 from kd.teachers.check import measured_teachers
 from kd.teachers.measurement import TeacherMeasurement
 from reports.curve_log import Format, curve_log
-from reports.dashboard.publish import Dashboard, publish
+from reports.dashboard.publish import Dashboard, annotate, publish
 from reports.facts.formats import counted
 from reports.page import write_report
 from reports.study import Study, open_study
@@ -250,6 +250,7 @@ def _check_outcome(trials: Sequence[TrialRecord]) -> None:
 
 
 def _publish(store: Store, console: Console) -> None:
+    annotate(store, student_records(store))  # before the report, which says that a study is done
     write_report(store, pictures=True)
     if missing := publish(store):
         console.print(missing, soft_wrap=True)

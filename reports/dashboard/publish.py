@@ -75,7 +75,7 @@ class Dashboard:
         ids = self.store.trials.ids()
         for trial in report.trials:
             self._trial(trial, ids[trial.number])
-        self.store.trials.annotate({ids[s.trial]: _columns(s) for s in report.students if s.trial is not None})
+        annotate(self.store, report.students)
         evidence = gather_evidence(self.store, report.students)
         for student in report.students:
             answered = evidence.students[student.architecture.digest].answered
@@ -111,6 +111,12 @@ class Dashboard:
 def _columns(student: StudentRecord) -> dict[str, float]:
     """Mean test accuracies of a retrained student: columns of its trial."""
     return {"test_accuracy": student.test} | ({} if student.int8 is None else {"int8_accuracy": student.int8})
+
+
+def annotate(store: Store, students: Sequence[StudentRecord]) -> None:
+    """Put what retraining gave into the columns of the trials."""
+    ids = store.trials.ids()
+    store.trials.annotate({ids[s.trial]: _columns(s) for s in students if s.trial is not None})
 
 
 def publish(store: Store, report: ReportData | None = None) -> str | None:

@@ -18,7 +18,7 @@ from reports.facts.formats import counted
 from search.estimate import jobs_seconds
 from search.jobs.analysis import analyse
 from search.jobs.quantising import quantise
-from search.jobs.telling import is_told, tell_student
+from search.jobs.telling import tell_student
 from search.jobs.training import train
 from search.session import Session
 from space.architecture import Architecture
@@ -64,16 +64,14 @@ def write_student(store: Store, student: StudentRecord, device: str) -> None:
     folder = store.directory.student(student.architecture.digest)
     path, export, found = folder / "results.json", folder / ONNX, results(student, store.data, device)
     if is_sound(folder) and _has_figures(path, found):
-        if not is_told(folder):
-            tell_student(folder, store.data, store.config)
         return
     weights, data = folder / f"seed-{student.exported.seed}.safetensors", store.data
     export_onnx(weights, export, data.test.images[:64])
     forms = export_forms(weights, folder, store.config.export.formats, data.train.images, data.test.images)
     write_whole(path, found.to_json())  # after it, so that it names no seeds that the export was not chosen from
     twins = [int8_path(folder / f"seed-{s.seed}.safetensors").name for s in student.seeds if s.int8 is not None]
-    write_manifest(folder, (path.name, export.name, "architecture.json", *forms, *twins))
-    tell_student(folder, data, store.config)
+    pages = tell_student(folder, data, store.config)
+    write_manifest(folder, (path.name, export.name, "architecture.json", *forms, *twins, *pages))
 
 
 def write_architecture(folder: Path, architecture: Architecture) -> None:

@@ -8,7 +8,7 @@ from kd.deploy.arduino import arduino_library
 from kd.deploy.c_code import int8_code
 from kd.deploy.reference import answer
 from kd.deploy.verify import text_of
-from kd.files import checksum, write_whole
+from kd.files import checksum, renew_manifest, write_whole
 from kd.measure.measurement import known
 from kd.students.file import load_student
 from kd.students.results import StudentResults
@@ -32,10 +32,16 @@ KNOWN = {
 """What is verified of each."""
 
 
-def tell_student(folder: Path, data: DataSet, config: Config) -> None:
-    """Write `student.html`, `card.md` and `arduino/` into a retrained student's folder; arguments: `told`."""
-    for name, text in told(folder, data, config).items():
+def tell_student(folder: Path, data: DataSet, config: Config) -> tuple[str, ...]:
+    """Write `student.html`, `card.md` and `arduino/` into a retrained student's folder; arguments: `told`.
+
+    Returns:
+        The names of all files, for the folder's manifest.
+    """
+    files = told(folder, data, config)
+    for name, text in files.items():
         write_whole(folder / name, text)
+    return tuple(files)
 
 
 def told(folder: Path, data: DataSet, config: Config) -> dict[str, str]:
@@ -84,11 +90,7 @@ def verify_told(folder: Path, data: DataSet, config: Config) -> Iterator[Check]:
         yield Check(name=part, ok=not other, detail=f"{', '.join(other)} not as written anew" if other else KNOWN[part])
 
 
-def is_told(folder: Path) -> bool:
-    """Whether all of it is there."""
-    return all((folder / name).exists() for name in (PAGE, CARD, ARDUINO))
-
-
 def retell(folder: Path, runs: Path, study: str, data: DataSet) -> None:
     """Write it anew, once more is known of a student of a study under `runs`."""
     tell_student(folder, data, stored_config(RunDirectory(root=runs, name=study)))
+    renew_manifest(folder)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kd.files import MANIFEST, damaged_files, is_sound, write_manifest
+from kd.files import MANIFEST, damaged_files, is_sound, renew_manifest, write_manifest
 
 CONTENT = bytes(range(256)) * 64
 
@@ -43,3 +43,12 @@ def test_what_a_system_leaves_in_a_folder_is_no_content(folder: Path) -> None:
     for name in (".DS_Store", "._a", ".nfs0001", "desktop.ini"):
         (folder / name).write_bytes(b"x")
     assert is_sound(folder)
+
+
+def test_a_file_that_is_changed_on_purpose_is_written_down_anew(tmp_path: Path) -> None:
+    (tmp_path / "card.md").write_text("before")
+    write_manifest(tmp_path, ("card.md",))
+    (tmp_path / "card.md").write_text("after it was measured")
+    assert not is_sound(tmp_path)
+    renew_manifest(tmp_path)
+    assert is_sound(tmp_path)
