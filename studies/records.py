@@ -175,6 +175,11 @@ class StudentRecord:
         """Mean test accuracy of the quantised twins, None unless every seed has one."""
         return statistics.fmean(self.int8_tests) if self.int8_tests else None
 
+    @property
+    def int8_deviation(self) -> float | None:
+        """Their sample standard deviation, None for fewer than two."""
+        return statistics.stdev(self.int8_tests) if len(self.int8_tests) > 1 else None
+
 
 def sizes(cost: Cost, objectives: Sequence[CostName], latency_ms: float | None = None) -> tuple[float, ...]:
     """Some costs, in the order asked for; a latency that was not measured is infinite."""

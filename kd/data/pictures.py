@@ -58,7 +58,7 @@ def read_pictures(
     if scratch is None or 3 * first[..., 0].size * len(paths) <= LARGE:
         pixels = _stacked([first, *pictures])
     else:
-        channels = 1 if all(map(_is_grey, paths)) else 3
+        channels = 1 if all(map(_holds_grey, paths)) else 3
         pixels = _on_disk(chain([first], pictures), (len(paths), *first.shape[:2], channels), scratch)
     return pixels, tuple(f"{count} of {len(paths)} pictures {what}" for what, count in sorted(seen.items()))
 
@@ -95,10 +95,14 @@ def _on_disk(pictures: Iterator[NDArray[np.uint8]], shape: tuple[int, ...], scra
     return mapped(path)
 
 
-def _is_grey(path: Path) -> bool:
-    """Whether a picture needs one channel, which its header tells."""
+def _holds_grey(path: Path) -> bool:
+    """Whether a file's picture needs one channel, which its header tells."""
     with _opened(path) as picture:
-        return picture.mode in GREY and not picture.has_transparency_data
+        return _is_grey(picture)
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    return picture.mode in GREY and not picture.has_transparency_data
 
 
 def _pixels(path: Path, size: tuple[int, int] | None, seen: Counter[str]) -> NDArray[np.uint8]:
@@ -108,7 +112,7 @@ def _pixels(path: Path, size: tuple[int, int] | None, seen: Counter[str]) -> NDA
             raise InputError(f"{printable(path)} has more than 8 bits a pixel: convert it to 8 bits")
         if getattr(picture, "n_frames", 1) > 1:
             seen["hold several frames: the first is taken"] += 1
-        grey = picture.mode in GREY and not picture.has_transparency_data
+        grey = _is_grey(picture)
         if _orientation(picture) in range(2, 9):
             seen["are turned as their EXIF orientation says"] += 1
             picture = ImageOps.exif_transpose(picture)

@@ -1,5 +1,6 @@
 """What is held out of a training split: stratified by class, and at least one sample of every class left."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +26,7 @@ class HeldOut:
 
     def notes(self, part: str) -> tuple[str, ...]:
         """What is to be told of the split `part` that was taken."""
-        if not self.absent:
-            return ()
-        names = ", ".join(self.absent[:8]) + (", …" if len(self.absent) > 8 else "")
-        return (f"the {part} split has no sample of {names}: there are too few of them to hold one out",)
+        return _lacks(part, self.absent, ": there are too few of them to hold one out")
 
 
 def hold_out(labels: Indices, rows: Indices, count: int, setting: str, seed: int, names: tuple[str, ...]) -> HeldOut:
@@ -65,10 +63,13 @@ def hold_out(labels: Indices, rows: Indices, count: int, setting: str, seed: int
 
 def absent_notes(labels: Indices, part: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """What is to be told of a split that the data bring along, and that lacks classes."""
-    absent = [names[label] for label in np.setdiff1d(np.arange(len(names)), labels)]
+    return _lacks(part, [names[label] for label in np.setdiff1d(np.arange(len(names)), labels)])
+
+
+def _lacks(part: str, absent: Sequence[str], why: str = "") -> tuple[str, ...]:
     if not absent:
         return ()
-    return (f"the {part} split has no sample of {', '.join(absent[:8])}{', …' if len(absent) > 8 else ''}",)
+    return (f"the {part} split has no sample of {', '.join(absent[:8])}{', …' if len(absent) > 8 else ''}{why}",)
 
 
 def few_samples_notes(count: int, part: str) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ def few_samples_notes(count: int, part: str) -> tuple[str, ...]:
     error = 100 * (0.9 * 0.1 / count) ** 0.5
     return (
         f"with {count} {part} samples the standard error of an accuracy of 90 % is {error:.1f} points: students that "
-        f"differ by less are not told apart",
+        "differ by less are not told apart",
     )
 
 

@@ -12,7 +12,7 @@ from kd.teachers.measurement import TeacherMeasurement
 from reports.facts.formats import count, counted, mean_test, percent, split_sizes
 from reports.facts.majority import Majority, constant_warning, majority_of
 from space.architecture import FAMILIES, Family
-from space.board import Board, find
+from space.board import Board
 from space.errors import InputError
 from studies.configuration.config import Config
 from studies.front import front, student_front
@@ -159,7 +159,7 @@ def gather(store: Store, trials: Sequence[TrialRecord] | None = None) -> ReportD
         students=tuple(students),
         student_front=tuple(student_front(students)),
         environments=_environments(store),
-        board=None if store.config.space.board is None else find(store.config.space.board),
+        board=store.config.board,
     )
 
 

@@ -110,7 +110,7 @@ def student_frame(report: ReportData) -> pd.DataFrame:
             "test_accuracy": student.test,
             "test_deviation": student.test_deviation,
             "int8_accuracy": student.int8,
-            "int8_deviation": _deviation(student.int8_tests),
+            "int8_deviation": student.int8_deviation,
             "seconds": sum(seed.seconds for seed in student.seeds),
             "on_front": student in report.student_front,
         }
@@ -135,9 +135,9 @@ def _retrained(student: StudentRecord) -> FrontRow:
         validation_accuracy=student.validation,
         seeds=len(student.seeds),
         test_accuracy=student.test,
-        test_deviation=_deviation(student.tests),
+        test_deviation=statistics.stdev(student.tests) if len(student.tests) > 1 else None,
         int8_accuracy=student.int8,
-        int8_deviation=_deviation(student.int8_tests),
+        int8_deviation=student.int8_deviation,
     )
 
 
@@ -153,10 +153,6 @@ def _search(trial: TrialRecord) -> FrontRow:
         test_accuracy=None,
         test_deviation=None,
     )
-
-
-def _deviation(shares: Sequence[float]) -> float | None:
-    return statistics.stdev(shares) if len(shares) > 1 else None
 
 
 def _flat(row: FrontRow) -> dict[str, object]:

@@ -85,7 +85,7 @@ def _targets(
 def _write(weights: Path, folder: Path, languages: set[str], arithmetic: set[str], data: "DataSet") -> None:
     from kd.deploy.export import COMPARED, export_forms, student_code
     from kd.deploy.onnx import export_onnx
-    from kd.deploy.places import CODE, ONNX, ONNX_INT8
+    from kd.deploy.places import CODE, ONNX
     from kd.students.file import load_student
     from reports.terminal import terminal
 
@@ -94,14 +94,14 @@ def _write(weights: Path, folder: Path, languages: set[str], arithmetic: set[str
         raise InputError(f"{weights} takes {architecture.shape}, {data.name} has {data.shape}: name its --data")
     training, samples = data.train.images, data.test.images[:COMPARED]
     if "onnx" in languages:
+        written = []
         if "float" in arithmetic:
             export_onnx(weights, folder / ONNX, samples)
+            written.append(ONNX)
         if "int8" in arithmetic:
-            export_forms(weights, folder, ["onnx-int8"], training, samples)
-        for name in (ONNX, ONNX_INT8):
-            if ("int8" if name == ONNX_INT8 else "float") in arithmetic:
-                size = (folder / name).stat().st_size
-                console.print(f"{folder / name}: {size:,} bytes", soft_wrap=True, highlight=False)
+            written += export_forms(weights, folder, ["onnx-int8"], training, samples)
+        for name in written:
+            console.print(f"{folder / name}: {(folder / name).stat().st_size:,} bytes", soft_wrap=True, highlight=False)
     for form in CODE if "c" in languages else ():
         if ("int8" if form == "c-int8" else "float") in arithmetic:
             code = student_code(weights, form, training, samples[:1])

@@ -182,7 +182,7 @@ class SplitOptions:
         from kd.data.dataset import DataSource
 
         return DataSource(
-            name=os.path.expanduser(name) if name.startswith("~") else name,
+            name=os.path.expanduser(name),
             kind=self.kind,
             layout=self.layout,
             range=self.range,

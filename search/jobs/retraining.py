@@ -1,6 +1,5 @@
 """Retraining: students of the front, full recipe, several seeds, the test split read once at the end of each."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -22,7 +21,6 @@ from search.jobs.telling import tell_student
 from search.jobs.training import train
 from search.session import Session
 from space.architecture import Architecture
-from space.board import find as find_board
 from space.errors import InputError
 from studies.front import retraining_jobs
 from studies.records import StudentRecord, student_records
@@ -50,8 +48,7 @@ def retrain(session: Session, students: Sequence[Architecture], seeds: int) -> N
     for record in records:
         write_student(store, record, session.device)
     analyse(session, records)
-    if store.config.space.board is not None:
-        board = find_board(store.config.space.board)
+    if (board := store.config.board) is not None:
         for architecture in students:
             session.progress.note(f"{architecture.digest} on {judge(architecture, board).in_words}")
 
@@ -83,7 +80,6 @@ def write_architecture(folder: Path, architecture: Architecture) -> None:
 
 def results(student: StudentRecord, data: DataSet, device: str) -> StudentResults:
     """A retrained student's numbers, for `results.json`; validation is None where its samples were trained on."""
-    int8 = student.int8_tests
     return StudentResults(
         architecture=student.architecture.to_dict(),
         digest=student.architecture.digest,
@@ -106,8 +102,8 @@ def results(student: StudentRecord, data: DataSet, device: str) -> StudentResult
         environment=current(device),
         classes=data.names,
         test_majority=data.test.majority,
-        int8_mean=statistics.fmean(int8) if int8 else None,
-        int8_deviation=statistics.stdev(int8) if len(int8) > 1 else None,
+        int8_mean=student.int8,
+        int8_deviation=student.int8_deviation,
     )
 
 

@@ -17,7 +17,6 @@ from reports.facts.student_facts import StudentFacts
 from reports.model_card import model_card
 from reports.student_page import VECTORS, student_page
 from search.jobs.measuring import integers_of
-from space.board import find
 from space.errors import InputError
 from studies.configuration.config import Config
 from studies.storage.directory import RunDirectory
@@ -68,7 +67,7 @@ def told(folder: Path, data: DataSet, config: Config) -> dict[str, str]:
         data=data,
         samples=data.test.images,
         measurements=known(path, digest, checksum(path)).measured,
-        board=None if config.space.board is None else find(config.space.board),
+        board=config.board,
     )
     sample = data.test.images[:1]
     (found,), _ = answer(program, sample)

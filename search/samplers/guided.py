@@ -14,6 +14,7 @@ from search.samplers.evolution import HEREDITY, choose_near
 from search.samplers.latency import estimated_latencies
 from search.samplers.predictor import Array, Observation, Predictor, Prior, matrix
 from space.architecture import Architecture
+from space.cost import Cost
 from space.sampling.domain import suggest
 from space.sampling.mutation import mutate
 from space.sampling.random_trial import Params, RandomTrial
@@ -27,6 +28,7 @@ CANDIDATES = 256
 """Students that the predictor chooses among; every second one is a child, the others are random draws."""
 
 GOLDEN = (5**0.5 - 1) / 2
+"""How far one size is from the next, as a share of the range of their logarithms."""
 
 CURIOSITY = 0.5
 """Deviations of its prediction by which a student counts as better than predicted."""
@@ -81,19 +83,23 @@ class PredictorGuided:
         ]
         if not fresh:
             return drawn[0].params
-        mean, deviation = self._predictor(history).predict(matrix([proposal.architecture for proposal in fresh]))
+        x = matrix([proposal.architecture for proposal in fresh])
+        mean, deviation = self._predictor(history).predict(x)
         promise = mean - CURIOSITY * deviation
-        objectives = history.store.config.search.objectives
-        if objectives != ("parameters",):
-            costs = self._costs(history, [proposal.architecture for proposal in fresh])
+        if history.store.config.search.objectives != ("parameters",):
+            costs = self._costs(history, [proposal.architecture.cost() for proposal in fresh], x)
             promise = _scalarised(np.column_stack([promise, np.log10(costs)]), generator)
         return fresh[int(promise.argmin())].params
 
-    def _costs(self, history: History, architectures: Sequence[Architecture]) -> list[tuple[float, ...]]:
-        """The costs that the study minimises, a latency as it is estimated."""
+    def _costs(self, history: History, costs: Sequence[Cost], x: Array) -> list[tuple[float, ...]]:
+        """Those costs of students with features `x` that the study minimises, a latency as it is estimated."""
         objectives = history.store.config.search.objectives
-        slow = estimated_latencies(history, architectures) if "latency_ms" in objectives else repeat(0.0)
-        return [sizes(one.cost(), objectives, float(ms)) for one, ms in zip(architectures, slow, strict=False)]
+        if "latency_ms" not in objectives:
+            return [sizes(cost, objectives) for cost in costs]
+        measured = {trial.number: trial.latency_ms for trial in history.trials if trial.latency_ms is not None}
+        known = np.array([self._features_of(history, number) for number in measured])
+        slow = estimated_latencies(known, list(measured.values()), x, [cost.macs for cost in costs])
+        return [sizes(cost, objectives, float(ms)) for cost, ms in zip(costs, slow, strict=True)]
 
     def _predictor(self, history: History) -> Predictor:
         """The predictor, fitted to the results there were at the last of `FITS`; to none of them in the start."""
@@ -106,10 +112,14 @@ class PredictorGuided:
 
     def _observation(self, history: History, index: int) -> Observation:
         number, rung = history.results[index]
+        merit = rung.curve[-1].score(history.store.config.search.metric)
+        return Observation(features=self._features_of(history, number), epochs=rung.epochs, merit=merit)
+
+    def _features_of(self, history: History, number: int) -> Array:
+        """Features of a trial's student, computed once."""
         if number not in self._features:
             self._features[number] = matrix([history.trials[number].architecture])[0]
-        merit = rung.curve[-1].score(history.store.config.search.metric)
-        return Observation(features=self._features[number], epochs=rung.epochs, merit=merit)
+        return self._features[number]
 
 
 def spaced(count: int, most: int) -> list[int]:
@@ -127,7 +137,7 @@ def _size(history: History) -> float:
     """The size of the next student."""
     domain, number = history.store.config.domain, len(history.trials)
     first = random.Random(history.store.config.search.seed).random()
-    return float(domain.smallest * (domain.largest / domain.smallest) ** ((first + number * GOLDEN) % 1))
+    return domain.size_at((first + number * GOLDEN) % 1)
 
 
 def _scalarised(values: Array, generator: random.Random) -> Array:

@@ -45,6 +45,10 @@ class Domain:
     budget: Budget = Budget()
     """Hard limits on the cost of a student."""
 
+    def size_at(self, place: float) -> float:
+        """The size at a place from 0, the smallest, to 1, the largest, evenly in its logarithm."""
+        return float(self.smallest * (self.largest / self.smallest) ** place)
+
 
 def parameter_range(budget: Budget) -> tuple[int, int]:
     """The `smallest` and `largest` of a domain under a budget: nothing larger could meet it.

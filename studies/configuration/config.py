@@ -12,6 +12,7 @@ from kd.optim.recipe import Recipe, RecipeDomain
 from kd.students.scores import Metric
 from kd.teachers.source import TeacherSource
 from space.architecture import FAMILIES, Family
+from space.board import Board, find
 from space.budget import Budget
 from space.sampling.domain import Domain, parameter_range
 
@@ -170,6 +171,11 @@ class Config:
     """What is written of every retrained student."""
     assistants: Assistants = Assistants()
     """Networks between teacher and students, each distilled from the one before; no budget holds them."""
+
+    @property
+    def board(self) -> Board | None:
+        """The board that students are to fit, if there is one; raises InputError for an unknown one."""
+        return None if self.space.board is None else find(self.space.board)
 
     def __post_init__(self) -> None:
         """A constant schedule lasts as long as the search trains, so that its shares are of a true length."""

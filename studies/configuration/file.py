@@ -15,7 +15,6 @@ from kd.data.dataset import KNOWN
 from kd.optim.recipe import Recipe
 from kd.teachers.network import shipped
 from kd.teachers.source import TeacherSource
-from space.board import find
 from space.budget import Budget
 from space.errors import InputError, did_you_mean, rule
 from studies.configuration.checks import check_numbers, check_search, check_teacher
@@ -142,11 +141,12 @@ def _chosen_teacher(config: Config, settings: Mapping[str, Any]) -> TeacherSourc
 
 def _limited_by_board(config: Config) -> Budget:
     """The budget, no limit of which is above what a board's memory leaves; raises InputError for an unknown board."""
-    if config.space.board is None:
+    if (board := config.board) is None:
         return config.budget
     asked = config.budget.limits
-    board = {name: min(limit, asked.get(name, limit)) for name, limit in find(config.space.board).limits().items()}
-    return replace(config.budget, **board)
+    return replace(
+        config.budget, **{name: min(limit, asked.get(name, limit)) for name, limit in board.limits().items()}
+    )
 
 
 def _completed(config: Config, settings: Mapping[str, Any]) -> Config:

@@ -34,6 +34,7 @@ from kd.distil.views import ViewSource, make_view, missing, view_source
 from kd.optim.recipe import Recipe
 from kd.teachers.source import TeacherSource
 from search.engine.dask import WORKER_ENVIRONMENT
+from search.samplers.guided import GOLDEN
 from space.architecture import FAMILIES, Architecture, from_json
 from space.budget import Budget
 from space.sampling.domain import Domain, suggest
@@ -43,7 +44,6 @@ STUDENTS = {"mnist": 400, "fashion-mnist": 250, "mnist-1d": 1_000}
 FOLDER = Path("runs/tables")
 PACKED = Path("studies/assets")
 CURVE = ("epoch", "train_loss", "validation_accuracy", "validation_loss")
-GOLDEN = (5**0.5 - 1) / 2
 MOST_MACS = 3_000_000
 """Students of more take minutes an epoch on a core."""
 
@@ -84,7 +84,7 @@ def drawn(count: int, domain: Domain, data: DataSet) -> list[Student]:
     for index in range(count):
         turn, family = divmod(index, len(FAMILIES))
         place = (turn * GOLDEN + family / len(FAMILIES)) % 1
-        size = domain.smallest * (domain.largest / domain.smallest) ** place
+        size = domain.size_at(place)
         generator = random.Random(index)
         while True:
             trial = RandomTrial(generator, {"family": FAMILIES[family], "size": size})

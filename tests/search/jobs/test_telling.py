@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from measured import MEASURED
 
 from kd.data.dataset import DataSet
 from kd.environment import current
 from kd.files import checksum
-from kd.measure.measurement import Measurement, keep, known
+from kd.measure.measurement import keep, known
 from kd.students.file import load_student, save_student
 from kd.students.results import SeedResult, StudentResults
 from search.jobs.telling import ARDUINO, CARD, PAGE, tell_student, verify_told
@@ -18,26 +19,6 @@ from space.architecture import Architecture
 from space.blocks.convolution import Convolution, GlobalAverage
 from space.network import build
 from studies.configuration.config import Config, Space
-
-MEASURED = Measurement(
-    target="cortex-m4",
-    form="int8",
-    optimisation="-Os",
-    compiler="gcc",
-    emulator="QEMU",
-    flash=2_000,
-    ram=500,
-    image_flash=2_345,
-    image_ram=1_300,
-    stack=34,
-    instructions=123_456,
-    c_ms=None,
-    latency_ms=None,
-    samples=100,
-    equal=100,
-    answers_equal=99,
-    data="",
-)
 
 
 @pytest.fixture

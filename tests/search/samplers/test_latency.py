@@ -1,14 +1,13 @@
 """Estimates of latencies that were not measured."""
 
 import random
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from search.samplers.latency import estimated_latencies
-from space.architecture import FAMILIES
+from search.samplers.predictor import Array, matrix
+from space.architecture import FAMILIES, Architecture
 from space.sampling.domain import Domain, suggest
 from space.sampling.random_trial import RandomTrial
 
@@ -24,21 +23,23 @@ def latency(index: int) -> float:
     return 0.01 * len(STUDENTS[index].blocks) + 2e-7 * cost.macs
 
 
-def history(count: int) -> Any:
-    return SimpleNamespace(
-        trials=[SimpleNamespace(architecture=STUDENTS[i], latency_ms=latency(i)) for i in range(count)]
+def estimated(count: int, asked: list[Architecture]) -> Array:
+    """Of some students, when the first `count` are measured."""
+    measured = [latency(index) for index in range(count)]
+    return estimated_latencies(
+        matrix(STUDENTS[:count]), measured, matrix(asked), [student.cost().macs for student in asked]
     )
 
 
 def test_estimates_order_students_as_measurements_do() -> None:
     asked = range(60, 120)
     truth = np.array([latency(index) for index in asked])
-    found = estimated_latencies(history(60), [STUDENTS[index] for index in asked])
+    found = estimated(60, [STUDENTS[index] for index in asked])
     assert float(spearmanr(truth, found).statistic) > 0.8
     assert np.median(np.abs(np.log(found / truth))) < 0.3
 
 
 def test_before_enough_are_measured_multiply_accumulates_order_them() -> None:
-    found = estimated_latencies(history(3), STUDENTS[:20])
+    found = estimated(3, STUDENTS[:20])
     macs = [student.cost().macs for student in STUDENTS[:20]]
     assert (np.argsort(found) == np.argsort(macs)).all()
