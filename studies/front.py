@@ -61,8 +61,22 @@ def spread(points: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
 
 
 def chosen(trials: Sequence[TrialRecord], config: Config) -> list[TrialRecord]:
-    """Trials of the search front that a study retrains."""
-    return spread(front(trials, config.search.floor), config.retrain.points)
+    """Trials of the search front that a study retrains: of each size that it searches at, the best."""
+    points = front(trials, config.search.floor)
+    if sizes := config.domain.sizes:
+        points = best_within(points, sizes)
+    return spread(points, config.retrain.points)
+
+
+def best_within(points: Sequence[TrialRecord], sizes: Sequence[int]) -> list[TrialRecord]:
+    """Of points of a front, for each of some rising sizes the best that has at most so many parameters."""
+    best: dict[int, TrialRecord] = {}
+    for size in sizes:
+        within = [point for point in points if point.cost.parameters <= size]
+        if within:
+            point = max(within, key=lambda point: (point.merit or 0, -point.cost.parameters))
+            best[point.number] = point
+    return list(best.values())
 
 
 def retraining_jobs(store: Store, architectures: Sequence[Architecture], seeds: int) -> list[TrainingJob]:

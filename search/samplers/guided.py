@@ -25,7 +25,16 @@ FREE = 0.25
 """Share of the suggestions that no predictor chooses, so that a wrong one is recovered from (PriorBand: 2023)."""
 
 CANDIDATES = 256
-"""Students that the predictor chooses among; every second one is a child, the others are random draws."""
+"""Students that the predictor first compares; every second one is a child, the others are random draws."""
+
+GENERATIONS = 6
+"""Times that the most promising of them have children."""
+
+PARENTS = 16
+"""The most promising, of which each has `CHILDREN` in a generation."""
+
+CHILDREN = 4
+"""Mutations of each parent in a generation."""
 
 GOLDEN = (5**0.5 - 1) / 2
 """How far one size is from the next, as a share of the range of their logarithms."""
@@ -49,15 +58,16 @@ class Proposal:
 
 
 class PredictorGuided:
-    """Takes sizes in turn, then trains the most promising of many students of that size.
+    """Takes sizes in turn, then trains the most promising student of that size that it finds by evolution.
 
     Logarithms of sizes follow the golden ratio, so that however few there are lie evenly between the domain's ends.
 
-    The students are random draws, and mutations of the best ones near that size made wider or narrower to meet it (Wei
-    et al. 2020, NPENAS). What promises most is what the predictor says, a little lower where it is unsure. A quarter of
-    the suggestions is one of those students at random. All follows from the history and the random numbers given.
+    Evolution begins with random draws, and with mutations of the best trials near that size made wider or narrower to
+    meet it; then the most promising have children, generation after generation, none of which is trained (Wei et al.
+    2020, NPENAS). What promises most is what the predictor says, a little lower where it is unsure. A quarter of
+    the suggestions is one of the first students at random. All follows from the history and the random numbers given.
 
-    With a prior it chooses in the start of a study too, among random draws of the family whose turn it is.
+    With a prior it chooses in the start of a study too, among students of the family whose turn it is.
     """
 
     def __init__(self, prior: Prior | None) -> None:
@@ -74,22 +84,32 @@ class PredictorGuided:
         if generator.random() < FREE:
             return _proposal(history, size, not start and generator.random() < 0.5, generator).params
         drawn = [_proposal(history, size, not start and index % 2 == 1, generator) for index in range(CANDIDATES)]
+        weights = [generator.expovariate(1.0) for _ in range(1 + len(history.store.config.search.objectives))]
+        best = self._ranked(history, drawn, weights)
+        for _ in range(GENERATIONS):
+            parents = best[:PARENTS]
+            children = [_child(history, size, parent.params, generator) for parent in parents for _ in range(CHILDREN)]
+            best = self._ranked(history, [*parents, *children], weights)
+        return (best or drawn)[0].params
+
+    def _ranked(self, history: History, proposals: Sequence[Proposal], weights: Sequence[float]) -> list[Proposal]:
+        """Those of some students that are new, each once, and within the budget, the most promising first."""
         budget = history.store.config.budget
+        by_digest = {proposal.architecture.digest: proposal for proposal in proposals}
         fresh = [
             proposal
-            for proposal in drawn
-            if history.twin(proposal.architecture.digest) is None
-            and budget.rejection_reason(proposal.architecture) is None
+            for digest, proposal in by_digest.items()
+            if history.twin(digest) is None and budget.rejection_reason(proposal.architecture) is None
         ]
         if not fresh:
-            return drawn[0].params
+            return []
         x = matrix([proposal.architecture for proposal in fresh])
         mean, deviation = self._predictor(history).predict(x)
         promise = mean - CURIOSITY * deviation
         if history.store.config.search.objectives != ("parameters",):
             costs = self._costs(history, [proposal.architecture.cost() for proposal in fresh], x)
-            promise = _scalarised(np.column_stack([promise, np.log10(costs)]), generator)
-        return fresh[int(promise.argmin())].params
+            promise = _scalarised(np.column_stack([promise, np.log10(costs)]), weights)
+        return [fresh[index] for index in promise.argsort(kind="stable")]
 
     def _costs(self, history: History, costs: Sequence[Cost], x: Array) -> list[tuple[float, ...]]:
         """Those costs of students with features `x` that the study minimises, a latency as it is estimated."""
@@ -140,26 +160,35 @@ def _size(history: History) -> float:
     return domain.size_at((first + number * GOLDEN) % 1)
 
 
-def _scalarised(values: Array, generator: random.Random) -> Array:
-    """One value a row of several, all minimised: a weighted mean in deviations, the weights drawn anew each time.
+def _scalarised(values: Array, weights: Sequence[float]) -> Array:
+    """One value a row of several, all minimised: a weighted sum in deviations, other weights for each suggestion.
 
     All students are of one number of parameters, and other costs vary between them (Knowles 2006, ParEGO).
     """
-    weights = np.array([generator.expovariate(1.0) for _ in range(values.shape[1])])
     standard: Array = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
-    total: Array = standard @ weights
+    total: Array = standard @ np.array(weights)
     return total
 
 
 def _proposal(history: History, size: float, child: bool, generator: random.Random) -> Proposal:
     """A child of one of the best trials near a size, where there are any, or a random draw; of that size."""
-    store = history.store
-    params: Params = dict(history.start)
     if child and history.eligible:
         parent = choose_near(history.eligible, math.log(size), generator)
-        params, _ = mutate(parent.params, store.config.domain, store.data.shape, store.data.classes, generator)
-        inherited = [name for name in parent.params if name.startswith(PREFIX) and generator.random() < HEREDITY]
-        params |= {name: parent.params[name] for name in inherited}
+        return _child(history, size, parent.params, generator)
+    return _drawn(history, size, {}, generator)
+
+
+def _child(history: History, size: float, parent: Mapping[str, Any], generator: random.Random) -> Proposal:
+    """A child of given size of a student with such parameters."""
+    store = history.store
+    params, _ = mutate(parent, store.config.domain, store.data.shape, store.data.classes, generator)
+    inherited = [name for name in parent if name.startswith(PREFIX) and generator.random() < HEREDITY]
+    return _drawn(history, size, params | {name: parent[name] for name in inherited}, generator)
+
+
+def _drawn(history: History, size: float, params: Mapping[str, Any], generator: random.Random) -> Proposal:
+    """A student of given size, with some given parameters, of the family whose turn it is in a study's start."""
+    store, params = history.store, {**params, **history.start}
     trial = RandomTrial(generator, {**params, "size": size})
     architecture = suggest(trial, store.config.domain, store.data.shape, store.data.classes)
     store.config.search.recipe.draw(trial)

@@ -42,11 +42,15 @@ class Domain:
     """Least size that widths are scaled to [parameters]."""
     largest: Annotated[int, Field(ge=1)] = 9_999
     """Largest size that widths are scaled to [parameters]."""
+    sizes: tuple[int, ...] = ()
+    """Sizes that widths are scaled to, rising, in place of all from `smallest` to `largest` [parameters]."""
     budget: Budget = Budget()
     """Hard limits on the cost of a student."""
 
     def size_at(self, place: float) -> float:
-        """The size at a place from 0, the smallest, to 1, the largest, evenly in its logarithm."""
+        """The size at a place in [0, 1), from the smallest to the largest, evenly in its logarithm or over `sizes`."""
+        if self.sizes:
+            return self.sizes[int(place * len(self.sizes))]
         return float(self.smallest * (self.largest / self.smallest) ** place)
 
 
@@ -89,7 +93,11 @@ def suggest(trial: Trial, domain: Domain, shape: tuple[int, ...], classes: int) 
     ('liquid', 1105)
     """
     family: Family = trial.suggest_categorical("family", supported_families(domain, shape))
-    size = trial.suggest_float("size", domain.smallest, domain.largest, log=True)
+    size: float
+    if domain.sizes:
+        size = trial.suggest_categorical("size", domain.sizes)
+    else:
+        size = trial.suggest_float("size", domain.smallest, domain.largest, log=True)
     blocks = suggest_blocks(trial, family, shape)
     limits = {name: max(1.0, limit - 1) for name, limit in domain.budget.limits.items()}
     limits["parameters"] = min(size, limits.get("parameters", size))

@@ -33,17 +33,30 @@ def check_search(config: Config) -> None:
     unknown = [name for name in config.search.prior or () if name not in table_names()]
     if unknown:
         raise InputError(f"search.prior = {', '.join(unknown)}: there are tables of {', '.join(table_names())}")
-    domain = config.domain
-    if domain.smallest >= domain.largest:
-        least = max(1, min(parameter_range(config.budget)[0], domain.largest - 1))
-        raise InputError(
-            f"space.smallest = {domain.smallest}: must be below space.largest = {domain.largest} (if not set, from the "
-            f"budget): --set space.smallest={least}"
-        )
+    check_sizes(config)
     if config.recipe.schedule == "cosine" and config.recipe.epochs < rungs[-1]:
         raise InputError(
             f"search.rungs = [..., {rungs[-1]:g}]: the cosine schedule of recipe.epochs = {config.recipe.epochs} ends "
             "before: set recipe.epochs as high, or recipe.schedule=constant"
+        )
+
+
+def check_sizes(config: Config) -> None:
+    """Raise InputError for a space without sizes, and for sizes that do not rise or are given twice over."""
+    domain, space = config.domain, config.space
+    if space.sizes:
+        told = f"space.sizes = [{', '.join(map(str, space.sizes))}]"
+        if list(space.sizes) != sorted(set(space.sizes)):
+            raise InputError(f"{told}: must be rising, like [1000, 2000, 4000]")
+        if space.smallest is not None or space.largest is not None:
+            raise InputError(
+                f"{told}: takes the place of space.smallest and space.largest: drop those, or set space.sizes=[]"
+            )
+    elif domain.smallest >= domain.largest:
+        least = max(1, min(parameter_range(config.budget)[0], domain.largest - 1))
+        raise InputError(
+            f"space.smallest = {domain.smallest}: must be below space.largest = {domain.largest} (if not set, from the "
+            f"budget): --set space.smallest={least}"
         )
 
 

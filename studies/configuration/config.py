@@ -81,6 +81,8 @@ class Space:
     """Size that the smallest students are drawn for; left out, it follows from the budget [parameters]."""
     largest: Natural | None = None
     """Size that the largest students are drawn for; left out, it follows from the budget [parameters]."""
+    sizes: tuple[Natural, ...] = ()
+    """Sizes to search at, rising, or what the budget allows of them: the best of each is retrained [parameters]."""
     board: str | None = None
     """Board to fit, see wunderkind boards; its flash and RAM limit budget.int8_bytes and budget.memory_bytes."""
 
@@ -90,7 +92,7 @@ class Retrain:
     """How the search front is retrained to full accuracy."""
 
     points: Annotated[int, Field(ge=0)] = 5
-    """Students of the front to retrain, its ends and others spread evenly over size between; 0: all [students]."""
+    """Students of the front to retrain, of `space.sizes` the best each: the ends, others between; 0: all [students]."""
     seeds: Natural = 3
     """Times that each of them is trained, from another start each time [seeds]."""
     with_validation: bool = False
@@ -186,12 +188,20 @@ class Config:
     def domain(self) -> Domain:
         """What is drawn: the space within the budget."""
         smallest, largest = parameter_range(self.budget)
+        sizes = self._sizes
         return Domain(
             families=self.space.families,
-            smallest=self.space.smallest or smallest,
-            largest=self.space.largest or largest,
+            smallest=min(sizes, default=self.space.smallest or smallest),
+            largest=max(sizes, default=self.space.largest or largest),
+            sizes=sizes,
             budget=self.budget,
         )
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        """The sizes to search at; the largest that the budget allows is in the place of those that it does not."""
+        limits = [limit for limit in (self.budget.parameters, self.budget.int8_bytes) if limit is not None]
+        return tuple(dict.fromkeys(min([size, *(limit - 1 for limit in limits)]) for size in self.space.sizes))
 
     def to_json(self) -> str:
         """Indented JSON that `parse` reads back."""

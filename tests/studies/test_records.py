@@ -13,7 +13,7 @@ from kd.teachers.source import TeacherSource
 from space.architecture import Architecture
 from space.blocks.mlp import Dense
 from space.network import build
-from studies.configuration.config import Config, Retrain, Search
+from studies.configuration.config import Config, Retrain, Search, Space
 from studies.front import are_retrained, chosen, front, is_done, is_searched, retraining_jobs, spread, student_front
 from studies.records import (
     OUTCOMES,
@@ -167,6 +167,17 @@ def test_a_study_is_done_when_its_front_is_retrained() -> None:
     assert not is_searched([*trials[:2], *others], config)
     assert is_searched([*trials, *others], config)
     assert not is_searched([*trials, trial(3, 4, None, "unfinished")], config)
+
+
+def test_of_sizes_that_are_searched_at_the_best_students_are_retrained() -> None:
+    widths = [(1, 0.9), (2, 0.92), (3, 0.93), (4, 0.91), (5, 0.95)]
+    trials = [trial(number, width, merit) for number, (width, merit) in enumerate(widths)]
+    sizes = tuple(student(width).cost().parameters for width in (2, 4, 6))
+    for points, expected in ((0, [2, 3, 5]), (2, [2, 5])):
+        config = Config(space=Space(sizes=sizes), search=Search(trials=5), retrain=Retrain(points=points))
+        assert [point.architecture for point in chosen(trials, config)] == [student(width) for width in expected]
+    tiny = Config(space=Space(sizes=(1,)), search=Search(trials=5))
+    assert chosen(trials, tiny) == []
 
 
 def epoch(number: int) -> Epoch:

@@ -181,6 +181,31 @@ def test_sizes_follow_from_the_budget_unless_given(settings: dict[str, object], 
     assert parse(json.loads(config.to_json())) == config
 
 
+def test_sizes_take_the_place_of_their_range() -> None:
+    domain = parse({"space": {"sizes": [500, 2_000]}}).domain
+    assert (domain.smallest, domain.largest, domain.sizes) == (500, 2_000, (500, 2_000))
+    assert parse({"space": {"sizes": [500]}}).domain.sizes == (500,)
+    assert parse({"space": {"sizes": [50_000]}, "budget": {"parameters": None}}).domain.largest == 50_000
+    assert parse({"space": {"sizes": [500, 2_000, 9_000]}, "budget": {"int8_bytes": 1_000}}).domain.sizes == (500, 999)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"space": {"sizes": [2_000, 500]}}, "space.sizes = [2000, 500]: must be rising"),
+        ({"space": {"sizes": [500, 500]}}, "must be rising"),
+        ({"space": {"sizes": [0, 500]}}, "space.sizes"),
+        ({"space": {"sizes": [500], "smallest": 200}}, "takes the place of space.smallest and space.largest"),
+    ],
+    ids=str,
+)
+def test_sizes_that_cannot_be_are_refused_in_one_line(settings: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse(settings)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_a_whole_number_may_stand_for_a_float() -> None:
     assert parse({"search": {"hours": 2}, "recipe": {"temperature": 4}}).search.hours == 2
 
