@@ -26,19 +26,20 @@ def front_chart(trials: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> 
     on_front = {trial.number for trial in front}
     errors = [_error(trial) for trial in [*shown, *front]]
     sizes = [trial.cost.parameters for trial in [*shown, *front]]
+    best, worst, least, most = min(errors), max(errors), min(sizes), max(sizes)
     cells = [[" "] * WIDTH for _ in range(HEIGHT)]
     for trial in sorted([*shown, *front], key=lambda one: one.number in on_front):
-        column = _place(trial.cost.parameters, min(sizes), max(sizes), WIDTH)
-        row = _place(_error(trial), min(errors), max(errors), HEIGHT)
+        column = _place(trial.cost.parameters, least, most, WIDTH)
+        row = _place(_error(trial), best, worst, HEIGHT)
         cells[row][column] = FRONT if trial.number in on_front else OTHERS
-    labels = {0: f"{100 * (1 - min(errors)):.2f} %", HEIGHT - 1: f"{100 * (1 - max(errors)):.2f} %"}
+    labels = {0: f"{100 * (1 - best):.2f} %", HEIGHT - 1: f"{100 * (1 - worst):.2f} %"}
     chart = Text()
     for number, line in enumerate(cells):
         chart.append(f"{labels.get(number, ''):>8} │", "dim")
         for character in line:
             chart.append(character, "bold cyan" if character == FRONT else "dim")
         chart.append("\n")
-    low, high = count(min(sizes)), f"{count(max(sizes))} parameters"
+    low, high = count(least), f"{count(most)} parameters"
     chart.append(f"{'':>8} └{'─' * WIDTH}\n{'':>10}{low}{high:>{max(1, WIDTH - len(low))}}", "dim")
     return chart
 
