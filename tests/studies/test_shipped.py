@@ -9,6 +9,9 @@ from space.errors import InputError
 from studies.shipped import find, names
 
 PARAMETERS = {
+    "bilinear-hybrid-1k": 942,
+    "bilinear-hybrid-2k": 1_914,
+    "bilinear-hybrid-4k": 3_849,
     "flat-cnn": 9_889,
     "flat-cnn-1k": 845,
     "liquid-cnn": 9_754,
@@ -51,7 +54,7 @@ def test_an_architecture_is_found_by_its_file(tmp_path: Path) -> None:
     [
         (
             "tied-cmn",
-            "unknown architecture 'tied-cmn': did you mean tied-cnn, .* use one of flat-cnn, flat-cnn-1k, ",
+            "unknown architecture 'tied-cmn': did you mean tied-cnn, .* use one of bilinear-hybrid-1k, .* flat-cnn-1k, ",
         ),
         ("none.json", "no architecture file at none.json"),
     ],

@@ -1,4 +1,4 @@
-"""Strong designs made by hand are draws of the domain."""
+"""Strong designs made by hand, and students that were found, are draws of the domain."""
 
 import random
 from typing import Any
@@ -16,6 +16,9 @@ from studies.shipped import find, names
 
 STEM: dict[str, Any] = {"activation": "relu", "stem.kernel": 5, "stem.halving": "stride", "stages": 2}
 WHOLE: dict[str, Any] = {"activation": "silu", "stem.kernel": 5, "stem.halving": "none", "stages": 3}
+
+BILINEAR = WHOLE | {"activation": "prelu", "stem.kernel": 3, "stages": 2}
+BILINEAR |= {"head of one kind": "rows and columns", "columns": 2}
 
 
 def stage(number: int, body: str, **params: Any) -> dict[str, Any]:
@@ -78,6 +81,13 @@ SHIPPED: dict[str, dict[str, Any]] = {
     | stage(1, "tied", repeats=3)
     | stage(2, "inverted", repeats=3, expansion=3, growth=1.5, entry="pool 1x1")
     | {"head": "average"},
+    "bilinear-hybrid-1k": BILINEAR
+    | {"activation": "silu", "rows": 2}
+    | stage(2, "separable", repeats=3, growth=1.77, entry="pool 1x1"),
+    "bilinear-hybrid-2k": BILINEAR | {"rows": 2} | stage(2, "separable", repeats=3, growth=1.77, entry="pool 1x1"),
+    "bilinear-hybrid-4k": BILINEAR
+    | {"stem.kernel": 7, "rows": 3}
+    | stage(2, "inverted", repeats=4, kernel=5, expansion=1, growth=1.95, entry="pool 1x1"),
 }
 
 DESIGNS: dict[str, tuple[Family, tuple[AnyBlock, ...], dict[str, Any]]] = {
