@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from heapq import heapify, heapreplace
 
 from search.session import Session
-from studies.front import chosen, retraining_jobs
+from studies.front import chosen, most_chosen, retraining_jobs
 from studies.history import History
 from studies.jobs import TrainingJob
 from studies.records import TrialRecord
@@ -117,9 +117,10 @@ class SearchEstimate:
         self._retraining: tuple[tuple[TrialRecord, ...], float] = (), 0.0
 
     def retraining_seconds(self) -> float:
-        """Seconds that retraining the present front takes; 0 if there is none, or none was measured.
+        """Seconds that retraining takes, by the present front; 0 if there is none, or none was measured.
 
-        Estimated anew when the front has changed.
+        Estimated anew when the front has changed. While it has fewer points than will be retrained, those that it lacks
+        count as much as those that it has.
         """
         front = self._history.front
         if self._retraining[0] is not front:
@@ -127,7 +128,8 @@ class SearchEstimate:
             students = [trial.architecture for trial in chosen(front, store.config)]
             jobs = retraining_jobs(store, students, store.config.retrain.seeds)
             left = training_seconds(remaining_trainings(store, jobs, front), self._session.engine.slots)
-            self._retraining = front, left or 0.0
+            lacking = max(1.0, most_chosen(store.config) / len(students)) if students else 1.0
+            self._retraining = front, (left or 0.0) * lacking
         return self._retraining[1]
 
     def seconds_to_deadline(self) -> float:

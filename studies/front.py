@@ -68,6 +68,12 @@ def chosen(trials: Sequence[TrialRecord], config: Config) -> list[TrialRecord]:
     return spread(points, config.retrain.points)
 
 
+def most_chosen(config: Config) -> int:
+    """How many students a study retrains at most; 0 where that is open."""
+    limits = [count for count in (config.retrain.points, len(config.domain.sizes)) if count]
+    return min(limits, default=0)
+
+
 def best_within(points: Sequence[TrialRecord], sizes: Sequence[int]) -> list[TrialRecord]:
     """Of points of a front, for each of some rising sizes the best that has at most so many parameters."""
     best: dict[int, TrialRecord] = {}

@@ -14,7 +14,17 @@ from space.architecture import Architecture
 from space.blocks.mlp import Dense
 from space.network import build
 from studies.configuration.config import Config, Retrain, Search, Space
-from studies.front import are_retrained, chosen, front, is_done, is_searched, retraining_jobs, spread, student_front
+from studies.front import (
+    are_retrained,
+    chosen,
+    front,
+    is_done,
+    is_searched,
+    most_chosen,
+    retraining_jobs,
+    spread,
+    student_front,
+)
 from studies.records import (
     OUTCOMES,
     Outcome,
@@ -176,8 +186,10 @@ def test_of_sizes_that_are_searched_at_the_best_students_are_retrained() -> None
     for points, expected in ((0, [2, 3, 5]), (2, [2, 5])):
         config = Config(space=Space(sizes=sizes), search=Search(trials=5), retrain=Retrain(points=points))
         assert [point.architecture for point in chosen(trials, config)] == [student(width) for width in expected]
+        assert most_chosen(config) == (points or 3)
     tiny = Config(space=Space(sizes=(1,)), search=Search(trials=5))
     assert chosen(trials, tiny) == []
+    assert [most_chosen(Config(retrain=Retrain(points=points))) for points in (0, 4)] == [0, 4]
 
 
 def epoch(number: int) -> Epoch:
