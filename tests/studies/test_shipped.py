@@ -54,7 +54,7 @@ def test_an_architecture_is_found_by_its_file(tmp_path: Path) -> None:
     [
         (
             "tied-cmn",
-            "unknown architecture 'tied-cmn': did you mean tied-cnn, .* use one of bilinear-hybrid-1k, .* flat-cnn-1k, ",
+            "unknown architecture 'tied-cmn': did you mean tied-cnn, .* use one of bilinear-hybrid-1k, .*wide-cnn",
         ),
         ("none.json", "no architecture file at none.json"),
     ],
