@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from types import ModuleType
 
@@ -12,9 +13,12 @@ from nbclient import NotebookClient
 from PIL import Image
 
 import wunderkind as wk
+from kd.data.dataset import load_once
+from studies.configuration.file import read
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 RUN_HERE = {
+    "digits.toml",
     "distil_student.py",
     "search_architectures.py",
     "own_data_and_teacher.py",
@@ -88,3 +92,17 @@ def test_search(study_file: Path, tmp_path: Path) -> None:
 def test_the_space_in_a_notebook() -> None:
     notebook = nbformat.read(EXAMPLES / "search_space.ipynb", as_version=4)
     NotebookClient(notebook, timeout=200).execute()
+
+
+def test_the_study_of_ones_own_digits_fits_the_arrays_that_the_gallery_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = (EXAMPLES.parent / "gallery.md").read_text()
+    code = gallery.partition('python -c "\n')[2].partition('"\n')[0]
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+    (tmp_path / "digits.toml").write_text((EXAMPLES / "digits.toml").read_text())
+    config = read("digits.toml")
+    data = load_once(config.data)
+    assert (data.shape, data.classes, config.budget.parameters) == ((1, 8, 8), 10, 1_000)
+    assert [len(split.labels) for split in (data.train, data.validation, data.test)] == [1_200, 200, 397]
