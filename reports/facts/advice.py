@@ -31,11 +31,15 @@ QUANTISED = 0.002
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """A limit in a few words, what was found, and the command that would mend it, "" where none can."""
+    """A limit in a few words, what was found, and the command that would mend it, "" where none can.
+
+    What is `pressing` stands between the user and the best student; the rest is good to know.
+    """
 
     title: str
     finding: str
     command: str = ""
+    pressing: bool = True
 
 
 def advice(report: ReportData, evidence: StudyEvidence) -> list[Advice]:
@@ -216,6 +220,7 @@ def _distilled(report: ReportData, evidence: StudyEvidence) -> Iterator[Advice]:
             title="What distillation gave is not known",
             finding="No student was trained on labels alone for comparison.",
             command=f"wunderkind run --name {report.target} --set retrain.ablation=true",
+            pressing=False,
         )
     useless = [
         digest for digest, one in gains.items() if not one.gain > SIGMAS * (0 if math.isnan(one.error) else one.error)

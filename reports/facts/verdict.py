@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reports.facts.advice import Advice
 from reports.facts.certainty import SIGMAS, standard_error
-from reports.facts.formats import count, counted, mean_test, percent, points
+from reports.facts.formats import count, mean_test, percent, points
 from reports.facts.report_data import ReportData
 
 
@@ -39,20 +39,21 @@ def verdict(report: ReportData, found: list[Advice]) -> Verdict | None:
     error = SIGMAS * standard_error(best, report.samples.test)
     seeds = len(best.seeds)
     sure = (
-        f"{percent(best.test - error)} to {percent(min(1.0, best.test + error))} is what other seeds and test samples "
-        f"would give, nineteen times in twenty ({counted(seeds, 'seed')}, {count(report.samples.test)} test samples, "
-        "each seed's test read once)."
+        f"With other seeds and other test samples, that student would reach {percent(best.test - error)} to "
+        f"{percent(min(1.0, best.test + error))}, nineteen times in twenty. The ± is the spread of {seeds} seeds "
+        f"alone; there are {count(report.samples.test)} test samples, and each seed was tested once."
     )
     if math.isnan(best.test_deviation):
         sure = (
             f"Hardly: one seed alone. The test samples by themselves leave ± {points(error)}; how far another seed "
             "would lie is not known."
         )
-    first = next((one for one in found if one.command), None)
+    first = next((one for one in found if one.command and one.pressing), None)
+    device = f"wunderkind measure {report.target} --student {best.architecture.digest} --target cortex-m4"
     return Verdict(
         take=take,
         digest=best.architecture.digest,
         sure=sure,
-        then=f"{first.title}: {first.finding}" if first else "Nothing stands in the way: use it.",
-        command=first.command if first else f"wunderkind verify {report.target}",
+        then=f"{first.title}: {first.finding}" if first else "Nothing stands in the way: measure it on a device.",
+        command=first.command if first else device,
     )

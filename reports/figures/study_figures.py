@@ -42,9 +42,9 @@ TITLES = {
 }
 
 CAPTIONS = {
-    "front": "Each circle is a trained trial at its last rung, on the validation split; "
-    "the grey line is the search front. Diamonds are retrained students on the test set, bars their spread over seeds. "
-    "The scale is that of the error: halving it is always the same step.",
+    "front": "Each circle is a trial after the few epochs that the search gave it, on the validation split; open ones "
+    "were stopped early (pruned), the grey line is the search front. Diamonds are students retrained to the end, on "
+    "the test set, bars their spread over seeds. The scale is that of the error: halving it is always the same step.",
     "growth": "Area that the front dominates, over the logarithms of error and parameters, below a constant answer and "
     "the budget. A curve that still rises at its end says that more trials would help.",
     "funnel": "How many students came how far.",
