@@ -39,7 +39,7 @@ class Evolution:
             return {}
         parent, store = choose(history.eligible, generator), history.store
         child, _ = mutate(parent.params, store.config.domain, store.data.shape, store.data.classes, generator)
-        recipe = [name for name in parent.params if name.startswith(PREFIX)]
+        recipe = sorted(name for name in parent.params if name.startswith(PREFIX))
         return child | {name: parent.params[name] for name in recipe if generator.random() < HEREDITY}
 
 

@@ -182,7 +182,8 @@ def _child(history: History, size: float, parent: Mapping[str, Any], generator: 
     """A child of given size of a student with such parameters."""
     store = history.store
     params, _ = mutate(parent, store.config.domain, store.data.shape, store.data.classes, generator)
-    inherited = [name for name in parent if name.startswith(PREFIX) and generator.random() < HEREDITY]
+    recipe = sorted(name for name in parent if name.startswith(PREFIX))  # in one order, wherever they were read
+    inherited = [name for name in recipe if generator.random() < HEREDITY]
     return _drawn(history, size, params | {name: parent[name] for name in inherited}, generator)
 
 
