@@ -127,10 +127,10 @@ def _next(state: _Search) -> Candidate | None:
     history, note = state.history, state.session.progress.note
     if state.estimate.out_of_time():
         return None
-    for lost in sorted(state.waiting, key=lambda one: one.number):
-        if not history.rungs(lost.training):  # a stop took it from its worker: it is still the next
-            state.waiting.remove(lost)
-            return lost
+    lost = next((candidate for candidate in state.waiting if not history.rungs(candidate.training)), None)
+    if lost is not None:  # a stop took it from its worker: it is still the next
+        state.waiting.remove(lost)
+        return lost
     if history.start and (candidate := next_candidate(history, state.sampler, note)) is not None:
         return candidate
     return _promoted(state) or next_candidate(history, state.sampler, note)

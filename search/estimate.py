@@ -128,7 +128,7 @@ class SearchEstimate:
             students = [trial.architecture for trial in chosen(front, store.config)]
             jobs = retraining_jobs(store, students, store.config.retrain.seeds)
             left = training_seconds(remaining_trainings(store, jobs, front), self._session.engine.slots)
-            lacking = max(1.0, most_chosen(store.config) / len(students)) if students else 1.0
+            lacking = max(1.0, most_chosen(store.config) / max(1, len(students)))
             self._retraining = front, (left or 0.0) * lacking
         return self._retraining[1]
 

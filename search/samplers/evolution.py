@@ -9,8 +9,10 @@ from typing import Any
 from kd.optim.recipe import PREFIX
 from search.pareto.nondominated import fronts
 from space.sampling.mutation import mutate
+from space.sampling.random_trial import Params
 from studies.history import History
 from studies.records import TrialRecord
+from studies.store import Store
 
 NEAR = 8
 """Trials nearest to the target size, of which the entrants of a tournament are drawn."""
@@ -37,10 +39,14 @@ class Evolution:
         """The parameters of a child."""
         if not history.eligible:
             return {}
-        parent, store = choose(history.eligible, generator), history.store
-        child, _ = mutate(parent.params, store.config.domain, store.data.shape, store.data.classes, generator)
-        recipe = sorted(name for name in parent.params if name.startswith(PREFIX))
-        return child | {name: parent.params[name] for name in recipe if generator.random() < HEREDITY}
+        return child_of(choose(history.eligible, generator).params, history.store, generator)
+
+
+def child_of(parent: Mapping[str, Any], store: Store, generator: random.Random) -> Params:
+    """Parameters of a mutation of a student with those of `parent`, and of the recipe what it inherits."""
+    child, _ = mutate(parent, store.config.domain, store.data.shape, store.data.classes, generator)
+    recipe = sorted(name for name in parent if name.startswith(PREFIX))  # in one order, wherever they were read
+    return child | {name: parent[name] for name in recipe if generator.random() < HEREDITY}
 
 
 def choose(trials: Sequence[TrialRecord], generator: random.Random) -> TrialRecord:

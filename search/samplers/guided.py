@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from kd.optim.recipe import PREFIX
-from search.samplers.evolution import HEREDITY, choose_near
+from search.samplers.evolution import child_of, choose_near
 from search.samplers.latency import estimated_latencies
 from search.samplers.predictor import Array, Observation, Predictor, Prior, matrix
 from space.architecture import Architecture
 from space.cost import Cost
 from space.sampling.domain import suggest
-from space.sampling.mutation import mutate
 from space.sampling.random_trial import Params, RandomTrial
 from studies.history import History
 from studies.records import sizes
@@ -180,11 +178,7 @@ def _proposal(history: History, size: float, child: bool, generator: random.Rand
 
 def _child(history: History, size: float, parent: Mapping[str, Any], generator: random.Random) -> Proposal:
     """A child of given size of a student with such parameters."""
-    store = history.store
-    params, _ = mutate(parent, store.config.domain, store.data.shape, store.data.classes, generator)
-    recipe = sorted(name for name in parent if name.startswith(PREFIX))  # in one order, wherever they were read
-    inherited = [name for name in recipe if generator.random() < HEREDITY]
-    return _drawn(history, size, params | {name: parent[name] for name in inherited}, generator)
+    return _drawn(history, size, child_of(parent, history.store, generator), generator)
 
 
 def _drawn(history: History, size: float, params: Mapping[str, Any], generator: random.Random) -> Proposal:

@@ -54,13 +54,18 @@ class Domain:
         return float(self.smallest * (self.largest / self.smallest) ** place)
 
 
+def most_parameters(budget: Budget) -> int | None:
+    """The largest size that a student is made for under a budget, None where it is open; see `parameter_range`."""
+    limits = [limit for limit in (budget.parameters, budget.int8_bytes) if limit is not None]
+    return max(2, min(limits) - 1) if limits else None
+
+
 def parameter_range(budget: Budget) -> tuple[int, int]:
     """The `smallest` and `largest` of a domain under a budget: nothing larger could meet it.
 
     Every parameter takes a byte or more of the deployed size. MACs and memory do not limit the number of parameters.
     """
-    limits = [limit for limit in (budget.parameters, budget.int8_bytes) if limit is not None]
-    largest = max(2, min(limits) - 1) if limits else Domain().largest
+    largest = most_parameters(budget) or Domain().largest
     return min(Domain().smallest, largest // 2), largest
 
 

@@ -42,7 +42,7 @@ def check_search(config: Config) -> None:
 
 
 def check_sizes(config: Config) -> None:
-    """Raise InputError for a space without sizes, and for sizes that do not rise or are given twice over."""
+    """Raise InputError for a space without sizes, and for sizes that do not rise or stand beside a range."""
     domain, space = config.domain, config.space
     if space.sizes:
         told = f"space.sizes = [{', '.join(map(str, space.sizes))}]"

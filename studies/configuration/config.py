@@ -14,7 +14,7 @@ from kd.teachers.source import TeacherSource
 from space.architecture import FAMILIES, Family
 from space.board import Board, find
 from space.budget import Budget
-from space.sampling.domain import Domain, parameter_range
+from space.sampling.domain import Domain, most_parameters, parameter_range
 
 Natural = Annotated[int, Field(ge=1)]
 CostName = Literal["parameters", "macs", "memory_bytes", "int8_bytes", "latency_ms"]
@@ -200,8 +200,8 @@ class Config:
     @property
     def _sizes(self) -> tuple[int, ...]:
         """The sizes to search at; the largest that the budget allows is in the place of those that it does not."""
-        limits = [limit for limit in (self.budget.parameters, self.budget.int8_bytes) if limit is not None]
-        return tuple(dict.fromkeys(min([size, *(limit - 1 for limit in limits)]) for size in self.space.sizes))
+        most = most_parameters(self.budget)
+        return tuple(dict.fromkeys(size if most is None else min(size, most) for size in self.space.sizes))
 
     def to_json(self) -> str:
         """Indented JSON that `parse` reads back."""
