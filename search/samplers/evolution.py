@@ -3,12 +3,13 @@
 import math
 import random
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from kd.optim.recipe import PREFIX
 from search.pareto.nondominated import fronts
-from space.sampling.mutation import mutate
+from space.architecture import Architecture
+from space.sampling.mutation import mutations
 from space.sampling.random_trial import Params
 from studies.history import History
 from studies.records import TrialRecord
@@ -39,14 +40,21 @@ class Evolution:
         """The parameters of a child."""
         if not history.eligible:
             return {}
-        return child_of(choose(history.eligible, generator).params, history.store, generator)
+        params, _ = next(children(choose(history.eligible, generator).params, history.store, generator))
+        return params
 
 
-def child_of(parent: Mapping[str, Any], store: Store, generator: random.Random) -> Params:
-    """Parameters of a mutation of a student with those of `parent`, and of the recipe what it inherits."""
-    child, _ = mutate(parent, store.config.domain, store.data.shape, store.data.classes, generator)
+def children(
+    parent: Mapping[str, Any], store: Store, generator: random.Random, kept: Collection[str] = ()
+) -> Iterator[tuple[Params, Architecture]]:
+    """Mutations of a student with the parameters `parent`, with what they inherit of its recipe, and their networks.
+
+    Parameters named in `kept` do not change.
+    """
+    config, data = store.config, store.data
     recipe = sorted(name for name in parent if name.startswith(PREFIX))  # in one order, wherever they were read
-    return child | {name: parent[name] for name in recipe if generator.random() < HEREDITY}
+    for params, architecture in mutations(parent, config.domain, data.shape, data.classes, generator, kept):
+        yield params | {name: parent[name] for name in recipe if generator.random() < HEREDITY}, architecture
 
 
 def choose(trials: Sequence[TrialRecord], generator: random.Random) -> TrialRecord:

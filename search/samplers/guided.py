@@ -2,14 +2,14 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, repeat
+from itertools import accumulate, islice, repeat
 from typing import Any
 
 import numpy as np
 
-from search.samplers.evolution import child_of, choose_near
+from search.samplers.evolution import children, choose_near
 from search.samplers.latency import estimated_latencies
 from search.samplers.predictor import Array, Observation, Predictor, Prior, matrix
 from space.architecture import Architecture
@@ -86,8 +86,9 @@ class PredictorGuided:
         best = self._ranked(history, drawn, weights)
         for _ in range(GENERATIONS):
             parents = best[:PARENTS]
-            children = [_child(history, size, parent.params, generator) for parent in parents for _ in range(CHILDREN)]
-            best = self._ranked(history, [*parents, *children], weights)
+            families = (_children(history, size, parent.params, generator) for parent in parents)
+            bred = [child for family in families for child in islice(family, CHILDREN)]
+            best = self._ranked(history, [*parents, *bred], weights)
         return (best or drawn)[0].params
 
     def _ranked(self, history: History, proposals: Sequence[Proposal], weights: Sequence[float]) -> list[Proposal]:
@@ -172,19 +173,15 @@ def _proposal(history: History, size: float, child: bool, generator: random.Rand
     """A child of one of the best trials near a size, where there are any, or a random draw; of that size."""
     if child and history.eligible:
         parent = choose_near(history.eligible, math.log(size), generator)
-        return _child(history, size, parent.params, generator)
-    return _drawn(history, size, {}, generator)
-
-
-def _child(history: History, size: float, parent: Mapping[str, Any], generator: random.Random) -> Proposal:
-    """A child of given size of a student with such parameters."""
-    return _drawn(history, size, child_of(parent, history.store, generator), generator)
-
-
-def _drawn(history: History, size: float, params: Mapping[str, Any], generator: random.Random) -> Proposal:
-    """A student of given size, with some given parameters, of the family whose turn it is in a study's start."""
-    store, params = history.store, {**params, **history.start}
-    trial = RandomTrial(generator, {**params, "size": size})
-    architecture = suggest(trial, store.config.domain, store.data.shape, store.data.classes)
-    store.config.search.recipe.draw(trial)
+        return next(_children(history, size, parent.params, generator))
+    trial = RandomTrial(generator, {**history.start, "size": size})
+    data = history.store.data
+    architecture = suggest(trial, history.store.config.domain, data.shape, data.classes)
     return Proposal(params=trial.params, architecture=architecture)
+
+
+def _children(history: History, size: float, parent: Mapping[str, Any], generator: random.Random) -> Iterator[Proposal]:
+    """Children of given size of a student with such parameters, of the family whose turn it is in a study's start."""
+    fixed = {"size": size, **history.start}
+    for params, architecture in children({**parent, **fixed}, history.store, generator, fixed):
+        yield Proposal(params=params, architecture=architecture)

@@ -1,7 +1,7 @@
 """Mutations: one parameter of a draw changed."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from space.architecture import Architecture
@@ -41,15 +41,31 @@ def mutate(
     >>> [(name, trial.params[name], params[name]) for name in params if params[name] != trial.params[name]]
     [('cnn.stem.halving', 'pool', 'stride')]
     """
+    return next(mutations(params, domain, shape, classes, generator))
+
+
+def mutations(
+    params: Mapping[str, Any],
+    domain: Domain,
+    shape: tuple[int, ...],
+    classes: int,
+    generator: random.Random,
+    kept: Collection[str] = (),
+) -> Iterator[tuple[Params, Architecture]]:
+    """Mutations of one draw without end, each as from `mutate`; the parameters named in `kept` do not change."""
     replay = _Replay(generator, params)
     parent, distributions = suggest(replay, domain, shape, classes), replay.distributions
-    names = [name for name, distribution in distributions.items() if not distribution.single()]
-    for _ in range(MAX_ATTEMPTS if names else 0):
-        name = generator.choice(names)
-        trial = RandomTrial(generator, {**params, name: distributions[name].mutate(params[name], generator)})
-        child = suggest(trial, domain, shape, classes)
-        if child.digest != parent.digest:
-            return trial.params, child
+    names = [name for name, one in distributions.items() if name not in kept and not one.single()]
+    while names:
+        for _ in range(MAX_ATTEMPTS):
+            name = generator.choice(names)
+            trial = RandomTrial(generator, {**params, name: distributions[name].mutate(params[name], generator)})
+            child = suggest(trial, domain, shape, classes)
+            if child.digest != parent.digest:
+                break
+        else:
+            break
+        yield trial.params, child
     raise InputError(f"none of {MAX_ATTEMPTS} mutations of {parent.digest} gives another network: widen the domain")
 
 

@@ -304,9 +304,13 @@ def assert_refused(result: subprocess.CompletedProcess[str], words: str) -> None
         (["run", "mnist-tiny"], "unknown preset 'mnist-tiny'"),
         (["run", "mnist-quick", "--set", "search.trails=3"], "unknown key search.trails"),
         (["run", "mnist-quick", "--set", 'space.families=["rnn"]'], "space.families.0"),
-        (["run", "mnist", "--set", "budget.parameters=500"], "--set space.smallest=249"),
+        (
+            ["run", "mnist-quick", "--set", "space.sizes=[]", "--set", "space.smallest=500"]
+            + ["--set", "budget.parameters=500"],
+            "--set space.smallest=249",
+        ),
         (["run", "mnist-quick", "--set", "space.smallest=1"], "drop those, or set space.sizes=[]"),
-        (["run", "mnist", "--set", "budget.parameters=20", "--set", "space.smallest=1"], "no architecture of"),
+        (["run", "mnist-quick", "--set", "budget.parameters=20"], "no architecture of"),
         (["run", "mnist-quick", "--set", "budget.memory_bytes=1"], "memory_bytes"),
         (["run", "mnist-quick", "--set", f"search.seed={10**20}"], "search.seed"),
         (["run", "mnist-quick", "--set", "data.size=[3, 3]"], "only folders of pictures are resized"),
