@@ -305,7 +305,16 @@ def assert_refused(result: subprocess.CompletedProcess[str], words: str) -> None
         (["run", "mnist-quick", "--set", "search.trails=3"], "unknown key search.trails"),
         (["run", "mnist-quick", "--set", 'space.families=["rnn"]'], "space.families.0"),
         (
-            "run mnist-quick --set space.sizes=[] --set space.smallest=500 --set budget.parameters=500".split(),
+            [
+                "run",
+                "mnist-quick",
+                "--set",
+                "space.sizes=[]",
+                "--set",
+                "space.smallest=500",
+                "--set",
+                "budget.parameters=500",
+            ],
             "--set space.smallest=249",
         ),
         (["run", "mnist-quick", "--set", "space.smallest=1"], "drop those, or set space.sizes=[]"),
