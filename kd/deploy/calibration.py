@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from kd.deploy.integers import Quantisation, integer_weight
-from kd.deploy.interpret import Site, run
+from kd.deploy.interpret import Floating, Site, run
 from kd.deploy.program import Program
+from kd.deploy.quantize_cells import FRACTION
 
 FINE = ("state", "mean", "hidden", "column", "gate")
 """Names of sites that are kept in 16 bits."""
@@ -25,9 +26,24 @@ class Calibration:
     kept: Mapping[Site, Quantisation]
     largest: Mapping[Site, float]
 
+    def fine(self, index: int, name: str) -> Quantisation:
+        """How a site of `FINE` is kept in 16 bits; a state that is one of a closed-form cell."""
+        match name:
+            case "mean":
+                return Quantisation(scale=_kept_before(self.kept, index).scale / 32)
+            case "hidden":
+                return Quantisation(scale=max(self.largest[index, name, 0], 1e-6) / 2**12)
+            case "column":
+                return Quantisation(scale=max(self.largest[index, name, 0], 1e-6) / 2**13)
+            case "gate":
+                return Quantisation(scale=2.0**-14)
+            case "state":
+                return Quantisation(scale=2.0**-FRACTION)
+        raise KeyError(name)
+
 
 @dataclass(slots=True)
-class _Observer:
+class _Observer(Floating):
     """Keeps some values of every site."""
 
     values: dict[Site, list[Tensor]] = field(default_factory=dict)
@@ -41,9 +57,6 @@ class _Observer:
 
     def sums(self, site: Site, values: Tensor) -> Tensor:
         self.largest[site] = max(self.largest.get(site, 0.0), float(values.abs().max()))
-        return values
-
-    def weight(self, index: int, name: str, values: Tensor) -> Tensor:
         return values
 
 
@@ -101,7 +114,7 @@ def round_to(values: Tensor, quantisation: Quantisation) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rounding:
+class Rounding(Floating):
     """A watcher that rounds what a quantised program rounds, with gradients as if it did not."""
 
     calibration: Calibration
@@ -114,10 +127,6 @@ class Rounding:
         low, high = ((end - quantisation.zero) * quantisation.scale for end in (-128, 127))
         inside = values.clamp(low, high)
         return inside + (round_to(inside, quantisation) - inside).detach()
-
-    def sums(self, site: Site, values: Tensor) -> Tensor:
-        """The values, which are wide enough."""
-        return values
 
     def weight(self, index: int, name: str, values: Tensor) -> Tensor:
         """Weights rounded, each output channel by its own scale."""

@@ -47,6 +47,9 @@ class _Means:
         self.count[site] = self.count.get(site, 0) + values.numel() // values.shape[1]
         return self.under.sums(site, values)
 
+    def sigmoid(self, values: Tensor) -> Tensor:
+        return self.under.sigmoid(values)
+
     def of(self, site: Site) -> Tensor:
         return self.total[site] / self.count[site]
 

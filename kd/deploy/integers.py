@@ -177,7 +177,7 @@ def integer_stage(
     worst = float((real.abs() * sums.bound).max()) + (0.0 if shift is None else float(shift.abs().max()))
     worst += max((255 * x.scale for x in added), default=0.0)
     most = 20 if stage.activation in ("silu", "hardswish", "sigmoid") else 28  # tables and 6 have to fit
-    fraction = min(most, math.floor(20 - math.log2(max(sums.largest, 1e-6))), math.floor(29 - math.log2(worst + 1e-9)))
+    fraction = min(most, math.floor(24 - math.log2(max(sums.largest, 1e-6))), math.floor(29 - math.log2(worst + 1e-9)))
     factors, right = multipliers(real * 2.0**fraction)
     add, add_shift = multipliers([x.scale * 2.0**fraction for x in added]) if added else (torch.zeros(1), 1)
     keep, keep_shift = multipliers([2.0**-fraction / q.scale for q in kept])

@@ -27,6 +27,9 @@ class Watcher(Protocol):
     def weight(self, index: int, name: str, values: Tensor) -> Tensor:
         """Weights, output channels first."""
 
+    def sigmoid(self, values: Tensor) -> Tensor:
+        """Gates of values, between 0 and 1."""
+
 
 class Floating:
     """A watcher that changes nothing."""
@@ -42,6 +45,10 @@ class Floating:
     def weight(self, index: int, name: str, values: Tensor) -> Tensor:
         """The weights."""
         return values
+
+    def sigmoid(self, values: Tensor) -> Tensor:
+        """The logistic function."""
+        return torch.sigmoid(values)
 
 
 def run(program: Program, samples: Tensor, watcher: Watcher | None = None) -> Tensor:
@@ -109,7 +116,26 @@ class _Interpreter:
         x = x if scale is None else x * scale.reshape(shape)
         x = x if shift is None else x + shift.reshape(shape)
         x = self.watcher.sums((self.index, name, application), x)
-        return activate(stage, x)
+        return self.activate(stage, x)
+
+    def activate(self, stage: Stage, x: Tensor) -> Tensor:
+        """The activation of a stage on x (batch, channels, …)."""
+        match stage.activation:
+            case "none":
+                return x
+            case "relu":
+                return functional.relu(x)
+            case "leaky_relu":
+                return functional.leaky_relu(x, 0.1)
+            case "prelu":
+                assert stage.slope is not None
+                return functional.prelu(x, stage.slope)
+            case "silu":
+                return x * self.watcher.sigmoid(x)
+            case "hardswish":
+                return functional.hardswish(x)
+            case "sigmoid":
+                return self.watcher.sigmoid(x)
 
     def convolution(self, op: ops.Convolution, x: Tensor) -> Tensor:
         weight = self.weight("weight", op.weight)
@@ -151,7 +177,7 @@ class _Interpreter:
         y = self.keep("mean", x.mean((2, 3)))
         y = self.stage(op.squeeze_stage, y @ self.weight("squeeze", op.squeeze).T, "squeeze")
         y = self.stage(op.excite_stage, self.keep("hidden", y) @ self.weight("excite", op.excite).T, "excite")
-        return self.keep("out", x * y[:, :, None, None])
+        return self.keep("out", x * self.keep("gate", y)[:, :, None, None])
 
     def row_column(self, op: ops.RowColumn, x: Tensor) -> Tensor:
         row, column = self.weight("row", op.row), self.weight("column", op.column.transpose(1, 2)).transpose(1, 2)
@@ -161,7 +187,7 @@ class _Interpreter:
         scale, shift = op.stage.at(0, 1)
         assert scale is not None and shift is not None
         y = y * scale.reshape(op.target) + shift.reshape(op.target)
-        y = activate(op.stage, self.watcher.sums((self.index, "sums", 0), y))
+        y = self.activate(op.stage, self.watcher.sums((self.index, "sums", 0), y))
         return self.keep("out", x + y if op.residual else y)
 
     def mixer(self, op: ops.Mixer, x: Tensor) -> Tensor:
@@ -183,7 +209,7 @@ class _Interpreter:
         assert first is not None and second is not None
         x = x @ self.weight(f"{name} first", mixing.first).T + first
         x = self.watcher.sums((self.index, f"{name} first", 0), x)
-        x = activate(mixing.first_stage, x if tokens else x.transpose(1, 2))
+        x = self.activate(mixing.first_stage, x if tokens else x.transpose(1, 2))
         x = self.keep(f"{name} hidden", x if tokens else x.transpose(1, 2))
         x = x @ self.weight(f"{name} second", mixing.second).T + second
         return self.keep(f"{name} out", y + self.watcher.sums((self.index, f"{name} second", 0), x), application)
@@ -208,10 +234,13 @@ class _Interpreter:
         def step(state: Tensor, drives: tuple[Tensor, ...]) -> Tensor:
             sums = drives[0] + state @ recurrent.T
             first, second, time = self.watcher.sums((self.index, "sums", 0), sums).chunk(3, 1)
-            gate = torch.sigmoid(time)
-            return self.keep("state", torch.tanh(first) * (1 - gate) + gate * torch.tanh(second))
+            gate = self.watcher.sigmoid(time)
+            return self.keep("state", self.tanh(first) * (1 - gate) + gate * self.tanh(second))
 
         return step, (sequence @ inputs.T + cell.bias,)
+
+    def tanh(self, x: Tensor) -> Tensor:
+        return 2 * self.watcher.sigmoid(2 * x) - 1
 
     def time_constant(self, cell: ops.TimeConstant, sequence: Tensor) -> tuple[Step, tuple[Tensor, ...]]:
         def currents(of: ops.Synapses, source: Tensor) -> tuple[Tensor, Tensor]:
@@ -235,23 +264,3 @@ def _steps(op: ops.Scan, x: Tensor) -> Tensor:
     if op.axis == "columns":
         x = x.transpose(1, 2)
     return x.reshape(x.shape[0], op.steps, x.shape[1] * x.shape[2] * x.shape[3] // op.steps)
-
-
-def activate(stage: Stage, x: Tensor) -> Tensor:
-    """The activation of a stage on x (batch, channels, …)."""
-    match stage.activation:
-        case "none":
-            return x
-        case "relu":
-            return functional.relu(x)
-        case "leaky_relu":
-            return functional.leaky_relu(x, 0.1)
-        case "prelu":
-            assert stage.slope is not None
-            return functional.prelu(x, stage.slope)
-        case "silu":
-            return functional.silu(x)
-        case "hardswish":
-            return functional.hardswish(x)
-        case "sigmoid":
-            return torch.sigmoid(x)

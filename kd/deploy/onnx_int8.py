@@ -1,8 +1,9 @@
 """A quantised student as an ONNX file: 8-bit weights and activations between QuantizeLinear and DequantizeLinear.
 
 What lies between two roundings is computed in floating point, where the C has fixed-point numbers: of the same inputs a
-layer makes the same activations, but for one step of the few that lie near the middle of two. Layers behind it may
-enlarge that, as they enlarge rounding itself. What the C keeps in 16 bits, and LTC cells, stay in floating point.
+layer makes the same activations, but for one step of the one in thousands that lies near the middle of two. Layers
+behind it may enlarge that, as they enlarge rounding itself. Gates come from the table that the C has, what the C keeps
+in 16 bits is rounded as there; LTC cells alone stay in floating point.
 """
 
 from dataclasses import dataclass
@@ -17,25 +18,29 @@ from kd.deploy.calibration import FINE, Calibration
 from kd.deploy.integers import IntegerProgram, integer_weight
 from kd.deploy.interpret import Floating, Site, run
 from kd.deploy.onnx import OUTPUT, Exported, ExportError, exported, open_session
-from kd.deploy.program import Program, Scan, TimeConstant
+from kd.deploy.program import AnyOperation, Program, Scan, TimeConstant
 from kd.deploy.quantize import quantize
 from kd.deploy.reference import answer
+from kd.deploy.tables import TABLE, interpolated
 from kd.files import write_whole
 from kd.students.file import TrainedStudent
 
 IN_FLOAT = "float"
 """Key of the model's metadata that names what stays in floating point."""
-FAR = 0.15
+FAR = 0.1
 """Most that logits may be from those of the reference, root mean square, as a share of their standard deviation."""
 
 
 class _Rounded(Exported):
     """A program whose activations and weights are kept in 8 bits, as its graph says."""
 
+    table: Tensor
+
     def __init__(self, student: TrainedStudent, program: Program, calibration: Calibration) -> None:
         super().__init__(student, program)
         self.calibration = calibration
         self.last: Site = (len(program.operations) - 1, "out", 0)
+        self.register_buffer("table", torch.tensor(TABLE, dtype=torch.int32))
         found = _Weights()
         run(program, torch.zeros(1, *student.architecture.shape), found)
         for name, (whole, scale) in found.kept.items():
@@ -47,9 +52,12 @@ class _Rounded(Exported):
         return self
 
     def activation(self, site: Site, x: Tensor) -> Tensor:
-        """Activations rounded; those of 16 bits as they are, and logits, of which the largest may be near others."""
-        if site[1] in FINE or site == self.last:
+        """Activations rounded; logits as they are, of which the largest may be near others."""
+        if site == self.last or (site[1] == "state" and _has_time_constants(self.program.operations[site[0]])):
             return x
+        if site[1] in FINE:
+            scale = self.calibration.fine(site[0], site[1]).scale
+            return torch.round(x / scale).clamp(-(2**15), 2**15 - 1) * scale
         kept = self.calibration.kept[site]
         ends = torch.tensor(kept.scale), torch.tensor(kept.zero, dtype=torch.int8)
         if site[1] == "pool":
@@ -67,6 +75,10 @@ class _Rounded(Exported):
         wide = symbolic("DequantizeLinear", (whole, scale), {"axis": 0}, dtype=torch.float32, shape=whole.shape)
         return wide.reshape(x.shape)
 
+    def sigmoid(self, x: Tensor) -> Tensor:
+        """Gates from the table."""
+        return interpolated(x, self.table)
+
 
 class _Weights(Floating):
     """Sees every weight of a program, and quantises it."""
@@ -79,6 +91,10 @@ class _Weights(Floating):
         whole, scale = integer_weight(values, axes)
         self.kept[_weight_name(index, name)] = whole.flatten(0, axes - 1), scale.flatten().float()
         return values
+
+
+def _has_time_constants(operation: AnyOperation) -> bool:
+    return isinstance(operation, Scan) and any(isinstance(cell, TimeConstant) for cell in operation.cells)
 
 
 def _axes(name: str) -> int:
@@ -95,8 +111,7 @@ def int8_onnx_content(student: TrainedStudent, program: Program, calibration: Ca
 
     The model takes what the float one takes, and gives logits as sums before their last rounding.
     """
-    cells = any(isinstance(c, TimeConstant) for op in program.operations if isinstance(op, Scan) for c in op.cells)
-    about = {IN_FLOAT: "LTC cells"} if cells else {}
+    about = {IN_FLOAT: "LTC cells"} if any(map(_has_time_constants, program.operations)) else {}
     return exported(_Rounded(student, program, calibration), student, about)
 
 

@@ -24,7 +24,6 @@ from kd.deploy.program import Program, Stage
 from kd.deploy.quantize_cells import quantised_scan
 
 LINEAR = Stage(scale=None, shift=None)
-GATE = Quantisation(scale=2.0**-14)
 
 
 def quantize(program: Program, calibration: Calibration) -> IntegerProgram:
@@ -179,8 +178,7 @@ class _Maker:
         return Quantised(operation=op, weights=weights, stages=stages)
 
     def gates(self, op: ops.Gates) -> Quantised:
-        mean = Quantisation(scale=self.before.scale / 32)
-        hidden = Quantisation(scale=max(self.largest("hidden"), 1e-6) / 2**12)
+        mean, hidden, gate = (self.calibration.fine(self.index, name) for name in ("mean", "hidden", "gate"))
         squeeze, scale = integer_weight(op.squeeze)
         first = self.sums([mean], squeeze, scale, "squeeze", 1, most=255 * 32)
         excite, scale = integer_weight(op.excite)
@@ -190,15 +188,15 @@ class _Maker:
         stages = {
             "mean": kept_stage([self.before.scale / positions], [self.before], [mean]),
             "squeeze": integer_stage(op.squeeze_stage, first, [hidden]),
-            "excite": integer_stage(op.excite_stage, second, [GATE]),
-            "out": kept_stage([self.before.scale * GATE.scale], [self.before], [out]),
+            "excite": integer_stage(op.excite_stage, second, [gate]),
+            "out": kept_stage([self.before.scale * gate.scale], [self.before], [out]),
         }
         return Quantised(operation=op, weights={"squeeze": squeeze, "excite": excite}, stages=stages)
 
     def row_column(self, op: ops.RowColumn) -> Quantised:
         channels, rows, columns = op.target
         column, scale = integer_weight(op.column.transpose(1, 2), axes=2)
-        middle = Quantisation(scale=max(self.largest("column"), 1e-6) / 2**13)
+        middle = self.calibration.fine(self.index, "column")
         factors, shift = multipliers((self.before.scale * scale / middle.scale).flatten()[None])
         first = IntegerStage(multiplier=factors, shift=shift, in_zero=(self.before.zero,))
         row, scale = integer_weight(op.row, axes=2)  # (pairs, rows)

@@ -29,6 +29,15 @@ def sigmoid(x: Tensor, fraction: int) -> Tensor:
     return torch.where(x < 0, (1 << 15) - found, found)
 
 
+def interpolated(x: Tensor, table: Tensor) -> Tensor:
+    """σ of floating-point numbers, from the table, int32 (65,), as `sigmoid` has it of fixed-point ones."""
+    size = (x.abs() * PER_ONE).clamp_max(INTERVALS - 2.0**-12)
+    index = size.long()
+    low, high = table[index].to(x.dtype), table[index + 1].to(x.dtype)
+    found = (low + torch.floor((high - low) * (size - index))) / 2**15
+    return torch.where(x < 0, 1 - found, found)
+
+
 def tanh(x: Tensor, fraction: int) -> Tensor:
     """Tanh in 2¹⁵ths: 2·σ(2x) − 1."""
     return 2 * sigmoid(2 * x, fraction) - (1 << 15)

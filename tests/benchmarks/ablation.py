@@ -16,12 +16,10 @@ from typing import Annotated, Any
 import pandas as pd
 import torch
 import typer
-from grid import Row, filled, gathered, make_views, markdown
+from grid import Row, filled, gathered, make_views, markdown, trained
 
 from kd.data.augmentation import NO_AUGMENTATION, Augmentation, default_policy
 from kd.data.dataset import DataSet, DataSource, load, load_once
-from kd.device import pick
-from kd.distil.train import RungTask, train_rung
 from kd.distil.views import ViewSource, view_source
 from kd.optim.checkpoint import averaged_weights
 from kd.optim.recipe import Recipe
@@ -98,18 +96,7 @@ def _plain(first: int, second: int, *others: int) -> Architecture:
 
 def measure(run: Run) -> list[Row]:
     """Train a student and read the test split."""
-    task = RungTask(
-        architecture=run.student,
-        recipe=run.recipe,
-        seed=run.seed,
-        start=0,
-        stop=run.recipe.epochs,
-        views=run.views,
-        device=pick("auto"),
-    )
-    result = train_rung(task)
-    if result.failure:
-        raise RuntimeError(f"{run.name}: {result.failure}")
+    result = trained(run.student, run.recipe, run.seed, run.views)
     data, model = load_once(run.views.data), build(run.student)
     model.load_state_dict(averaged_weights(result.checkpoint))
     test = evaluate(model, data.test, data, torch.device("cpu")).accuracy
@@ -129,16 +116,7 @@ def measure(run: Run) -> list[Row]:
 def taught(path: Path, recipe: Recipe, views: ViewSource) -> None:
     """Train the assistant and write its file."""
     assistant = find("wide-cnn")
-    task = RungTask(
-        architecture=assistant,
-        recipe=recipe,
-        seed=0,
-        start=0,
-        stop=recipe.epochs,
-        views=views,
-        device=pick("auto"),
-    )
-    result = train_rung(task)
+    result = trained(assistant, recipe, 0, views)
     save_student(path, averaged_weights(result.checkpoint), assistant, load(views.data))
 
 

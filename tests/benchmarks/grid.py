@@ -9,9 +9,11 @@ import pandas as pd
 from rich.console import Console
 
 from kd.device import pick
+from kd.distil.train import RungResult, RungTask, train_rung
 from kd.distil.views import ViewSource, make_view, missing
 from kd.optim.recipe import Recipe
 from search.engine.dask import DaskEngine
+from space.architecture import Architecture
 
 Row = dict[str, Any]
 
@@ -49,6 +51,17 @@ def filled(path: Path, jobs: Mapping[str, tuple[Any, ...]], measure: Callable[..
         rows.to_csv(path, mode="a", header=not path.is_file(), index=False)
     table = pd.read_csv(path)
     return table[table["job"].isin(list(jobs))]
+
+
+def trained(student: Architecture, recipe: Recipe, seed: int, views: ViewSource) -> RungResult:
+    """Train a student from its first weights to the end of a recipe."""
+    task = RungTask(
+        architecture=student, recipe=recipe, seed=seed, start=0, stop=recipe.epochs, views=views, device=pick("auto")
+    )
+    result = train_rung(task)
+    if result.failure:
+        raise RuntimeError(f"{student.digest}: {result.failure}")
+    return result
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:

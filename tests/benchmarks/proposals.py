@@ -14,11 +14,9 @@ from typing import Annotated
 
 import optuna
 import typer
-from grid import Row, filled, make_views, markdown
+from grid import Row, filled, make_views, markdown, trained
 
 from kd.data.dataset import load_once
-from kd.device import pick
-from kd.distil.train import RungTask, train_rung
 from kd.distil.views import ViewSource, view_source
 from search.samplers import guided
 from search.samplers.sampler import draw, make_sampler
@@ -59,18 +57,7 @@ def chosen(data: str, way: str, size: int, number: int) -> Architecture:
 def measure(data: str, way: str, size: int, number: int, views: ViewSource) -> list[Row]:
     """Choose a student and train it; the test split is not read."""
     student, recipe = chosen(data, way, size, number), preset(data).retrain.recipe
-    task = RungTask(
-        architecture=student,
-        recipe=recipe,
-        seed=number,
-        start=0,
-        stop=recipe.epochs,
-        views=views,
-        device=pick("auto"),
-    )
-    result = train_rung(task)
-    if result.failure:
-        raise RuntimeError(f"{student.digest}: {result.failure}")
+    result = trained(student, recipe, number, views)
     row = {"way": way, "size": size, "draw": number, "family": student.family, "digest": student.digest}
     cost = {"parameters": student.cost().parameters, "memory_bytes": student.cost().memory_bytes}
     return [{**row, **cost, "validation": round(result.curve[-1].validation_accuracy, 6)}]

@@ -54,9 +54,9 @@ def exported(blocks: tuple[AnyBlock, ...]) -> tuple[onnx.ModelProto, Agreement, 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_layers_are_within_a_step_of_the_reference(name: str) -> None:
     model, found, weights = exported(BLOCKS[name])
-    assert found.within > 0.97
-    assert found.far < 0.05
-    assert found.alike > 0.9  # logits of random weights lie close together
+    assert found.within > (0.98 if name == "time constants" else 0.999)
+    assert found.far < 0.01
+    assert found.alike > 0.98  # logits of random weights lie close together
     held = sum(int(np.prod(one.dims)) for one in model.graph.initializer if one.data_type == onnx.TensorProto.INT8)
     if name == "time constants":
         assert {"float": "LTC cells"}.items() <= {p.key: p.value for p in model.metadata_props}.items()
