@@ -17,6 +17,8 @@ PARAMETERS = {
     "liquid-cnn": 9_754,
     "row-column": 8_642,
     "row-column-stem": 9_994,
+    "stem-cnn-10k": 9_882,
+    "stem-cnn-4k": 3_975,
     "tied-cnn": 9_682,
     "tied-cnn-4k": 3_832,
     "tied-depthwise": 7_754,

@@ -47,6 +47,14 @@ SHIPPED: dict[str, dict[str, Any]] = {
     | {"activation": "hardswish", "stem.halving": "none"}
     | stage(2, "plain", layers=1, growth=0.8)
     | {"head": "flatten", "hidden": False},
+    "stem-cnn-4k": WHOLE
+    | {"activation": "silu", "stem.kernel": 3, "stages": 2}
+    | stage(2, "tied", repeats=4, growth=1.506, entry="pool 1x1", pool="average")
+    | {"head": "average", "hidden": True, "hidden.width": 4.0},
+    "stem-cnn-10k": WHOLE
+    | {"activation": "hardswish", "stem.kernel": 3, "stages": 2}
+    | stage(2, "tied", repeats=4, growth=1.507, entry="pool 1x1", pool="average")
+    | {"head": "flatten", "hidden": True, "hidden.width": 3.544},
     "wide-stem-cnn": WHOLE
     | {"activation": "prelu", "stem.kernel": 7}
     | stage(2, "plain", layers=1, growth=1.04)
