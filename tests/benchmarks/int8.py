@@ -1,8 +1,9 @@
-"""What int8 costs: python tests/benchmarks/int8.py DATA [--students NAME …] [--seeds N] [--runs FOLDER].
+"""What int8 costs: python tests/benchmarks/int8.py DATA [--students NAME …] [--seeds N] [--runs FOLDER] [--study NAME].
 
 Students are trained by the preset DATA (mnist or fashion-mnist) in the study int8-DATA under `--runs`, one after the
 other, and quantised as `retrain` does it. What is finished there is not done again, so that it may be stopped at any
-time. A row a seed goes to reports/evidence/int8-DATA.csv.
+time. With `--study` they are those that another study there has retrained. A row a seed goes to
+reports/evidence/int8-DATA.csv, in place of those that there are of a student.
 """
 
 import argparse
@@ -30,8 +31,8 @@ from studies.storage.directory import ROOT, RunDirectory
 from studies.store import opened
 
 STUDENTS = ("tied-depthwise-1k", "tied-depthwise-2k", "tied-depthwise-4k", "tied-depthwise-10k")
-MEMORY = "budget.memory_bytes=17000"
-"""The presets allow less than the largest needs."""
+SETTINGS = ("budget.memory_bytes=17000", "retrain.with_validation=false")
+"""The presets allow less than the largest needs; validation is to tell what rounding costs."""
 EVIDENCE = Path(__file__).parents[2] / "reports" / "evidence"
 
 
@@ -87,15 +88,20 @@ def main() -> None:
     parser.add_argument("--students", nargs="+", default=list(STUDENTS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=ROOT)
+    parser.add_argument("--study")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    directory = RunDirectory(root=asked.runs, name=f"int8-{asked.data}")
+    directory = RunDirectory(root=asked.runs, name=asked.study or f"int8-{asked.data}")
+    path = EVIDENCE / f"int8-{asked.data}.csv"
     wanted = {name: find(name) for name in asked.students}
     for name, architecture in wanted.items():
-        config = read(asked.data, [MEMORY])
-        retrain_study(directory, config, (), [architecture], asked.seeds, Machine(workers=1), terminal())
-        results = gathered(directory, wanted)
-        results.to_csv(EVIDENCE / f"int8-{asked.data}.csv", index=False)
+        if not asked.study:
+            config = read(asked.data, SETTINGS)
+            retrain_study(directory, config, (), [architecture], asked.seeds, Machine(workers=1), terminal())
+        found = gathered(directory, {name: architecture})
+        known = pd.read_csv(path) if path.is_file() else found.head(0)
+        results = pd.concat([known[known["student"] != name], found])
+        results.to_csv(path, index=False)
         print(f"after {name}\n\n{table(results)}")
 
 

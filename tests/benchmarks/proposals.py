@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import optuna
+import pandas as pd
 import typer
 from grid import Row, filled, make_views, markdown, trained
 
@@ -63,6 +64,16 @@ def measure(data: str, way: str, size: int, number: int, views: ViewSource) -> l
     return [{**row, **cost, "validation": round(result.curve[-1].validation_accuracy, 6)}]
 
 
+def table(results: pd.DataFrame) -> str:
+    """Markdown: a row a way, a column a size, validation accuracies in per cent (mean ± sd over draws)."""
+    lines = [["chosen", "draws", *(f"{size:,} parameters" for size in SIZES)]]
+    for way in WAYS:
+        rows = results[results["way"] == way].groupby("size")["validation"]
+        cells = [f"{100 * mean:.2f} ± {100 * sd:.2f}" for mean, sd in zip(rows.mean(), rows.std(), strict=True)]
+        lines.append([way, str(rows.size().max()), *cells])
+    return markdown(lines)
+
+
 def main(data: str, draws: Annotated[int, typer.Option(min=1)] = 3) -> None:
     """Train what is missing, then print the comparison."""
     config = preset(data)
@@ -75,13 +86,7 @@ def main(data: str, draws: Annotated[int, typer.Option(min=1)] = 3) -> None:
         for size in SIZES
         for way in WAYS
     }
-    table = filled(Path(f"reports/evidence/proposals-{data}.csv"), jobs, measure)
-    lines = [["chosen", "draws", *(f"{size:,} parameters" for size in SIZES)]]
-    for way in WAYS:
-        rows = table[table["way"] == way].groupby("size")["validation"]
-        cells = [f"{100 * mean:.2f} ± {100 * sd:.2f}" for mean, sd in zip(rows.mean(), rows.std(), strict=True)]
-        lines.append([way, str(rows.size().max()), *cells])
-    print(markdown(lines))
+    print(table(filled(Path(f"reports/evidence/proposals-{data}.csv"), jobs, measure)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import optuna
+import pandas as pd
 import typer
 from grid import Row, filled, markdown
 from rich.console import Console
@@ -188,6 +189,19 @@ def reached(means: np.ndarray[Any, Any], level: float) -> str:
     return f"{np.interp(level, values, places):.0f}" if values[-1] >= level else f"> {POINTS[-1]}"
 
 
+def table(results: pd.DataFrame) -> str:
+    """Markdown: a row a strategy, hypervolumes after so many whole trainings (mean ± sd over replays)."""
+    columns = [str(point) for point in POINTS]
+    level = results[results["strategy"] == "random, no pruning"][columns[-1]].mean()
+    lines = [["strategy", "n", *columns, f"to {level:.2f}"]]
+    for name in (name for name in STRATEGIES if name in set(results["strategy"])):
+        rows = results[results["strategy"] == name]
+        means, spreads = rows[columns].mean(), rows[columns].std()
+        cells = [f"{means[c]:.2f} ± {spreads[c]:.2f}" for c in columns]
+        lines.append([name, str(len(rows)), *cells, reached(means.to_numpy(), level)])
+    return markdown(lines)
+
+
 def main(
     data: str,
     seeds: Annotated[int, typer.Option(min=1)] = 50,
@@ -196,16 +210,7 @@ def main(
     """Replay what is missing, then print the comparison."""
     chosen = strategy or list(STRATEGIES)
     jobs = {f"{name} {seed}": (data, name, seed) for seed in range(seeds) for name in chosen}
-    table = filled(Path(f"reports/evidence/replays-{data}.csv"), jobs, replay)
-    columns = [str(point) for point in POINTS]
-    level = table[table["strategy"] == "random, no pruning"][columns[-1]].mean()
-    lines = [["strategy", "n", *columns, f"to {level:.2f}"]]
-    for name in chosen:
-        rows = table[table["strategy"] == name]
-        means, spreads = rows[columns].mean(), rows[columns].std()
-        cells = [f"{means[c]:.2f} ± {spreads[c]:.2f}" for c in columns]
-        lines.append([name, str(len(rows)), *cells, reached(means.to_numpy(), level)])
-    print(markdown(lines))
+    print(table(filled(Path(f"reports/evidence/replays-{data}.csv"), jobs, replay)))
 
 
 if __name__ == "__main__":
