@@ -69,7 +69,6 @@ STRATEGIES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-@event.listens_for(Engine, "connect")
 def _without_waiting_for_the_disk(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=OFF")
 
@@ -103,6 +102,7 @@ def searched(config: Config, spending: Spending, directory: RunDirectory) -> lis
     """The trials of a search with one worker, this process, that ends when its epochs are spent."""
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    event.listen(Engine, "connect", _without_waiting_for_the_disk)
     create(directory, config)
     engine = FakeEngine(spending)
     with (
