@@ -83,16 +83,21 @@ class PredictorGuided:
             return _proposal(history, size, not start and generator.random() < 0.5, generator).params
         drawn = [_proposal(history, size, not start and index % 2 == 1, generator) for index in range(CANDIDATES)]
         weights = [generator.expovariate(1.0) for _ in range(1 + len(history.store.config.search.objectives))]
-        best = self._ranked(history, drawn, weights)
+        best = self._ranked(history, drawn, size, weights)
         for _ in range(GENERATIONS):
             parents = best[:PARENTS]
             families = (_children(history, size, parent.params, generator) for parent in parents)
             bred = [child for family in families for child in islice(family, CHILDREN)]
-            best = self._ranked(history, [*parents, *bred], weights)
+            best = self._ranked(history, [*parents, *bred], size, weights)
         return (best or drawn)[0].params
 
-    def _ranked(self, history: History, proposals: Sequence[Proposal], weights: Sequence[float]) -> list[Proposal]:
-        """Those of some students that are new, each once, and within the budget, the most promising first."""
+    def _ranked(
+        self, history: History, proposals: Sequence[Proposal], size: float, weights: Sequence[float]
+    ) -> list[Proposal]:
+        """Those of some students that are new, each once, and within the budget, the most promising first.
+
+        A structure whose narrowest network is larger than the size counts where none is of that size.
+        """
         budget = history.store.config.budget
         by_digest = {proposal.architecture.digest: proposal for proposal in proposals}
         fresh = [
@@ -100,6 +105,7 @@ class PredictorGuided:
             for digest, proposal in by_digest.items()
             if history.twin(digest) is None and budget.rejection_reason(proposal.architecture) is None
         ]
+        fresh = [proposal for proposal in fresh if proposal.architecture.cost().parameters <= size] or fresh
         if not fresh:
             return []
         x = matrix([proposal.architecture for proposal in fresh])
