@@ -12,7 +12,7 @@ from torch import Tensor
 from kd.data.dataset import DataSet
 from kd.deploy.calibration import Calibration, Rounding
 from kd.deploy.interpret import run
-from kd.deploy.program import Program, Scan, TimeConstant, tensors
+from kd.deploy.program import Program, has_time_constants, tensors
 from kd.distil.views import View
 from kd.losses import logits as losses
 from kd.optim.recipe import Recipe
@@ -22,10 +22,8 @@ LEARNING_RATE = 5e-4
 
 
 def can_be_tuned(program: Program) -> bool:
-    """Whether rounding a twin in PyTorch is what int8 does: LTC synapses are rounded in ways of their own."""
-    return not any(
-        isinstance(cell, TimeConstant) for op in program.operations if isinstance(op, Scan) for cell in op.cells
-    )
+    """Whether rounding a twin in PyTorch is what int8 does."""
+    return not any(map(has_time_constants, program.operations))
 
 
 def fine_tune(program: Program, calibration: Calibration, views: Sequence[View], recipe: Recipe) -> Program:

@@ -18,7 +18,7 @@ from kd.deploy.calibration import FINE, Calibration
 from kd.deploy.integers import IntegerProgram, integer_weight
 from kd.deploy.interpret import Floating, Site, run
 from kd.deploy.onnx import OUTPUT, Exported, ExportError, exported, open_session
-from kd.deploy.program import AnyOperation, Program, Scan, TimeConstant
+from kd.deploy.program import Program, has_time_constants
 from kd.deploy.quantize import quantize
 from kd.deploy.reference import answer
 from kd.deploy.tables import TABLE, interpolated
@@ -53,7 +53,7 @@ class _Rounded(Exported):
 
     def activation(self, site: Site, x: Tensor) -> Tensor:
         """Activations rounded; logits as they are, of which the largest may be near others."""
-        if site == self.last or (site[1] == "state" and _has_time_constants(self.program.operations[site[0]])):
+        if site == self.last or (site[1] == "state" and has_time_constants(self.program.operations[site[0]])):
             return x
         if site[1] in FINE:
             scale = self.calibration.fine(site[0], site[1]).scale
@@ -93,10 +93,6 @@ class _Weights(Floating):
         return values
 
 
-def _has_time_constants(operation: AnyOperation) -> bool:
-    return isinstance(operation, Scan) and any(isinstance(cell, TimeConstant) for cell in operation.cells)
-
-
 def _axes(name: str) -> int:
     """First axes of a weight whose parts have scales of their own."""
     return 2 if name in ("row", "column") else 1
@@ -111,7 +107,7 @@ def int8_onnx_content(student: TrainedStudent, program: Program, calibration: Ca
 
     The model takes what the float one takes, and gives logits as sums before their last rounding.
     """
-    about = {IN_FLOAT: "LTC cells"} if any(map(_has_time_constants, program.operations)) else {}
+    about = {IN_FLOAT: "LTC cells"} if any(map(has_time_constants, program.operations)) else {}
     return exported(_Rounded(student, program, calibration), student, about)
 
 

@@ -211,6 +211,11 @@ class Scan(Operation):
         return self.target[0] // len(self.cells)
 
 
+def has_time_constants(operation: Operation) -> bool:
+    """Whether LTC cells are in it, whose synapses are rounded in ways of their own."""
+    return isinstance(operation, Scan) and any(isinstance(cell, TimeConstant) for cell in operation.cells)
+
+
 AnyOperation = Convolution | Separable | Inverted | Pool | GlobalAverage | Gates | RowColumn | Mixer | Scan
 
 

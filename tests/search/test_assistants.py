@@ -182,7 +182,10 @@ def test_a_killed_study_goes_on_with_its_assistant(
 @pytest.mark.parametrize(
     ("architecture", "words"),
     [
-        (lambda _: "tied-cmn", "unknown architecture 'tied-cmn': did you mean tied-cnn.*use one of .*flat-cnn"),
+        (
+            lambda _: "tied-cmn",
+            "unknown architecture 'tied-cmn': did you mean tied-cnn.*use one of bilinear-hybrid-1k, .*flat-cnn",
+        ),
         (lambda folder: str(folder / "none.json"), "no architecture file at"),
         (lambda folder: str(folder / "small.json"), r"takes \(1, 8, 8\) inputs of 10 classes, small has \(1, 28, 28\)"),
     ],
