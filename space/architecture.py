@@ -3,8 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import cached_property, reduce
-from operator import add
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -85,11 +84,11 @@ class Architecture:
             memory=features,
             multipliers=self.classes,
         )
-        return [*(block.cost(shape) for block, shape in zip(self.blocks, shapes, strict=True)), classifier]
+        return [*(_cost(block, shape) for block, shape in zip(self.blocks, shapes, strict=True)), classifier]
 
     def cost(self) -> Cost:
         """Cost of the whole student."""
-        return reduce(add, self.costs())
+        return Cost.total(self.costs())
 
     @cached_property
     def digest(self) -> str:
@@ -97,8 +96,8 @@ class Architecture:
 
         Made of the shape, the classes and the canonical form of every block.
         """
-        blocks = [block.canonical(shape) for block, shape in zip(self.blocks, self.shapes(), strict=False)]
-        content = {"shape": self.shape, "classes": self.classes, "blocks": [asdict(block) for block in blocks]}
+        blocks = [_canonical(block, shape) for block, shape in zip(self.blocks, self.shapes(), strict=False)]
+        content = {"shape": self.shape, "classes": self.classes, "blocks": blocks}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -109,6 +108,18 @@ class Architecture:
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""
         return json.dumps(self.to_dict())
+
+
+@lru_cache(maxsize=10_000)
+def _cost(block: AnyBlock, shape: Shape) -> Cost:
+    """A block's cost: a search asks for the same block again and again."""
+    return block.cost(shape)
+
+
+@lru_cache(maxsize=10_000)
+def _canonical(block: AnyBlock, shape: Shape) -> dict[str, object]:
+    """What of a block the digest is made of, not to be changed."""
+    return asdict(block.canonical(shape))
 
 
 _ADAPTER = TypeAdapter(Architecture)

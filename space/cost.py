@@ -1,5 +1,6 @@
 """Cost of a network, in closed form."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -10,8 +11,8 @@ class Cost:
     >>> block = Cost.of(weights=9 * 8, trained=16, kept=8, macs=9 * 8 * 14 * 14, memory=28 * 28 + 8 * 14 * 14)
     >>> block.parameters, block.deployed_parameters, block.int8_bytes
     (88, 80, 104)
-    >>> (block + block).memory_bytes == block.memory_bytes
-    True
+    >>> Cost.total([block, block]).parameters
+    176
     """
 
     parameters: int
@@ -39,12 +40,13 @@ class Cost:
             int8_bytes=weights + 4 * (kept + multipliers),
         )
 
-    def __add__(self, other: "Cost") -> "Cost":
-        """Cost of running both, one after the other."""
-        return Cost(
-            parameters=self.parameters + other.parameters,
-            deployed_parameters=self.deployed_parameters + other.deployed_parameters,
-            macs=self.macs + other.macs,
-            memory_bytes=max(self.memory_bytes, other.memory_bytes),
-            int8_bytes=self.int8_bytes + other.int8_bytes,
+    @classmethod
+    def total(cls, parts: Sequence["Cost"]) -> "Cost":
+        """Cost of running parts one after the other."""
+        return cls(
+            parameters=sum(part.parameters for part in parts),
+            deployed_parameters=sum(part.deployed_parameters for part in parts),
+            macs=sum(part.macs for part in parts),
+            memory_bytes=max(part.memory_bytes for part in parts),
+            int8_bytes=sum(part.int8_bytes for part in parts),
         )

@@ -41,6 +41,12 @@ def forest(seed: int) -> ExtraTreesRegressor:
     return ExtraTreesRegressor(100, min_samples_leaf=2, max_features=0.5, random_state=seed)
 
 
+def by_tree(fitted: ExtraTreesRegressor, rows: Array) -> Array:
+    """Predictions of every tree of a forest, float64 (trees, rows): without checks of each, in a tenth of the time."""
+    checked = rows.astype(np.float32)
+    return np.stack([tree.predict(checked, check_input=False) for tree in fitted.estimators_])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observation:
     """What a rung found: a student's features, float64 (features,), the epochs, the merit (share) after them."""
@@ -78,7 +84,7 @@ class Predictor:
         if self._line is None:
             return self._prior(x) if self._prior else -x[:, 0], np.zeros(len(x))
         trend, rows = self._columns(x, np.full(len(x), math.log2(self._epochs)))
-        trees = np.stack([tree.predict(rows) for tree in self._forest.estimators_])
+        trees = by_tree(self._forest, rows)
         return self._line.predict(trend) + trees.mean(axis=0), trees.std(axis=0)
 
     def _columns(self, x: Array, lengths: Array) -> tuple[Array, Array]:
@@ -113,8 +119,7 @@ def learn_prior(
 def _of_table(table: "pd.DataFrame", seed: int) -> Prior:
     ends = np.array([log_error(curve[-1]) for curve in table["validation_accuracy"]])
     fitted = forest(seed).fit(matrix(list(table["architecture"])), (ends - ends.mean()) / ends.std())
-    predict: Prior = fitted.predict
-    return predict
+    return lambda rows: by_tree(fitted, rows).mean(axis=0)
 
 
 def _of_study(study: TrainedStudy, seed: int) -> Prior:

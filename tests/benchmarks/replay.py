@@ -43,6 +43,9 @@ from studies.store import create, opened
 STUDENTS = 100
 """Whole trainings that a replay may take as many images as."""
 
+LEARNERS = 50
+"""The same for one that learns, whose suggestions take most of a replay's time: its bars are a half at most."""
+
 POINTS = (5, 10, 15, 20, 25, 33, 50, 75, 100)
 """Whole trainings after which hypervolumes are kept."""
 
@@ -148,7 +151,8 @@ def replay(name: str, strategy: str, seed: int) -> list[Row]:
     surrogate, settings = _surrogate(name), settings_of(name, strategy, seed)
     last = settings.rungs[-1]
     config = Config(data=DataSource(name=name), teacher=TeacherSource(models=(name,)), search=settings)
-    spending = Spending(surrogate, last, STUDENTS * last)
+    most = LEARNERS if strategy.startswith("predictor") else STUDENTS
+    spending = Spending(surrogate, last, most * last)
     with tempfile.TemporaryDirectory() as folder:
         records = searched(config, spending, RunDirectory(root=Path(folder), name="replay"))
 
@@ -156,7 +160,8 @@ def replay(name: str, strategy: str, seed: int) -> list[Row]:
         return float(10 ** surrogate.curve(record.architecture, None)[len(surrogate.epochs) - 1])
 
     values = after(spending, records, [point * last for point in POINTS], error, WORST[name])
-    return [{"strategy": strategy, "seed": seed, **dict(zip(map(str, POINTS), values, strict=True))}]
+    known = {str(point): value if point <= most else None for point, value in zip(POINTS, values, strict=True)}
+    return [{"strategy": strategy, "seed": seed, **known}]
 
 
 def after(
@@ -184,9 +189,9 @@ def _surrogate(name: str) -> Surrogate:
 
 def reached(means: np.ndarray[Any, Any], level: float) -> str:
     """Whole trainings after which mean hypervolumes reach a level, between the points on a straight line."""
-    places = (0, *POINTS)
-    values = np.maximum.accumulate([0.0, *means])
-    return f"{np.interp(level, values, places):.0f}" if values[-1] >= level else f"> {POINTS[-1]}"
+    values = np.maximum.accumulate([0.0, *means[~np.isnan(means)]])
+    places = (0, *POINTS)[: len(values)]
+    return f"{np.interp(level, values, places):.0f}" if values[-1] >= level else f"> {places[-1]}"
 
 
 def table(results: pd.DataFrame) -> str:
@@ -197,7 +202,7 @@ def table(results: pd.DataFrame) -> str:
     for name in (name for name in STRATEGIES if name in set(results["strategy"])):
         rows = results[results["strategy"] == name]
         means, spreads = rows[columns].mean(), rows[columns].std()
-        cells = [f"{means[c]:.2f} ± {spreads[c]:.2f}" for c in columns]
+        cells = ["–" if math.isnan(means[c]) else f"{means[c]:.2f} ± {spreads[c]:.2f}" for c in columns]
         lines.append([name, str(len(rows)), *cells, reached(means.to_numpy(), level)])
     return markdown(lines)
 

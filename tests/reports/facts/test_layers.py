@@ -8,6 +8,7 @@ from reports.facts.layers import layers_of
 from reports.figures.student_svg import student_svg
 from reports.page import write_report
 from space.architecture import FAMILIES, Architecture, Family
+from space.cost import Cost
 from space.sampling.domain import Domain, suggest
 from space.sampling.random_trial import RandomTrial
 from studies.records import student_records
@@ -27,10 +28,7 @@ def random_students(family: Family) -> list[Architecture]:
 def test_layers_add_up_to_the_student(family: Family) -> None:
     for architecture in random_students(family):
         layers = layers_of(architecture)
-        total = layers[0].cost
-        for layer in layers[1:]:
-            total = total + layer.cost
-        assert total == architecture.cost()
+        assert Cost.total([layer.cost for layer in layers]) == architecture.cost()
         assert [layer.shape for layer in layers] == [*architecture.shapes(), (10, 1, 1)]
 
 
