@@ -61,6 +61,16 @@ class Layers(ABC):
         state, written = at(self.place.source), at(self.place.source - self.place.clearance)
         self.source.call(call, f"move({state}, {written}, {count});", applications=applications)
 
+    def stream(self, op: ops.AnyOperation, kind: str, layer: str, stage: str, cell: str = "", words: int = 0) -> None:
+        """Let the operation, whose call was the last, be fed step by step where it is the first of all."""
+        if self.name != "layer_1" or op.source[2] > 1:
+            return
+        source, target = at(self.place.source), at(self.place.target)
+        self.source.streamed = len(self.source.calls)
+        self.source.stream = Stream(
+            kind=kind, layer=layer, stage=stage, source=source, target=target, cell=cell, words=words
+        )
+
     @property
     def places(self) -> str:
         """Input and output."""
@@ -81,6 +91,7 @@ class Layers(ABC):
         stages, place = self.stages("sums", op.applications), self.place
         if op.combine == "replace":
             self.source.call(f"convolve(&{layer}, {stages}, {self.places});")
+            self.stream(op, "convolve", layer, stages)
         else:
             target = at(place.source - place.clearance)
             call = f"convolve(&{layer}, {stages} + i, {at(place.source)}, {target});"
@@ -193,15 +204,6 @@ class Layers(ABC):
             self.source.uses |= {kind, *(("dot", "dot_halves") if kind == "closed_form" else ("words",))}
             places = f"{at(self.place.source)}, {at(self.place.target + number * op.hidden)}"
             self.source.call(f"{kind}(&{layer}, &{cell}, {stage}{number}, {places}, arena);")
-            if self.name == "layer_1" and len(op.cells) == 1 and op.axis == "rows" and width == 1:
-                scratch = scratch_of(op)
-                self.source.streamed = len(self.source.calls)
-                self.source.stream = Stream(
-                    kind=kind,
-                    layer=layer,
-                    cell=cell,
-                    stage=stage.removesuffix(", "),
-                    words=4 * (scratch.words - op.hidden * op.mean),
-                    source=at(self.place.source),
-                    target=at(self.place.target),
-                )
+            if len(op.cells) == 1 and op.axis == "rows":
+                words = 4 * (scratch_of(op).words - op.hidden * op.mean)
+                self.stream(op, kind, layer, stage.removesuffix(", "), cell=cell, words=words)

@@ -17,18 +17,19 @@ WIDTH = 112
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """How a scan that is a student's first operation is fed step by step: names and places in C.
+    """How a student's first operation, a scan or a convolution, is fed step by step: names and places in C.
 
-    `words` are bytes of its scratch before the sum of states, `calls` what follows it.
+    `kind` is the function, `calls` what follows the operation. A scan has the name of a `cell`, and `words`: bytes of
+    its scratch before the sum of states.
     """
 
     kind: str
     layer: str
-    cell: str
     stage: str
-    words: int
     source: str
     target: str
+    cell: str = ""
+    words: int = 0
     calls: str = ""
 
 
