@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kd.deploy.latency import architecture_latency_ms
 from search.samplers.sampler import Sampler, draw
 from space.architecture import Architecture
 from studies.history import History
@@ -47,15 +46,9 @@ def next_candidate(history: History, sampler: Sampler, note: Note) -> Candidate 
             history.add(found, "duplicate", f"same network as trial {twin}")
             note(f"trial {number} {family}: same network as trial {twin}")
         else:
-            history.add(found, latency_ms=_latency(history, found.architecture))
+            history.add(found)
             return _candidate(history, number)
     return None
-
-
-def _latency(history: History, architecture: Architecture) -> float | None:
-    """Milliseconds of one sample on this machine, where the study minimises them; kept with the trial."""
-    wanted = "latency_ms" in history.store.config.search.objectives
-    return architecture_latency_ms(architecture) if wanted else None
 
 
 def interrupted(history: History) -> Iterator[Candidate]:

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kd.deploy.latency import architecture_latency_ms
 from kd.distil.train import RungResult, RungTask, train_rung
 from kd.students.curve import Epoch
 from reports.facts.formats import counted
@@ -137,7 +138,11 @@ def _next(state: _Search) -> Candidate | None:
 
 
 def _submit(state: _Search, candidate: Candidate) -> None:
+    """Have a worker train a candidate's next rung, or time it before its first, where the study minimises latency."""
     session, store, number = state.session, state.session.store, candidate.number
+    if "latency_ms" in store.config.search.objectives and state.history.trials[number].latency_ms is None:
+        session.engine.submit(candidate, architecture_latency_ms, candidate.architecture)
+        return
     settings, rungs = store.config.search, state.history.rungs(candidate.training)
     stretch = next_stretch(store, candidate.training, rungs, settings.rungs[candidate.rung])
     task = RungTask(
@@ -153,8 +158,12 @@ def _submit(state: _Search, candidate: Candidate) -> None:
 
 
 def _receive(state: _Search, candidate: Candidate, result: Any) -> None:
-    """Record what a candidate's task returned, a `RungResult` or the exception that it ended with."""
+    """Record what a candidate's task returned: its latency, a `RungResult`, or the exception that it ended with."""
     store, rungs = state.session.store, state.session.store.config.search.rungs
+    if isinstance(result, float):
+        state.history.add_latency(candidate.number, result)
+        _submit(state, candidate)
+        return
     if isinstance(result, InputError):  # a damaged view, data that are gone: nothing that this candidate did
         raise result
     if not isinstance(result, RungResult):

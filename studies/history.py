@@ -97,10 +97,8 @@ class History:
         """Rungs of a training run, shortest first."""
         return self._rungs.get(training, ())
 
-    def add(
-        self, draw: Draw, outcome: Outcome = "unfinished", reason: str = "", latency_ms: float | None = None
-    ) -> TrialRecord:
-        """Put a suggestion on record, with what becomes of it, and its latency, if that is known already."""
+    def add(self, draw: Draw, outcome: Outcome = "unfinished", reason: str = "") -> TrialRecord:
+        """Put a suggestion on record, with what becomes of it."""
         architecture, cost, number = draw.architecture, draw.architecture.cost(), len(self.trials)
         record = TrialRecord(
             number=number,
@@ -116,11 +114,8 @@ class History:
             params=draw.params,
             metric=self.store.config.search.metric,
             objectives=self.store.config.search.objectives,
-            latency_ms=latency_ms,
         )
         attributes = {"family": architecture.family, **{name: getattr(cost, name) for name in COLUMNS}}
-        if latency_ms is not None:
-            attributes["latency_ms"] = latency_ms
         if outcome != "unfinished":
             attributes |= {"reason": reason, "epochs": 0, "outcome": outcome}
         facts = Facts(
@@ -135,6 +130,11 @@ class History:
             record = record.after(self.rungs(training), max(self.store.config.search.rungs))
         self._append(identifier, record)
         return record
+
+    def add_latency(self, number: int, latency_ms: float) -> None:
+        """Put on record how many milliseconds a trial's student takes."""
+        self._table.annotate({self._ids[number]: {"latency_ms": latency_ms}})
+        self.trials[number] = replace(self.trials[number], latency_ms=latency_ms)
 
     def add_rung(self, number: int, rung: Rung) -> None:
         """Take note of a rung of a trial's training that is in the ledger."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kd.deploy.integers import Quantisation, integer_weight
+from kd.deploy.integers import Quantisation, integer_weight, scale_axes
 from kd.deploy.interpret import Floating, Site, run
 from kd.deploy.program import Program
 from kd.deploy.quantize_cells import FRACTION
@@ -130,7 +130,7 @@ class Rounding(Floating):
 
     def weight(self, index: int, name: str, values: Tensor) -> Tensor:
         """Weights rounded, each output channel by its own scale."""
-        axes = 2 if name in ("row", "column") else 1
+        axes = scale_axes(name)
         with torch.no_grad():
             rounded, scale = integer_weight(values, axes)
             scale = scale.reshape(*scale.shape, *[1] * (values.ndim - axes))

@@ -136,6 +136,11 @@ def multipliers(factors: Tensor | Sequence[float]) -> tuple[Tensor, int]:
     return torch.round(values * 2.0**shift).to(torch.int32), shift
 
 
+def scale_axes(name: str) -> int:
+    """First axes of the weight `name` whose parts have scales of their own."""
+    return 2 if name in ("row", "column") else 1
+
+
 def integer_weight(values: Tensor, axes: int = 1) -> tuple[Tensor, Tensor]:
     """Weights as int8, symmetric, and the scales of each of their first `axes` axes' parts."""
     flat = values.detach().double().flatten(axes)

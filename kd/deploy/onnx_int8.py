@@ -15,7 +15,7 @@ from torch.onnx.ops import symbolic
 
 from kd.data.dataset import values
 from kd.deploy.calibration import FINE, Calibration
-from kd.deploy.integers import IntegerProgram, integer_weight
+from kd.deploy.integers import IntegerProgram, integer_weight, scale_axes
 from kd.deploy.interpret import Floating, Site, run
 from kd.deploy.onnx import OUTPUT, Exported, ExportError, exported, open_session
 from kd.deploy.program import Program, has_time_constants
@@ -87,15 +87,10 @@ class _Weights(Floating):
         self.kept: dict[str, tuple[Tensor, Tensor]] = {}
 
     def weight(self, index: int, name: str, values: Tensor) -> Tensor:
-        axes = _axes(name)
+        axes = scale_axes(name)
         whole, scale = integer_weight(values, axes)
         self.kept[_weight_name(index, name)] = whole.flatten(0, axes - 1), scale.flatten().float()
         return values
-
-
-def _axes(name: str) -> int:
-    """First axes of a weight whose parts have scales of their own."""
-    return 2 if name in ("row", "column") else 1
 
 
 def _weight_name(index: int, name: str) -> str:

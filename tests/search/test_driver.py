@@ -63,6 +63,11 @@ def point(curve: Curve, architecture: Architecture, epoch: float, seconds: float
     return Epoch(epoch=epoch, train_loss=1.0, validation_accuracy=found, validation_loss=1 - found, seconds=seconds)
 
 
+def latency(architecture: Architecture) -> float:
+    """Simulated milliseconds of a student."""
+    return random.Random(architecture.digest).uniform(0.01, 2)
+
+
 @dataclass(kw_only=True)
 class Simulation:
     """Rung tasks from a curve; remembers them, and kills the driver when it submits task number `killed`.
@@ -75,9 +80,13 @@ class Simulation:
     pace: float = SECONDS
     tasks: list[tuple[str, float, float, bytes | None]] = field(default_factory=list)
     free: list[int] = field(default_factory=list)
+    timed: list[str] = field(default_factory=list)
     engine: FakeEngine | None = None
 
-    def __call__(self, task: RungTask, checkpoint: bytes | None) -> RungResult:
+    def __call__(self, task: RungTask | Architecture, checkpoint: bytes | None = None) -> RungResult | float:
+        if isinstance(task, Architecture):
+            self.timed.append(task.digest)
+            return latency(task)
         architecture, start, stop = task.architecture, task.start, task.stop
         if len(self.tasks) == self.killed:
             raise Killed
@@ -185,27 +194,18 @@ def test_workers_are_busy_while_there_is_work(run: Run, records: Records) -> Non
     assert seconds(together) == seconds(alone) / 4
 
 
-def test_latencies_are_measured_once_and_a_resumed_study_decides_alike(
-    run: Run, records: Records, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    measured: list[str] = []
-
-    def latency(architecture: Architecture) -> float:
-        measured.append(architecture.digest)
-        return random.Random(architecture.digest).uniform(0.01, 2)
-
-    monkeypatch.setattr(candidates, "architecture_latency_ms", latency)
+def test_latencies_are_measured_once_and_a_resumed_study_decides_alike(run: Run, records: Records) -> None:
     settings: dict[str, Any] = {"objectives": ("latency_ms",), "sampler": "predictor", "trials": 12}
-    run("whole", Simulation(), **settings)
-    assert len(measured) == len(set(measured)) == 12
-    measured.clear()
-    run("broken", Simulation(killed=9), **settings)
-    run("broken", Simulation(), **settings)
-    assert len(measured) == len(set(measured)) == 12
+    whole, broken, resumed = Simulation(), Simulation(killed=9), Simulation()
+    run("whole", whole, **settings)
+    run("broken", broken, **settings)
+    run("broken", resumed, **settings)
+    for timed in (whole.timed, broken.timed + resumed.timed):
+        assert len(timed) == len(set(timed)) == 12
     assert records("whole") == records("broken")
     trained = [record for record in records("whole") if record.trained]
     for record in trained:
-        assert record.sizes == (record.latency_ms,) == (random.Random(record.architecture.digest).uniform(0.01, 2),)
+        assert record.sizes == (record.latency_ms,) == (latency(record.architecture),)
     points = front(trained, 0)
     assert [point.latency_ms for point in points] == sorted(point.latency_ms or 0 for point in points)
     assert min(record.latency_ms or 9 for record in trained if record.outcome == "complete") == points[0].latency_ms
