@@ -186,12 +186,12 @@ def _ranks(name: str) -> list[str]:
         prior = learn_prior(table["architecture"].iloc[0].shape, (other,))
         found.append(prior(x) if prior and other != name else None)
     found += [errors[:, epochs.index(epoch)] if epoch in epochs else None for epoch in EARLY]
-    end = _beyond_size(x, errors[:, -1])
-    ranks = ["–" if y is None else f"{spearmanr(_beyond_size(x, y), end)[0]:.2f}" for y in found]
+    end = beyond_size(x, errors[:, -1])
+    ranks = ["–" if y is None else f"{spearmanr(beyond_size(x, y), end)[0]:.2f}" for y in found]
     return [name, *ranks]
 
 
-def _beyond_size(x: Array, y: Array) -> Array:
+def beyond_size(x: Array, y: Array) -> Array:
     """What a parabola in the logarithm of the parameters does not explain."""
     found: Array = y - np.polyval(np.polyfit(x[:, 0], y, 2), x[:, 0])
     return found

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import ablation
+import choices
 import int8
 import pandas as pd
 import proposals
@@ -26,3 +27,4 @@ def test_the_page_shows_what_the_shipped_tables_say() -> None:
     page = (EVIDENCE / "README.md").read_text()
     assert surrogate.quality() in page
     assert surrogate.ranks() in page
+    assert choices.table() in page
