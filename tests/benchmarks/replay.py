@@ -68,6 +68,9 @@ STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     "predictor, no prior": {"prior": ()},
     "predictor, no prior, peers": {"prior": (), "pruner": "peers"},
     "predictor, no prior, asha": {"prior": (), "pruner": "asha"},
+    "predictor, no pruning": {"pruner": "none"},
+    "predictor, peers": {"pruner": "peers"},
+    "predictor, asha": {"pruner": "asha"},
     "predictor": {},
 }
 
