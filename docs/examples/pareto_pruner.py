@@ -17,7 +17,7 @@ RUNGS = (1, 3, 9, 27)
 """Passes over the training samples at which trials are compared."""
 
 
-def main(trials: int = 40, rule: str = "extrapolation") -> tuple[optuna.Study, int]:
+def main(trials: int = 40, rule: str = "asha") -> tuple[optuna.Study, int]:
     """Search the width and the learning rate of a small classifier; return the study and the passes it took."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     x, y = load_digits(return_X_y=True)

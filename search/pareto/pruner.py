@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from search.pareto.nondominated import fronts
 
-Rule = Literal["extrapolation", "peers", "asha", "none"]
+Rule = Literal["asha", "extrapolation", "peers", "none"]
 
 PAIRS = 6
 """Candidates that must have finished before a rung says how the last one comes out."""
@@ -32,13 +32,13 @@ class ParetoPruner:
     A trial that no other dominates at its rung is never pruned there, whatever the settings are, so the small end of
     the front lives; pruning by the merit alone deletes it. Of those that are dominated, each `rule` prunes some:
 
+    - "asha": all but the first `1 / reduction` of their rung, ordered by non-dominated fronts and, within one, by an
+      ε-net over the logarithm of the size (Schmucker et al. 2021, MO-ASHA);
     - "extrapolation": those that will not reach the front, by how sure that is. The logarithm of the error at the last
       rung is predicted, by a straight line through the trials that finished; a trial is pruned when a finished one no
       larger is better than its prediction by `certainty` deviations of that line. Before `PAIRS` have finished it is
       "peers";
     - "peers": those that at least `peers` others of about their size, at most `slack` times it, equal or beat;
-    - "asha": all but the first `1 / reduction` of their rung, ordered by non-dominated fronts and, within one, by an
-      ε-net over the logarithm of the size (Schmucker et al. 2021, MO-ASHA);
     - "none".
 
     It knows nothing of this project, so that any ask-and-tell loop with several objectives can use it:
@@ -54,7 +54,7 @@ class ParetoPruner:
     def __init__(
         self,
         rungs: Sequence[float],
-        rule: Rule = "extrapolation",
+        rule: Rule = "asha",
         *,
         peers: int = 3,
         slack: float = 1.1,

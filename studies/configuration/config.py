@@ -37,8 +37,8 @@ class Search:
     """Training lengths at which candidates are compared, rising; fractions are allowed [epochs]."""
     startup: Annotated[int, Field(ge=0)] = 15
     """First suggestions, of the families in turn; random, unless a `predictor` has a prior [suggestions]."""
-    pruner: Literal["extrapolation", "peers", "asha", "none"] = "extrapolation"
-    """What prunes candidates: `extrapolation` to the last rung, better `peers`, a low place (`asha`), or nothing."""
+    pruner: Literal["asha", "extrapolation", "peers", "none"] = "asha"
+    """What prunes candidates: a low place (`asha`), `extrapolation` to the last rung, better `peers`, or nothing."""
     certainty: Annotated[float, Field(ge=0)] = 1.0
     """Extrapolation: how many deviations a candidate's prediction must be worse than the front [deviations]."""
     peers: Natural = 3

@@ -4,7 +4,8 @@ Whole studies are replayed with the real driver, sampler and pruner on what the 
 (`surrogate.py`). A study is worth the hypervolume of the front that it would retrain, over the decimal logarithms of
 the true error (the mean over seeds, not the one that was measured) and of the parameters. It is printed after as many
 training images as so many whole trainings take, with how many it takes to reach what random search without pruning
-has after `STUDENTS`. Replays are kept in `reports/evidence/replays-DATA.csv`, a call goes on with those that it lacks.
+has after `STUDENTS`, and drawn as `reports/evidence/replays-DATA.png`. Replays are kept in `replays-DATA.csv` there, a
+call goes on with those that it lacks.
 
 Whatever learns from tables never sees that of `DATA`: "no prior" knows none at all.
 """
@@ -21,6 +22,7 @@ from typing import Annotated, Any
 import numpy as np
 import optuna
 import pandas as pd
+import plotly.graph_objects as go
 import typer
 from grid import Row, filled, markdown
 from rich.console import Console
@@ -30,6 +32,8 @@ from surrogate import SAMPLES, Surrogate
 from kd.data.dataset import DataSource, load_once
 from kd.distil.train import RungResult, RungTask
 from kd.teachers.source import TeacherSource
+from reports.figures.static import write_static
+from reports.figures.theme import SEQUENCE, SYMBOLS, empty_figure
 from search.driver import search
 from search.engine.fake import FakeEngine
 from search.progress import Progress
@@ -59,18 +63,16 @@ STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     "random, no pruning": {"sampler": "random", "pruner": "none"},
     "random": {"sampler": "random"},
     "random, peers": {"sampler": "random", "pruner": "peers"},
-    "random, asha": {"sampler": "random", "pruner": "asha"},
+    "random, extrapolation": {"sampler": "random", "pruner": "extrapolation"},
     "tpe, no pruning": {"sampler": "tpe", "pruner": "none"},
     "tpe": {"sampler": "tpe"},
     "nsga2, no pruning": {"sampler": "nsga2", "pruner": "none"},
     "evolution": {"sampler": "evolution"},
     "predictor, no prior, no pruning": {"prior": (), "pruner": "none"},
+    "predictor, no prior, extrapolation": {"prior": (), "pruner": "extrapolation"},
     "predictor, no prior": {"prior": ()},
-    "predictor, no prior, peers": {"prior": (), "pruner": "peers"},
-    "predictor, no prior, asha": {"prior": (), "pruner": "asha"},
     "predictor, no pruning": {"pruner": "none"},
-    "predictor, peers": {"pruner": "peers"},
-    "predictor, asha": {"pruner": "asha"},
+    "predictor, extrapolation": {"pruner": "extrapolation"},
     "predictor": {},
 }
 
@@ -78,6 +80,17 @@ STRATEGIES: Mapping[str, Mapping[str, Any]] = {
 def _without_waiting_for_the_disk(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=OFF")
 
+
+PICTURED = (
+    "random, no pruning",
+    "nsga2, no pruning",
+    "tpe, no pruning",
+    "random",
+    "predictor, no prior",
+    "predictor",
+)
+"""Strategies that are drawn."""
+EVIDENCE = Path("reports/evidence")
 
 Simulate = Callable[[RungTask, bytes | None], RungResult]
 
@@ -210,6 +223,27 @@ def table(results: pd.DataFrame) -> str:
     return markdown(lines)
 
 
+def figure(results: pd.DataFrame) -> go.Figure:
+    """Hypervolume over whole trainings, a line a strategy, its bars the standard deviation of replays."""
+    drawn, columns = empty_figure(560), [str(point) for point in POINTS]
+    for index, name in enumerate(name for name in PICTURED if name in set(results["strategy"])):
+        rows = results[results["strategy"] == name][columns]
+        means, spreads = rows.mean().dropna(), rows.std().dropna()
+        drawn.add_scatter(
+            x=list(POINTS[: len(means)]),
+            y=means.to_list(),
+            error_y={"type": "data", "array": spreads.to_list()},
+            mode="lines+markers",
+            line={"color": SEQUENCE[index]},
+            marker={"symbol": SYMBOLS[index], "color": SEQUENCE[index]},
+            name=f"{name} (n = {len(rows)})",
+        )
+    return drawn.update_layout(
+        xaxis={"title": {"text": "whole trainings' images"}, "type": "log", "tickvals": list(POINTS)},
+        yaxis={"title": {"text": "hypervolume (log error × log parameters)"}},
+    )
+
+
 def main(
     data: str,
     seeds: Annotated[int, typer.Option(min=1)] = 50,
@@ -218,7 +252,11 @@ def main(
     """Replay what is missing, then print the comparison."""
     chosen = strategy or list(STRATEGIES)
     jobs = {f"{name} {seed}": (data, name, seed) for seed in range(seeds) for name in chosen}
-    print(table(filled(Path(f"reports/evidence/replays-{data}.csv"), jobs, replay)))
+    path = EVIDENCE / f"replays-{data}.csv"
+    filled(path, jobs, replay)
+    results = pd.read_csv(path)
+    write_static(figure(results), path)
+    print(table(results))
 
 
 if __name__ == "__main__":
