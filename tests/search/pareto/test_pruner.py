@@ -140,7 +140,7 @@ def test_no_rule_prunes_what_none_dominates(
 
 def halving(certainty: float, noise: float) -> ParetoPruner:
     """Eight finished trials of one size whose error halves, more or less, from the first rung to the last."""
-    pruner = ParetoPruner((1, 9), certainty=certainty)
+    pruner = ParetoPruner((1, 9), "extrapolation", certainty=certainty)
     for number in range(PAIRS + 2):
         error = 0.1 * 1.2**number
         pruner.report(number, 1, merit=1 - error, size=1_000)
