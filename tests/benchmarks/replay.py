@@ -47,8 +47,8 @@ from studies.store import create, opened
 STUDENTS = 100
 """Whole trainings that a replay may take as many images as."""
 
-LEARNERS = 50
-"""The same for one that learns, whose suggestions take most of a replay's time: its bars are a half at most."""
+LEARNERS = 33
+"""The same for one that learns, whose suggestions take most of a replay's time: its bars lie below."""
 
 POINTS = (5, 10, 15, 20, 25, 33, 50, 75, 100)
 """Whole trainings after which hypervolumes are kept."""
