@@ -191,17 +191,19 @@ class _Rung:
 
     def place(self, number: int) -> int:
         """Place of a trial, from 0, in the order of fronts and, within one, of its ε-net."""
-        rank = fronts(list(zip(self.errors.tolist(), *self.sizes.tolist(), strict=True)))
+        rank = np.array(fronts(np.vstack([self.errors, self.sizes]).T))
         row = self._rows[number]
-        own = [index for index in range(len(rank)) if rank[index] == rank[row]]
-        before = sum(other < rank[row] for other in rank)
-        return before + _net(np.log(self.sizes[0, own]).tolist()).index(own.index(row))
+        own = np.flatnonzero(rank == rank[row]).tolist()
+        before = int((rank < rank[row]).sum())
+        return before + _net(np.log(self.sizes[0, own])).index(own.index(row))
 
 
-def _net(values: Sequence[float]) -> list[int]:
+def _net(values: NDArray[np.float64]) -> list[int]:
     """Order of some values, each the one farthest from those before it, beginning with the least."""
-    order = [int(np.argmin(values))]
+    order = [int(values.argmin())]
+    nearest = np.full(len(values), np.inf)
     while len(order) < len(values):
-        left = [index for index in range(len(values)) if index not in order]
-        order.append(max(left, key=lambda index: min(abs(values[index] - values[other]) for other in order)))
+        nearest = np.minimum(nearest, np.abs(values - values[order[-1]]))
+        nearest[order] = -1.0
+        order.append(int(nearest.argmax()))
     return order
