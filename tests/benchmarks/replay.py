@@ -4,7 +4,7 @@ Whole studies are replayed with the real driver, sampler and pruner on what the 
 (`surrogate.py`). A study is worth the hypervolume of the front that it would retrain, over the decimal logarithms of
 the true error (the mean over seeds, not the one that was measured) and of the parameters. It is printed after as many
 training images as so many whole trainings take, with how many it takes to reach what random search without pruning
-has after `STUDENTS`, and drawn as `reports/evidence/replays-DATA.png`. Replays are kept in `replays-DATA.csv` there, a
+has after `STUDENTS`, and drawn as `reports/evidence/replays-DATA.svg`. Replays are kept in `replays-DATA.csv` there, a
 call goes on with those that it lacks.
 
 Whatever learns from tables never sees that of `DATA`: "no prior" knows none at all.
@@ -32,7 +32,7 @@ from surrogate import SAMPLES, Surrogate
 from kd.data.dataset import DataSource, load_once
 from kd.distil.train import RungResult, RungTask
 from kd.teachers.source import TeacherSource
-from reports.figures.static import write_static
+from reports.figures.static import picture
 from reports.figures.theme import SEQUENCE, SYMBOLS, empty_figure
 from search.driver import search
 from search.engine.fake import FakeEngine
@@ -228,11 +228,11 @@ def figure(results: pd.DataFrame) -> go.Figure:
     drawn, columns = empty_figure(560), [str(point) for point in POINTS]
     for index, name in enumerate(name for name in PICTURED if name in set(results["strategy"])):
         rows = results[results["strategy"] == name][columns]
-        means, spreads = rows.mean().dropna(), rows.std().dropna()
+        means, spreads = rows.mean().dropna(), rows.std().fillna(0)
         drawn.add_scatter(
             x=list(POINTS[: len(means)]),
             y=means.to_list(),
-            error_y={"type": "data", "array": spreads.to_list()},
+            error_y={"type": "data", "array": spreads.to_list()[: len(means)]},
             mode="lines+markers",
             line={"color": SEQUENCE[index]},
             marker={"symbol": SYMBOLS[index], "color": SEQUENCE[index]},
@@ -255,7 +255,7 @@ def main(
     path = EVIDENCE / f"replays-{data}.csv"
     filled(path, jobs, replay)
     results = pd.read_csv(path)
-    write_static(figure(results), path)
+    path.with_suffix(".svg").write_bytes(picture(figure(results)))
     print(table(results))
 
 
