@@ -219,6 +219,7 @@ def table(results: pd.DataFrame) -> str:
         rows = results[results["strategy"] == name]
         means, spreads = rows[columns].mean(), rows[columns].std()
         cells = ["–" if math.isnan(means[c]) else f"{means[c]:.2f} ± {spreads[c]:.2f}" for c in columns]
+        cells = [cell.removesuffix(" ± nan") for cell in cells]
         lines.append([name, str(len(rows)), *cells, reached(means.to_numpy(), level)])
     return markdown(lines)
 
