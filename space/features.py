@@ -5,6 +5,7 @@ from typing import Any
 
 from space.architecture import FAMILIES, AnyBlock, Architecture
 from space.blocks.base import Shape, maps, size
+from space.cost import Cost
 
 KINDS = (
     "convolution",
@@ -39,7 +40,7 @@ def features(architecture: Architecture) -> Features:
     3.0
     """
     shapes, costs = architecture.shapes(), architecture.costs()
-    total, start = architecture.cost(), maps(architecture.shape)
+    total, start = Cost.total(costs), maps(architecture.shape)
     blocks = [_fields(block) for block in architecture.blocks]
     last = shapes[-1]
     found: Features = {

@@ -4,29 +4,21 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from operator import le
 
-import numpy as np
-from numpy.typing import NDArray
 
-
-def fronts(points: Sequence[Sequence[float]] | NDArray[np.float64]) -> list[int]:
+def fronts(points: Sequence[Sequence[float]]) -> list[int]:
     """Front that each of some points (two values or more, all minimised) is on.
 
     0 for points that none dominates, 1 for those that only points of front 0 dominate, and so on (Deb et al. 2002);
     of equal points, the later ones count as dominated.
     """
-    if len(points) and len(points[0]) > 2:
-        return _by_comparison([tuple(point) for point in points])
-    first, second = np.asarray(points, np.float64).reshape(-1, 2).T
-    order = np.lexsort((first, second))
-    numbers = np.empty(len(order), np.int64)
-    ranks: list[int] = []
+    if points and len(points[0]) > 2:
+        return _by_comparison(points)
+    numbers = [0] * len(points)
     least: list[float] = []  # the first value, over the points of each front so far: all of them have a smaller second
-    for value in first[order].tolist():
-        ranks.append(bisect_right(least, value))
-        least[ranks[-1] : ranks[-1] + 1] = [value]
-    numbers[order] = ranks
-    found: list[int] = numbers.tolist()
-    return found
+    for index in sorted(range(len(points)), key=lambda i: (points[i][1], points[i][0])):
+        front = numbers[index] = bisect_right(least, points[index][0])
+        least[front : front + 1] = [points[index][0]]
+    return numbers
 
 
 def _by_comparison(points: Sequence[Sequence[float]]) -> list[int]:

@@ -36,13 +36,18 @@ def matrix(architectures: Sequence[Architecture]) -> Array:
     return np.array([list(features(architecture).values()) for architecture in architectures])
 
 
+def end_errors(table: "pd.DataFrame") -> Array:
+    """Decimal logarithms of the errors at the ends of a table's curves, float64 (students,)."""
+    return np.array([log_error(curve[-1]) for curve in table["validation_accuracy"]])
+
+
 def forest(seed: int) -> ExtraTreesRegressor:
     """Extremely randomised trees (Geurts et al. 2006), which fit a few hundred rows in a tenth of a second."""
     return ExtraTreesRegressor(100, min_samples_leaf=2, max_features=0.5, random_state=seed)
 
 
 def by_tree(fitted: ExtraTreesRegressor, rows: Array) -> Array:
-    """Predictions of every tree of a forest, float64 (trees, rows): without checks of each, in a tenth of the time."""
+    """Predictions of every tree of a forest, float64 (trees, rows): without checks of each, in a fifth of the time."""
     checked = rows.astype(np.float32)
     return np.stack([tree.predict(checked, check_input=False) for tree in fitted.estimators_])
 
@@ -117,7 +122,7 @@ def learn_prior(
 
 
 def _of_table(table: "pd.DataFrame", seed: int) -> Prior:
-    ends = np.array([log_error(curve[-1]) for curve in table["validation_accuracy"]])
+    ends = end_errors(table)
     fitted = forest(seed).fit(matrix(list(table["architecture"])), (ends - ends.mean()) / ends.std())
     return lambda rows: by_tree(fitted, rows).mean(axis=0)
 

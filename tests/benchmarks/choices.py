@@ -16,8 +16,7 @@ import pandas as pd
 from grid import markdown
 from surrogate import beyond_size
 
-from search.pareto.pruner import log_error
-from search.samplers.predictor import matrix
+from search.samplers.predictor import end_errors, matrix
 from studies.tables import load_table, table_names, trained_once
 
 FEWEST = 8
@@ -36,8 +35,7 @@ def chosen(params: dict[str, Any]) -> Iterator[Choice]:
 def means(name: str) -> dict[Choice, tuple[float, float, int]]:
     """Mean, standard error and number of students of the families and choices in a table."""
     table = trained_once(load_table(name))
-    errors = np.array([log_error(curve[-1]) for curve in table["validation_accuracy"]])
-    value = beyond_size(matrix(list(table["architecture"])), errors)
+    value = beyond_size(matrix(list(table["architecture"])), end_errors(table))
     family = pd.Series([params["family"] for params in table["params"]])
     values = pd.Series(value / value.std())
     within = values - values.groupby(family).transform("mean")

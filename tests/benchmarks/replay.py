@@ -76,11 +76,6 @@ STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     "predictor": {},
 }
 
-
-def _without_waiting_for_the_disk(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA synchronous=OFF")
-
-
 PICTURED = (
     "random, no pruning",
     "nsga2, no pruning",
@@ -90,7 +85,11 @@ PICTURED = (
     "predictor",
 )
 """Strategies that are drawn."""
-EVIDENCE = Path("reports/evidence")
+
+
+def _without_waiting_for_the_disk(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
+
 
 Simulate = Callable[[RungTask, bytes | None], RungResult]
 
@@ -253,7 +252,7 @@ def main(
     """Replay what is missing, then print the comparison."""
     chosen = strategy or list(STRATEGIES)
     jobs = {f"{name} {seed}": (data, name, seed) for seed in range(seeds) for name in chosen}
-    path = EVIDENCE / f"replays-{data}.csv"
+    path = Path(f"reports/evidence/replays-{data}.csv")
     filled(path, jobs, replay)
     results = pd.read_csv(path)
     path.with_suffix(".svg").write_bytes(picture(figure(results)))

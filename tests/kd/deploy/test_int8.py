@@ -80,7 +80,7 @@ def test_a_student_may_be_a_cell_alone(cell: CellKind) -> None:
 @pytest.mark.parametrize("readout", ["last", "mean"])
 def test_a_scan_is_fed_step_by_step(cell: CellKind, readout: Readout) -> None:
     scan = LiquidScan(cell=cell, hidden=4, readout=readout, unfolds=2)
-    assert fed_alike((scan, Dense(width=5)))
+    assert_fed_alike((scan, Dense(width=5)))
 
 
 @needs_gcc
@@ -88,12 +88,12 @@ def test_a_scan_is_fed_step_by_step(cell: CellKind, readout: Readout) -> None:
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_a_convolution_over_time_is_fed_step_by_step(kernel: int, stride: int) -> None:
     first = Convolution(width=6, kernel=kernel, stride=stride, activation="relu")
-    assert fed_alike((first, ResidualConvolution(kernel=3, repeats=2), GlobalAverage()))
-    assert fed_alike((Convolution(width=1, kernel=kernel, stride=stride), Dense(width=5)))  # moves down in the arena
+    assert_fed_alike((first, ResidualConvolution(kernel=3, repeats=2), GlobalAverage()))
+    assert_fed_alike((Convolution(width=1, kernel=kernel, stride=stride), Dense(width=5)))  # moves down in the arena
 
 
-def fed_alike(blocks: tuple[AnyBlock, ...]) -> bool:
-    """Whether a student of sequences of 12 steps answers the same, fed whole or step by step, in both arithmetics."""
+def assert_fed_alike(blocks: tuple[AnyBlock, ...]) -> None:
+    """A student of sequences of 12 steps answers the same, fed whole or step by step, in both arithmetics."""
     architecture = Architecture(family="hybrid", shape=(12, 3), classes=10, blocks=blocks)
     samples = random_samples(architecture.shape, 8)
     for code in (
@@ -101,9 +101,8 @@ def fed_alike(blocks: tuple[AnyBlock, ...]) -> bool:
         float_code(lower(random_student(architecture)), samples[:1], "a student"),
     ):
         whole, fed = run_c(code, samples), run_c(code, samples, ("-O1", "-DFEATURES=3"), STREAMER)
-        if (whole["answer"] != fed["answer"]).any() or (whole["logits"] != fed["logits"]).any():
-            return False
-    return True
+        assert (whole["answer"] == fed["answer"]).all()
+        assert (whole["logits"] == fed["logits"]).all()
 
 
 def test_others_are_not() -> None:
