@@ -5,7 +5,6 @@ from typing import Any
 
 from space.architecture import FAMILIES, AnyBlock, Architecture
 from space.blocks.base import Shape, maps, size
-from space.cost import Cost
 
 KINDS = (
     "convolution",
@@ -39,8 +38,8 @@ def features(architecture: Architecture) -> Features:
     >>> features(student)["last features"]
     3.0
     """
-    shapes, costs = architecture.shapes(), architecture.costs()
-    total, start = Cost.total(costs), maps(architecture.shape)
+    shapes, costs, total = architecture.shapes(), architecture.costs(), architecture.cost()
+    start = maps(architecture.shape)
     blocks = [_fields(block) for block in architecture.blocks]
     last = shapes[-1]
     found: Features = {
