@@ -12,7 +12,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 from grid import Row, filled, make_views, markdown
-from replay import WORST, Spending, after, searched, settings_of
+from replay import WORST, Spending, after, reached, searched, settings_of
 
 from kd.data.augmentation import default_policy
 from kd.data.dataset import DataSource, load
@@ -24,8 +24,8 @@ from studies.configuration.config import Config
 from studies.storage.directory import RunDirectory
 
 STUDENTS = 20
-POINTS = (5, 10, 15, 20)
-STRATEGIES = ("random, no pruning", "random", "tpe, no pruning", "tpe", "predictor, no prior", "predictor")
+POINTS = (2, 3, 5, 7, 10, 15, 20)
+STRATEGIES = ("random, no pruning", "tpe, no pruning", "predictor")
 FOLDER = Path("runs/live")
 
 
@@ -69,11 +69,14 @@ def main(
     )
     jobs = {f"{name} {seed}": (data, name, seed) for seed in range(seeds) for name in chosen}
     table: pd.DataFrame = filled(Path(f"reports/evidence/live-{data}.csv"), jobs, live)
-    lines = [["strategy", "n", "students", *map(str, POINTS)]]
+    columns = [str(point) for point in POINTS]
+    level = table[table["strategy"] == "random, no pruning"][columns[-1]].mean()
+    lines = [["strategy", "n", "students", *columns, f"to {level:.2f}"]]
     for name in chosen:
         rows = table[table["strategy"] == name]
-        cells = [f"{rows[str(point)].mean():.2f} ± {rows[str(point)].std():.2f}" for point in POINTS]
-        lines.append([name, str(len(rows)), f"{rows['students'].mean():.0f}", *cells])
+        cells = [f"{rows[c].mean():.2f} ± {rows[c].std():.2f}" for c in columns]
+        ends = reached(rows[columns].mean().to_numpy(), level, POINTS)
+        lines.append([name, str(len(rows)), f"{rows['students'].mean():.0f}", *cells, ends])
     print(markdown(lines))
 
 

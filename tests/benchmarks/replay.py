@@ -202,10 +202,10 @@ def _surrogate(name: str) -> Surrogate:
     return _SURROGATES[name]
 
 
-def reached(means: np.ndarray[Any, Any], level: float) -> str:
+def reached(means: np.ndarray[Any, Any], level: float, points: Sequence[int] = POINTS) -> str:
     """Whole trainings after which mean hypervolumes reach a level, between the points on a straight line."""
     values = np.maximum.accumulate([0.0, *means[~np.isnan(means)]])
-    places = (0, *POINTS)[: len(values)]
+    places = (0, *points)[: len(values)]
     return f"{np.interp(level, values, places):.0f}" if values[-1] >= level else f"> {places[-1]}"
 
 
