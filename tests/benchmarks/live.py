@@ -56,6 +56,19 @@ def live(data: str, strategy: str, seed: int) -> list[Row]:
     ]
 
 
+def table(results: pd.DataFrame) -> str:
+    """Markdown: a row a strategy, hypervolumes after so many whole trainings (mean ± sd over studies)."""
+    columns = [str(point) for point in POINTS]
+    level = results[results["strategy"] == "random, no pruning"][columns[-1]].mean()
+    lines = [["strategy", "n", "students", *columns, f"to {level:.2f}"]]
+    for name in (name for name in STRATEGIES if name in set(results["strategy"])):
+        rows = results[results["strategy"] == name]
+        cells = [f"{rows[c].mean():.2f} ± {rows[c].std():.2f}" for c in columns]
+        ends = reached(rows[columns].mean().to_numpy(), level, POINTS)
+        lines.append([name, str(len(rows)), f"{rows['students'].mean():.0f}", *cells, ends])
+    return markdown(lines)
+
+
 def main(
     data: str = "mnist-1d",
     seeds: Annotated[int, typer.Option(min=1)] = 5,
@@ -67,17 +80,9 @@ def main(
     make_views(
         [(view_source(FOLDER / ".views", load(data), config.teacher, config.recipe.augmentation), config.recipe)]
     )
-    jobs = {f"{name} {seed}": (data, name, seed) for seed in range(seeds) for name in chosen}
-    table: pd.DataFrame = filled(Path(f"reports/evidence/live-{data}.csv"), jobs, live)
-    columns = [str(point) for point in POINTS]
-    level = table[table["strategy"] == "random, no pruning"][columns[-1]].mean()
-    lines = [["strategy", "n", "students", *columns, f"to {level:.2f}"]]
-    for name in chosen:
-        rows = table[table["strategy"] == name]
-        cells = [f"{rows[c].mean():.2f} ± {rows[c].std():.2f}" for c in columns]
-        ends = reached(rows[columns].mean().to_numpy(), level, POINTS)
-        lines.append([name, str(len(rows)), f"{rows['students'].mean():.0f}", *cells, ends])
-    print(markdown(lines))
+    path = Path(f"reports/evidence/live-{data}.csv")
+    filled(path, {f"{name} {seed}": (data, name, seed) for seed in range(seeds) for name in chosen}, live)
+    print(table(pd.read_csv(path)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 import ablation
 import choices
 import int8
+import live
 import pandas as pd
 import proposals
 import pytest
@@ -18,7 +19,13 @@ EVIDENCE = Path(__file__).parents[2] / "reports" / "evidence"
 @pytest.mark.parametrize("file", sorted(EVIDENCE.glob("*.csv")), ids=lambda file: file.stem)
 def test_the_page_shows_what_was_measured(file: Path) -> None:
     results, page = pd.read_csv(file), (EVIDENCE / "README.md").read_text()
-    tables = {"schedules": schedules.table, "int8": int8.table, "replays": replay.table, "proposals": proposals.table}
+    tables = {
+        "schedules": schedules.table,
+        "int8": int8.table,
+        "replays": replay.table,
+        "proposals": proposals.table,
+        "live": live.table,
+    }
     kind = file.stem.split("-")[0]
     assert (tables[kind](results) if kind in tables else ablation.table(results, "test")) in page
 
