@@ -191,7 +191,7 @@ class _Rung:
 
     def place(self, number: int) -> int:
         """Place of a trial, from 0, in the order of fronts and, within one, of its ε-net."""
-        rank = np.array(fronts(np.vstack([self.errors, self.sizes]).T.tolist()))
+        rank = fronts(np.vstack([self.errors, self.sizes]).T)
         row = self._rows[number]
         own = np.flatnonzero(rank == rank[row]).tolist()
         before = int((rank < rank[row]).sum())

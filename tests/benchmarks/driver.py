@@ -32,7 +32,7 @@ from studies.history import History
 from studies.storage.directory import RunDirectory
 from studies.store import create, opened
 
-BOUNDS = (25, 100, 500, 1_000, 2_000, 5_000, 10_000)
+BOUNDS = (25, 100, 500, 1_000, 2_000, 4_000, 5_000, 10_000)
 RUNGS = (1.0, 3.0, 9.0)
 CHECKPOINT = bytes(100_000)
 """As large as a training state of a student with 10,000 parameters."""
