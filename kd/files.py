@@ -168,18 +168,18 @@ def renew_manifest(folder: Path) -> None:
     write_manifest(folder, json.loads((folder / MANIFEST).read_bytes()))
 
 
-def damaged_files(folder: Path) -> list[str]:
+def damaged_files(folder: Path, *, thorough: bool = False) -> list[str]:
     """Names of files in a folder that are missing or differ from its manifest; its own where it cannot be read.
 
-    A file of the same size and time of change counts as unchanged; of others, such as copies, the CRC-32 is compared.
-    Files that no manifest names are none of our business.
+    A file of the same size and time of change counts as unchanged, unless the check is `thorough`; of others, such as
+    copies, the CRC-32 is compared. Files that no manifest names are none of our business.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         expected = {str(name): (int(size), int(changed), int(crc)) for name, (size, changed, crc) in manifest.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return [MANIFEST]
-    return [name for name, facts in expected.items() if not _same(folder / name, *facts)]
+    return [name for name, facts in expected.items() if not _same(folder / name, *facts, thorough)]
 
 
 def is_sound(folder: Path) -> bool:
@@ -196,10 +196,10 @@ def checksum(path: Path) -> int:
     return crc
 
 
-def _same(path: Path, size: int, changed: int, crc: int) -> bool:
+def _same(path: Path, size: int, changed: int, crc: int, thorough: bool) -> bool:
     try:
         found = _stamp(path)
-        return found[0] == size and (found[1] == changed or checksum(path) == crc)
+        return found[0] == size and ((found[1] == changed and not thorough) or checksum(path) == crc)
     except OSError:
         return False
 

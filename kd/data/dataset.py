@@ -283,7 +283,7 @@ def equal_parts(samples: Tensor, most: int) -> tuple[Tensor, ...]:
 
 def values(images: Tensor) -> Tensor:
     """Samples as a teacher or an exported student takes them, float32: pixels in 0..1, sequences as they are."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
 def per_channel(statistic: Sequence[float], shape: tuple[int, ...], device: torch.device | None = None) -> Tensor:

@@ -23,6 +23,8 @@ CALIBRATION = 512
 """Training samples that limits of activations are chosen on."""
 COMPARED = 64
 """Samples that an ONNX file is compared on."""
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
+"""Flags that C has to compile with."""
 
 
 def quantised(weights: Path, calibration: Tensor) -> tuple[Program, Calibration]:
@@ -84,14 +86,22 @@ def export_forms(
     return names
 
 
-def answers_known_sample(folder: Path) -> bool | None:
-    """Whether the C in a folder compiles without a warning and answers its sample as known; None without gcc."""
+def known_answer(folder: Path) -> tuple[bool, str]:
+    """Whether the C in a folder compiles without a warning and answers its sample as known; in words too.
+
+    It is compiled for speed and for size, since a compiler's faults belong to one of them; without gcc it is not.
+    """
     compiler = which("gcc")
     if compiler is None:
-        return None
-    flags = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1")
+        return True, "not compiled: there is no gcc"
+    sources = [str(folder / name) for name in (SOURCE, MAIN)]
     with tempfile.TemporaryDirectory() as scratch:
-        program = Path(scratch) / "student"
-        sources = [str(folder / name) for name in (SOURCE, MAIN)]
-        built = subprocess.run([compiler, *flags, *sources, "-o", str(program), "-lm"], capture_output=True)
-        return built.returncode == 0 and subprocess.run([program], capture_output=True).returncode == 0
+        program = str(Path(scratch) / "student")
+        for level in ("-O2", "-Os"):
+            built = subprocess.run([compiler, *STRICT, level, *sources, "-o", program, "-lm"], capture_output=True)
+            if built.returncode:
+                said = built.stderr.decode(errors="replace").splitlines() or [""]
+                return False, f"gcc {level} cannot compile it: {next((s for s in said if 'error' in s), said[0])}"
+            if subprocess.run([program], capture_output=True).returncode:
+                return False, f"another answer to its sample than the known one by gcc {level}"
+    return True, "answers its sample as known"

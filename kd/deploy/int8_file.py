@@ -73,7 +73,7 @@ def read_int8(path: Path) -> tuple[Program, Calibration]:
         calibration = Calibration(kept=kept, largest=largest)
         quantize(program, calibration)  # raises for one that does not belong to the program
         return program, calibration
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise _foreign(path, error) from error
 
 

@@ -7,7 +7,7 @@ import onnx
 
 from kd.data.dataset import DataSet
 from kd.deploy.c_code import HEADER, MAIN, SOURCE
-from kd.deploy.export import answers_known_sample, quantised, student_code
+from kd.deploy.export import known_answer, quantised, student_code
 from kd.deploy.int8_file import int8_scores, load_int8
 from kd.deploy.onnx import compare, stored_values
 from kd.deploy.onnx_int8 import FAR, compare_int8
@@ -106,11 +106,10 @@ def _code(folder: Path, form: Format, weights: Path, cost: Cost, data: DataSet) 
     files = {HEADER: code.header, SOURCE: code.source, MAIN: code.main}
     if other := [name for name, text in files.items() if text_of(folder / name) != text]:
         return Check(name=form, ok=False, detail=f"{', '.join(other)} not of {weights.stem}")
-    known = answers_known_sample(folder)
+    right, words = known_answer(folder)
     bytes_of, counted = (1, cost.int8_bytes) if form == "c-int8" else (4, 4 * cost.deployed_parameters)
     sizes = f"constants {code.constant_bytes:,} bytes, arena {code.arena_bytes // bytes_of:,} values"
-    answered = {None: "not compiled: there is no gcc", True: "answers its sample as known"}.get(known, "WRONG")
-    return Check(name=form, ok=known is not False and code.constant_bytes == counted, detail=f"{sizes}, {answered}")
+    return Check(name=form, ok=right and code.constant_bytes == counted, detail=f"{sizes}, {words}")
 
 
 def _twin(weights: Path, seed: SeedResult, data: DataSet, bytes_wanted: int) -> Check:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kd.measure.build import Build, Face, build
-from kd.measure.emulate import Answers, answers
+from kd.measure.build import Face, build
+from kd.measure.emulate import answers
 from kd.measure.measurement import Form, Measurement
-from kd.measure.target import Target, find, run
+from kd.measure.target import Target, run
 
 FLOAT_TOLERANCE = 1e-4
 """Largest difference of a logit in float, as a share of the largest logit (at least 1)."""
@@ -20,12 +20,17 @@ SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
-    """What is measured: C in a folder, its face, and samples (n, inputs) with the classes that the student names."""
+    """What is measured: C in a folder, its face, and samples (n, inputs).
+
+    `logits` (n, outputs) are those that the C has to compute: int8 to the bit, or float; `classes` (n,) those that the
+    student names.
+    """
 
     source: Path
     face: Face
     samples: NDArray[np.generic]
-    expected: NDArray[np.int64]
+    logits: NDArray[np.generic]
+    classes: NDArray[np.int64]
     data: str
 
     @property
@@ -35,31 +40,15 @@ class Question:
 
 
 def measure(question: Question, target: Target, optimisation: str = "-Os") -> Measurement:
-    """Compile a student's C for a target, run it there and here, and read off what it takes.
+    """Compile a student's C for a target, run it there, and read off what it takes.
 
     Raises:
         InputError: when a tool is missing or fails.
     """
     with tempfile.TemporaryDirectory() as folder:
-        here = _built(question, find("host"), optimisation, Path(folder) / "host")
-        if not target.bare:
-            return _measurement(question, target, optimisation, here, here)
-        there = _built(question, target, optimisation, Path(folder) / target.name)
-        return _measurement(question, target, optimisation, there, here)
-
-
-def _built(question: Question, target: Target, optimisation: str, folder: Path) -> tuple[Build, Answers]:
-    folder.mkdir()
-    count = len(question.samples)
-    made = build(question.source, question.face, target, count, optimisation, folder)
-    return made, answers(made.program, question.face, target, question.samples, SECONDS)
-
-
-def _measurement(
-    question: Question, target: Target, optimisation: str, there: tuple[Build, Answers], here: tuple[Build, Answers]
-) -> Measurement:
-    made, found = there
-    logits, expected = found.logits, here[1].logits
+        count = len(question.samples)
+        made = build(question.source, question.face, target, count, optimisation, Path(folder))
+        found = answers(made.program, question.face, target, question.samples, SECONDS)
     return Measurement(
         target=target.name,
         form=question.form,
@@ -74,15 +63,15 @@ def _measurement(
         instructions=int(found.counts.max()) if target.bare else None,
         c_ms=None if target.bare else float(np.median(found.counts)) / 1e6,
         latency_ms=None,
-        samples=len(logits),
-        equal=int(_equal(logits, expected).all(1).sum()),
-        answers_equal=int((logits.argmax(1) == question.expected).sum()),
+        samples=len(found.logits),
+        equal=int(_equal(found.logits, question.logits).all(1).sum()),
+        answers_equal=int((found.logits.argmax(1) == question.classes).sum()),
         data=question.data,
     )
 
 
 def _equal(logits: NDArray[np.generic], expected: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Whether logits are the same: to the bit in int8, else but for another library's exp and order of sums."""
+    """Whether logits are as expected: to the bit in int8, else but for another library's exp and order of sums."""
     if logits.dtype == np.int8:
         return np.asarray(logits == expected)
     limit = FLOAT_TOLERANCE * max(1.0, float(np.abs(expected).max()))

@@ -20,8 +20,8 @@ class Measurement:
     `image_ram`: the least program around it, with start, input, and parts of the C library, without stack [bytes].
     `stack`: how deep a prediction goes [bytes]. `instructions`: the most of all samples, None on this machine.
     `c_ms`, `latency_ms`: medians of the C, and of the ONNX file in onnxruntime with one thread, on this machine; None
-    in an emulator. `equal`: how many of the `samples` had the
-    very logits that this machine computed; `answers_equal`: how many the same answer as the student in PyTorch.
+    in an emulator. `equal`: how many of the `samples` had the logits that they should have, in int8 those of the
+    reference to the bit, in float PyTorch's; `answers_equal`: how many the same answer as the student in PyTorch.
     `data`: digest of the data set that the samples are of, "" for noise.
     """
 

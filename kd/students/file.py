@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -59,16 +61,22 @@ class TrainedStudent:
         return self.curve[-1].validation_accuracy if self.curve else None
 
     @torch.no_grad()
-    def logits(self, samples: Tensor) -> Tensor:
-        """Logits (n, classes), float32, for samples as a `kd.data.dataset.Split` has them.
+    def logits(self, samples: Tensor | NDArray[Any]) -> Tensor:
+        """Logits (n, classes), float32, for samples as a `kd.data.dataset.Split` has them, or an array of them.
 
         Those are uint8 images, (n, channels, height, width), or float sequences, (n, time, features); float images are
         taken for pixels in 0..1.
-        """
-        deployed = Deployed(self).eval()
-        return torch.cat([deployed(values(part)) for part in samples.split(500)])
 
-    def predict(self, samples: Tensor) -> Tensor:
+        Raises:
+            InputError: for samples of another shape.
+        """
+        given, shape = torch.as_tensor(samples), self.architecture.shape
+        if given.shape[1:] != shape or not len(given):
+            raise InputError(f"samples are {tuple(given.shape)}, the student takes (n, {', '.join(map(str, shape))})")
+        deployed = Deployed(self).eval()
+        return torch.cat([deployed(values(part)) for part in given.split(500)])
+
+    def predict(self, samples: Tensor | NDArray[Any]) -> Tensor:
         """The most likely class, int64 (n,), of samples as `logits` takes them."""
         return self.logits(samples).argmax(1)
 
@@ -136,8 +144,9 @@ def save_student(path: Path, weights: Mapping[str, Tensor], architecture: Archit
     trained_student(weights, architecture, data).save(path)
 
 
-def load_student(path: Path) -> TrainedStudent:
+def load_student(path: Path | str) -> TrainedStudent:
     """Read a student that `save_student` wrote; raises InputError for any other file."""
+    path = Path(path)
     if not path.is_file():
         raise InputError(f"no student at {path}: check the path")
     try:

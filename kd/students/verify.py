@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from kd.data.dataset import DataSet
+from kd.files import damaged_files
 from kd.students.evaluate import evaluate
 from kd.students.file import TrainedStudent, load_student
 from kd.students.results import SeedResult, StudentResults
@@ -69,6 +70,13 @@ def verify_student(folder: Path, data: DataSet, budget: Budget) -> list[Check]:
                 continue
             checks += _seed(student, result, architecture, data)
     return checks
+
+
+def verify_manifest(folder: Path) -> Check:
+    """Check that the files which a retrained student's folder names are all there, as they were written."""
+    damaged = ", ".join(damaged_files(folder, thorough=True))
+    detail = f"missing, or not as they were written: {damaged}" if damaged else "every file is as it was written"
+    return Check(name="files", ok=not damaged, detail=detail)
 
 
 def _named(folder: Path, architecture: Architecture) -> Check:

@@ -26,7 +26,7 @@ def measurement_lines(measurement: Measurement, board: Board | None) -> list[str
     if one.latency_ms is not None:
         lines.append(f"                {one.latency_ms:.3g} ms in onnxruntime, one thread, batch 1, median")
     lines.append(
-        f"  answers       {one.equal} of {one.samples} {samples} as this machine's, {one.answers_equal} as PyTorch's"
+        f"  answers       {one.equal} of {one.samples} {samples} as they should be, {one.answers_equal} as PyTorch's"
     )
     judged = [board] if board else [each for each in boards() if TARGETS[each.core] == one.target]
     return [*lines, *(f"  {verdict_line(one, each)}" for each in judged if each.target == one.target)]

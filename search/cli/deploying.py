@@ -123,7 +123,7 @@ def measure(
     """Compile a student and measure it in an emulator of a device.
 
     Flash and RAM are read by size, the stack by painting it, instructions by QEMU's counter, and the answers are
-    compared with this machine's. What was found is kept beside the student.
+    compared with those that they should be. What was found is kept beside the student.
     """
     from kd.measure.measurement import place
     from kd.measure.target import find

@@ -119,7 +119,7 @@ def verify(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
         from rich.text import Text
 
         from kd.deploy.verify import verify_exports
-        from kd.students.verify import verify_student
+        from kd.students.verify import verify_manifest, verify_student
         from reports.terminal import terminal
         from search.jobs.telling import verify_told
         from studies.records import student_records
@@ -127,15 +127,16 @@ def verify(name: Name, *, places: PlaceOptions, runs: Runs = ROOT) -> None:
 
         console = terminal()
         directory = store.directory
-        students = student_records(store)
-        if not students:
+        folders = [directory.student(student.architecture.digest) for student in student_records(store)]
+        folders = folders or directory.student_folders  # of damaged students there is no record
+        if not folders:
             raise InputError(f"study '{name}' has no retrained student yet: wunderkind retrain {directory.target}")
         failed = checked = 0
-        for student in students:
-            folder = directory.student(student.architecture.digest)
+        for folder in folders:
             checks = verify_student(folder, store.data, store.config.budget)
             checks += verify_exports(folder, store.data)
             checks += verify_told(folder, store.data, stored_config(directory))
+            checks.append(verify_manifest(folder))
             for check in checks:
                 checked += 1
                 failed += not check.ok

@@ -14,7 +14,9 @@ from kd.deploy.export import quantised, student_code
 from kd.deploy.integers import IntegerProgram
 from kd.deploy.latency import latency_ms
 from kd.deploy.onnx import onnx_content
+from kd.deploy.places import Format
 from kd.deploy.quantize import quantize
+from kd.deploy.reference import answer
 from kd.files import checksum
 from kd.measure.build import Face
 from kd.measure.measure import Question, measure
@@ -108,8 +110,9 @@ def calibration(student: TrainedStudent, data: DataSet | None) -> Tensor:
 
 def _question(path: Path, form: Form, samples: Tensor, folder: Path, data: DataSet | None) -> Question:
     student = load_student(path)
-    code = student_code(path, "c" if form == "float" else "c-int8", calibration(student, data), samples[:1])
-    code.write(folder)
+    form_of_c: Format = "c" if form == "float" else "c-int8"
+    student_code(path, form_of_c, calibration(student, data), samples[:1]).write(folder)
+    logits = student.logits(samples) if form == "float" else answer(integers_of(path, data), samples)[1]
     return Question(
         source=folder,
         face=Face(
@@ -119,6 +122,7 @@ def _question(path: Path, form: Form, samples: Tensor, folder: Path, data: DataS
             output="int8_t" if form == "int8" else "float",
         ),
         samples=np.asarray(samples.flatten(1)),
-        expected=np.asarray(student.predict(samples)),
+        logits=np.asarray(logits),
+        classes=np.asarray(student.predict(samples)),
         data="" if data is None else data.digest,
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kd.deploy.c_code import CCode, float_code, int8_code
 from kd.deploy.calibration import calibrate
+from kd.deploy.export import STRICT
 from kd.deploy.integers import IntegerProgram
 from kd.deploy.lower import lower
 from kd.deploy.quantize import quantize
@@ -26,7 +27,6 @@ from space.sampling.families import unsupported_reason
 from space.sampling.random_trial import RandomTrial
 
 SHAPES = ((1, 28, 28), (3, 32, 32), (2, 9, 20), (1, 4, 3), (1, 1, 7), (4, 1, 1), (40, 3), (7, 1), (1, 5))
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 READER = """#include <stdio.h>
 #include "student.h"

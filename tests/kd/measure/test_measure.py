@@ -53,7 +53,7 @@ def question(folder: Path, output: str = "int8_t", input: str = "uint8_t", sampl
     weights[0, :3] = 1, -2, 3
     sums = given.astype(np.int64) @ weights.T
     logits = (np.sign(sums) * (np.abs(sums) // 16) + 1).astype(np.int8)
-    return Question(source=folder, face=face, samples=given, expected=logits.argmax(1), data="")
+    return Question(source=folder, face=face, samples=given, logits=logits, classes=logits.argmax(1), data="")
 
 
 @pytest.mark.parametrize("output", ["int8_t", "float"])
