@@ -8,7 +8,7 @@ import shutil
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -163,9 +163,12 @@ def write_manifest(folder: Path, names: Iterable[str]) -> None:
     write_whole(folder / MANIFEST, json.dumps(found, indent=1) + "\n")
 
 
-def renew_manifest(folder: Path) -> None:
-    """Write down anew the files that a folder's manifest names, after one of them was changed on purpose."""
-    write_manifest(folder, json.loads((folder / MANIFEST).read_bytes()))
+def renew_manifest(folder: Path, names: Iterable[str]) -> None:
+    """Write down anew those files of a folder that were changed on purpose; of others, damage is still seen."""
+    with suppress(OSError, ValueError):  # what cannot be read stays so until all files are written again
+        known = json.loads((folder / MANIFEST).read_bytes())
+        known |= {name: [*_stamp(folder / name), checksum(folder / name)] for name in names}
+        write_whole(folder / MANIFEST, json.dumps(dict(sorted(known.items())), indent=1) + "\n")
 
 
 def damaged_files(folder: Path, *, thorough: bool = False) -> list[str]:

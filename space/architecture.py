@@ -139,4 +139,7 @@ def read(path: Path) -> Architecture:
     """Read an architecture from a JSON file; raises InputError."""
     if not path.is_file():
         raise InputError(f"no architecture file at {path}: check the path")
-    return from_json(path.read_bytes())
+    try:
+        return from_json(path.read_bytes())
+    except InputError as error:
+        raise InputError(f"{path} is {error}") from error

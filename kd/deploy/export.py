@@ -18,6 +18,8 @@ from kd.deploy.places import CODE, ONNX_INT8, Format, int8_path
 from kd.deploy.program import Program
 from kd.deploy.quantize import quantize
 from kd.students.file import load_student
+from kd.students.results import StudentResults
+from space.errors import InputError
 
 CALIBRATION = 512
 """Training samples that limits of activations are chosen on."""
@@ -33,11 +35,23 @@ def quantised(weights: Path, calibration: Tensor) -> tuple[Program, Calibration]
     Args:
         weights: what `kd.students.file.save_student` wrote.
         calibration: training samples, for a student without a twin.
+
+    Raises:
+        InputError: where the twin is damaged, or gone.
     """
     twin = int8_path(weights)
     if twin.is_file():
         return read_int8(twin)
+    if _is_told_of(weights):
+        raise InputError(f"{twin} is missing, results.json tells of it: run its study again to make it anew")
     return calibrated(lower(load_student(weights)), calibration)
+
+
+def _is_told_of(weights: Path) -> bool:
+    """Whether `results.json` beside a student's file has the accuracy of its quantised twin."""
+    path = weights.with_name("results.json")
+    seeds = StudentResults.from_json(path).seeds if path.is_file() else ()
+    return any(weights.stem == f"seed-{seed.seed}" and seed.int8_test is not None for seed in seeds)
 
 
 def calibrated(program: Program, samples: Tensor) -> tuple[Program, Calibration]:

@@ -129,4 +129,4 @@ def is_int8(path: Path) -> bool:
 
 def _foreign(path: Path, error: Exception) -> InputError:
     reason = " ".join(str(error).split())[:200]
-    return InputError(f"cannot read a quantised student from {path} ({reason}): export the student again")
+    return InputError(f"cannot read a quantised student from {path} ({reason}): run its study again to make it anew")

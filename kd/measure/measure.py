@@ -12,8 +12,11 @@ from kd.measure.emulate import answers
 from kd.measure.measurement import Form, Measurement
 from kd.measure.target import Target, run
 
-FLOAT_TOLERANCE = 1e-4
-"""Largest difference of a logit in float, as a share of the largest logit (at least 1)."""
+FLOAT_TOLERANCE = 1e-3
+"""Largest difference of a logit in float, as a share of the largest logit (at least 1).
+
+1e-4 would do, but for sequences with a feature that hardly varies around a large mean: float32 has few digits for it.
+"""
 SECONDS = 600.0
 """How long an emulator may take for all samples."""
 

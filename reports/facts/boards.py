@@ -74,10 +74,11 @@ def judge(architecture: Architecture, board: Board, measured: Sequence[Measureme
 def board_table(architecture: Architecture | None) -> RenderableType:
     """All boards; of a student too whether it fits, by its closed form."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("board", no_wrap=True)
+    table.add_column("board", no_wrap=True, min_width=max(len(board.name) for board in boards()))
     if architecture is not None:
         table.add_column("verdict", min_width=7, no_wrap=True)
-        table.add_column("about", justify="right", no_wrap=True)
+        longest = max(len(judge(architecture, board).duration) for board in boards())
+        table.add_column("about", justify="right", no_wrap=True, min_width=longest)
     table.add_column("core", no_wrap=True)
     for name in ("MHz", "flash kB", "RAM kB"):
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))

@@ -39,7 +39,9 @@ def export(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="Data of a file's student, default mnist; where a study's data lie now."),
+        typer.Option(
+            metavar="DATA", help="What the student learnt from: of a file, default mnist; where a study's lie now."
+        ),
     ] = None,
     runs: Runs = ROOT,
 ) -> None:
@@ -49,52 +51,64 @@ def export(
     compiles with gcc *.c (float: and -lm), and runs on a sample whose answer is known.
     """
     judged = None if board is None else find(board)
-    found, samples = _targets(target, student, out, data, runs)
+    found = _targets(target, student, out, runs)
     languages = {name for name, only, other in (("c", c, onnx), ("onnx", onnx, c)) if only or not other}
     arithmetic = {name for name, only, other in (("int8", int8, float_), ("float", float_, int8)) if only or not other}
+    samples = _samples(next(iter(found)), data)
     for weights, folder in found.items():
         try:
-            _write(weights, folder, languages, arithmetic, samples)
+            written = _write(weights, folder, languages, arithmetic, samples)
+            if folder == weights.parent:
+                _retell(weights, samples, written)
         except OSError as error:
             raise InputError(f"--out {folder}: cannot be written ({error.strerror}): choose another") from error
         if judged is not None:
             _judge(weights, judged)
 
 
-def _targets(
-    target: str, student: str | None, out: Path | None, data: str | None, runs: Path
-) -> tuple[dict[Path, Path], "DataSet"]:
-    """Files of students, each with the folder that it goes to, and what they learnt from."""
+def _targets(target: str, student: str | None, out: Path | None, runs: Path) -> dict[Path, Path]:
+    """Files of students, each with the folder that it goes to."""
     if target.endswith(".safetensors"):
         if student is not None:
             raise InputError("--student is of a study, and a file has one student: leave it out")
         path = Path(target)
         if not path.is_file():  # before imports that take seconds
             raise InputError(f"no student at {path}: check the path")
-        from kd.data.dataset import DataSource, load
-
-        return {path: out or path.with_suffix("")}, load(DataSource(name=data or "mnist"))
+        return {path: out or path.with_suffix("")}
     directory = RunDirectory(root=runs, name=target)
     directory.require()
     found = {weights: out or weights.parent for weights in _of_study(directory, student)}
     if out is not None and len(found) > 1:
         found = {weights: out / weights.parent.name for weights in found}
-    return found, _data_of(directory, data)
+    return found
 
 
-def _write(weights: Path, folder: Path, languages: set[str], arithmetic: set[str], data: "DataSet") -> None:
+def _samples(weights: Path, name: str | None) -> "DataSet":
+    """The data that a student learnt from, or those named in their place."""
+    from kd.students.file import load_student
+    from reports.terminal import terminal
+    from search.jobs.measuring import data_of
+
+    data = data_of(weights, name)
+    if data is None:
+        raise InputError(f"{weights}: it did not learn from mnist, and lies in no study: name its --data")
+    if data.digest != load_student(weights).data:
+        terminal().print(f"note: {weights} did not learn from {data.name}, which it is calibrated on", soft_wrap=True)
+    return data
+
+
+def _write(weights: Path, folder: Path, languages: set[str], arithmetic: set[str], data: "DataSet") -> list[str]:
+    """Write forms of a student; returns the names of their files."""
+    from kd.deploy.c_code import HEADER, MAIN, SOURCE
     from kd.deploy.export import COMPARED, export_forms, student_code
     from kd.deploy.onnx import export_onnx
     from kd.deploy.places import CODE, ONNX
-    from kd.students.file import load_student
     from reports.terminal import terminal
 
-    architecture, console = load_student(weights).architecture, terminal()
-    if architecture.shape != data.shape:
-        raise InputError(f"{weights} takes {architecture.shape}, {data.name} has {data.shape}: name its --data")
+    console = terminal()
     training, samples = data.train.images, data.test.images[:COMPARED]
+    written = []
     if "onnx" in languages:
-        written = []
         if "float" in arithmetic:
             export_onnx(weights, folder / ONNX, samples)
             written.append(ONNX)
@@ -106,8 +120,22 @@ def _write(weights: Path, folder: Path, languages: set[str], arithmetic: set[str
         if ("int8" if form == "c-int8" else "float") in arithmetic:
             code = student_code(weights, form, training, samples[:1])
             code.write(folder / form)
+            written += [f"{form}/{name}" for name in (HEADER, SOURCE, MAIN)]
             sizes = f"constants {code.constant_bytes:,} bytes, activations {code.arena_bytes:,} bytes"
             console.print(f"{folder / form}: {sizes}", soft_wrap=True, highlight=False)
+    return written
+
+
+def _retell(weights: Path, data: "DataSet", written: list[str]) -> None:
+    """Write page, card and Arduino library of a study's student anew too."""
+    from reports.terminal import terminal
+    from search.jobs.telling import ARDUINO, CARD, PAGE, retell
+    from studies.storage.directory import study_of
+
+    study = study_of(weights)
+    if study is not None:
+        retell(weights.parent, study, data, written)
+        terminal().print(f"{weights.parent}: {PAGE}, {CARD}, {ARDUINO}", soft_wrap=True, highlight=False)
 
 
 def _judge(weights: Path, board: Board) -> None:
@@ -138,12 +166,3 @@ def _of_study(directory: RunDirectory, digest: str | None) -> list[Path]:
     results = {folder: StudentResults.from_json(folder / "results.json") for folder in folders}
     # of the seed best on validation, as student.onnx is
     return [folder / f"seed-{found.best_seed}.safetensors" for folder, found in results.items()]
-
-
-def _data_of(directory: RunDirectory, place: str | None) -> "DataSet":
-    from kd.data.dataset import load
-    from studies.configuration.file import changed
-    from studies.store import stored_config
-
-    config = stored_config(directory)
-    return load((config if place is None else changed(config, [f"data.name={place}"])).data)

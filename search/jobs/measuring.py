@@ -24,7 +24,7 @@ from kd.measure.measurement import Form, Measurement, keep, known
 from kd.measure.target import Target
 from kd.students.file import TrainedStudent, load_student
 from space.errors import InputError
-from studies.storage.directory import RunDirectory
+from studies.storage.directory import study_of
 from studies.store import stored_config
 
 MNIST = (1, 28, 28)
@@ -61,30 +61,30 @@ def measure_student(
     return found
 
 
-def data_of(path: Path, runs: Path, target: str, name: str | None) -> DataSet | None:
+def data_of(path: Path, name: str | None) -> DataSet | None:
     """Data that a student can be asked about: those named, those of its study, or MNIST if it learnt from it.
 
     Args:
-        path: the student's file.
-        runs: folder of the run directories.
-        target: what the student was named by, a file or a study.
-        name: name or path of a data set.
+        path: the student's file, in a study or elsewhere.
+        name: name or path of a data set, read as the study reads its own.
 
     Raises:
         InputError: when the data named do not have the student's shape.
     """
-    student = load_student(path)
-    if name is not None:
+    student, study = load_student(path), study_of(path)
+    if study is not None:
+        source = stored_config(study).data
+        data = load(source if name is None else replace(source, name=name))
+    elif name is not None:
         data = load(name)
-    elif not target.endswith(".safetensors"):
-        data = load(stored_config(RunDirectory(root=runs, name=target)).data)
     elif student.architecture.shape == MNIST:
         data = load("mnist")
         return data if student.data == data.digest else None
     else:
         return None
     if data.shape != student.architecture.shape:
-        raise InputError(f"{data.name} holds samples {data.shape}, the student takes {student.architecture.shape}")
+        shape = student.architecture.shape
+        raise InputError(f"{path} takes {shape}, {data.name} has {data.shape}: name its --data")
     return data
 
 

@@ -1,6 +1,6 @@
 """What a retrained student's folder tells of it: a page to try it, a model card, and an Arduino library."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kd.data.dataset import DataSet
@@ -89,7 +89,6 @@ def verify_told(folder: Path, data: DataSet, config: Config) -> Iterator[Check]:
         yield Check(name=part, ok=not other, detail=f"{', '.join(other)} not as written anew" if other else KNOWN[part])
 
 
-def retell(folder: Path, runs: Path, study: str, data: DataSet) -> None:
-    """Write it anew, once more is known of a student of a study under `runs`."""
-    tell_student(folder, data, stored_config(RunDirectory(root=runs, name=study)))
-    renew_manifest(folder)
+def retell(folder: Path, study: RunDirectory, data: DataSet, written: Sequence[str] = ()) -> None:
+    """Write it anew, once more is known of a student of a study, or after other files in its folder were `written`."""
+    renew_manifest(folder, [*written, *tell_student(folder, data, stored_config(study))])

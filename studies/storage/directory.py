@@ -176,6 +176,14 @@ class RunDirectory:
             ) from None
 
 
+def study_of(weights: Path) -> RunDirectory | None:
+    """The study that the file of a retrained student lies in, None where it lies elsewhere."""
+    students = weights.absolute().parent.parent
+    study = students.parent
+    inside = students.name == "students" and (study / "config.json").is_file() and NAME.fullmatch(study.name)
+    return RunDirectory(root=study.parent, name=study.name) if inside else None
+
+
 def reading_file(weights: Path) -> Path:
     """Where the answers of the student with these weights lie."""
     return weights.with_name(f"answers-{weights.stem.removeprefix('seed-')}.safetensors")

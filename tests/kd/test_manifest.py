@@ -45,10 +45,25 @@ def test_what_a_system_leaves_in_a_folder_is_no_content(folder: Path) -> None:
     assert is_sound(folder)
 
 
-def test_a_file_that_is_changed_on_purpose_is_written_down_anew(tmp_path: Path) -> None:
-    (tmp_path / "card.md").write_text("before")
-    write_manifest(tmp_path, ("card.md",))
+def test_a_file_that_is_changed_on_purpose_is_written_down_anew_and_no_other(tmp_path: Path) -> None:
+    for name in ("card.md", "weights"):
+        (tmp_path / name).write_text("before")
+    write_manifest(tmp_path, ("card.md", "weights"))
     (tmp_path / "card.md").write_text("after it was measured")
     assert not is_sound(tmp_path)
-    renew_manifest(tmp_path)
+    renew_manifest(tmp_path, ("card.md",))
     assert is_sound(tmp_path)
+    (tmp_path / "weights").write_text("damaged")
+    renew_manifest(tmp_path, ("card.md",))
+    assert damaged_files(tmp_path) == ["weights"]
+
+
+def test_a_thorough_check_trusts_no_time_of_change(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(b"before")
+    write_manifest(tmp_path, ("weights",))
+    written = path.stat()
+    path.write_bytes(b"beforf")  # as a disk that forgets a bit
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert damaged_files(tmp_path) == []
+    assert damaged_files(tmp_path, thorough=True) == ["weights"]

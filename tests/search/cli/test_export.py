@@ -57,7 +57,8 @@ def test_options_choose_language_and_arithmetic_and_judge_by_a_board(
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["student-int8.onnx"]
     size = (tmp_path / "out" / "student-int8.onnx").stat().st_size
-    first, second = done.stdout.splitlines()
+    note, first, second = done.stdout.splitlines()
+    assert note.startswith(f"note: {weights} did not learn from ")
     assert first == f"{tmp_path / 'out' / 'student-int8.onnx'}: {size:,} bytes"
     assert second.startswith("ch32v003: ") and "estimated, and about" in second
 

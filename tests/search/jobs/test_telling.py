@@ -9,6 +9,10 @@ import torch
 from measured import MEASURED
 
 from kd.data.dataset import DataSet
+from kd.deploy.export import calibrated
+from kd.deploy.int8_file import save_int8
+from kd.deploy.lower import lower
+from kd.deploy.places import int8_path
 from kd.environment import current
 from kd.files import checksum
 from kd.measure.measurement import keep, known
@@ -29,7 +33,10 @@ def folder(tmp_path: Path, small_data: DataSet) -> Path:
     place = tmp_path / student.digest
     for seed in (0, 1):
         torch.manual_seed(seed)
-        save_student(place / f"seed-{seed}.safetensors", build(student).state_dict(), student, small_data)
+        weights = place / f"seed-{seed}.safetensors"
+        save_student(weights, build(student).state_dict(), student, small_data)
+        made = calibrated(lower(load_student(weights)), small_data.train.images)
+        save_int8(int8_path(weights), *made, student, None)
     results = StudentResults(
         architecture=student.to_dict(),
         digest=student.digest,
