@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -149,6 +150,8 @@ def load_student(path: Path | str) -> TrainedStudent:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no student at {path}: check the path")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} may not be read: change its permissions")
     try:
         with safe_open(path, framework="pt") as archive:
             about = json.loads((archive.metadata() or {})["student"])

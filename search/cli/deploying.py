@@ -62,7 +62,7 @@ def predict(
     if invert:
         found = inverted(found)
     console = terminal()
-    for note in (*found.notes, *lightness_note(found.samples, trained.mean)):
+    for note in (*found.notes, *(() if invert else lightness_note(found.samples, trained.mean))):
         console.print(f"note: {note}", soft_wrap=True)
     width = max(map(len, found.names))
     for name, one in zip(found.names, predictions(trained, found.samples, top), strict=True):

@@ -96,7 +96,7 @@ STREAMER = READER.replace(
 """The same, a time step at a time; -DFEATURES=n says how many features one has."""
 
 
-def run_c(code: CCode, samples: torch.Tensor, flags: tuple[str, ...] = ("-O1",), reader: str = READER) -> NDArray[Any]:
+def run_c(code: CCode, samples: torch.Tensor, flags: tuple[str, ...] = ("-O2",), reader: str = READER) -> NDArray[Any]:
     """Answers of compiled code: records of `answer` and `logits`."""
     quantised = "int8_t *logits" in code.header
     kinds = "uint8_t" if samples.dtype == torch.uint8 else "float", "int8_t" if quantised else "float"
@@ -112,7 +112,7 @@ def run_c(code: CCode, samples: torch.Tensor, flags: tuple[str, ...] = ("-O1",),
     return np.frombuffer(done.stdout, record)
 
 
-def float_difference(architecture: Architecture, flags: tuple[str, ...] = ("-O1",)) -> float:
+def float_difference(architecture: Architecture, flags: tuple[str, ...] = ("-O2",)) -> float:
     """Largest difference of a logit of float C from PyTorch, as a share of the largest (at least 1)."""
     student, samples = random_student(architecture), random_samples(architecture.shape, 4)
     code = float_code(lower(student), samples[:1], architecture.digest)
@@ -127,7 +127,7 @@ def quantised(architecture: Architecture, samples: torch.Tensor) -> IntegerProgr
     return quantize(program, calibrate(program, samples))
 
 
-def int8_differences(architecture: Architecture, flags: tuple[str, ...] = ("-O1",)) -> int:
+def int8_differences(architecture: Architecture, flags: tuple[str, ...] = ("-O2",)) -> int:
     """Answers and logits in which int8 C differs from the reference, of 16 samples."""
     samples = random_samples(architecture.shape, 16)
     program = quantised(architecture, samples[:12])

@@ -1,9 +1,12 @@
 """What a retrained student's folder tells of it: whole, consistent, written anew when more is known."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from measured import MEASURED
@@ -12,7 +15,8 @@ from kd.data.dataset import DataSet
 from kd.deploy.export import calibrated
 from kd.deploy.int8_file import save_int8
 from kd.deploy.lower import lower
-from kd.deploy.places import int8_path
+from kd.deploy.onnx import export_onnx
+from kd.deploy.places import ONNX, int8_path
 from kd.environment import current
 from kd.files import checksum
 from kd.measure.measurement import keep, known
@@ -69,6 +73,18 @@ def test_page_card_and_library_are_written(folder: Path, small_data: DataSet) ->
     student = load_student(folder / "seed-1.safetensors")
     assert torch.equal(counts.sum(1), small_data.test.labels.bincount(minlength=10))
     assert int(counts.diagonal().sum()) == round(student.accuracy(small_data.test) * len(small_data.test.labels))
+
+
+def test_the_cards_python_runs_as_it_stands(folder: Path, small_data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell_student(folder, small_data, Config())
+    export_onnx(folder / "seed-1.safetensors", folder / ONNX, small_data.test.images[:4])
+    monkeypatch.chdir(folder)
+    found: dict[str, Any] = {"images": small_data.test.images[:20].numpy() / np.float32(255)}
+    snippets = re.findall(r"```python\n(.*?)```", (folder / CARD).read_text(), re.DOTALL)
+    for snippet in snippets:
+        exec(snippet, found)
+    assert len(snippets) == 2
+    assert found["classes"].tolist() == found["logits"].argmax(1).tolist()
 
 
 def test_what_is_told_is_verified(folder: Path, small_data: DataSet) -> None:
