@@ -17,7 +17,7 @@ from kd.deploy.lower import lower
 from kd.deploy.program import Program, tensors
 from kd.deploy.quantize import quantize
 from kd.files import FORMAT, check_format, write_whole
-from kd.students.file import TrainedStudent
+from kd.students.file import TrainedStudent, tensors_checksum
 from kd.students.scores import Scores
 from space.architecture import Architecture, from_json
 from space.errors import InputError
@@ -49,7 +49,8 @@ def save_int8(
     }
     constants = {f"{number:03}": tensor.detach() for number, tensor in enumerate(tensors(program.operations))}
     constants |= {"scale": program.scale, "shift": program.shift}
-    write_whole(path, save({name: t.contiguous() for name, t in constants.items()}, {"int8": json.dumps(about)}))
+    kept = {name: tensor.contiguous() for name, tensor in constants.items()}
+    write_whole(path, save(kept, {"int8": json.dumps(about | {"checksum": tensors_checksum(kept)})}))
 
 
 def load_int8(path: Path) -> IntegerProgram:
@@ -64,6 +65,8 @@ def read_int8(path: Path) -> tuple[Program, Calibration]:
             about = json.loads((archive.metadata() or {})["int8"])
             found = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
         check_format(path, about["format"])
+        if about["checksum"] != tensors_checksum(found):
+            raise ValueError("its constants are not those that were written")
         program = _program(from_json(json.dumps(about["architecture"])), found)
         kept: dict[Site, Quantisation] = {
             (index, name, application): Quantisation(scale=scale, zero=zero)

@@ -103,7 +103,7 @@ class TrainedStudent:
             "std": self.std,
             "data": self.data,
             "names": self.names,
-            "checksum": _checksum(tensors),
+            "checksum": tensors_checksum(tensors),
         }
         # one entry, because safetensors writes entries in random order: the same student is the same bytes
         write_whole(Path(path), save(tensors, {"student": json.dumps(about)}))
@@ -162,7 +162,7 @@ def load_student(path: Path | str) -> TrainedStudent:
         student = _student(tensors, architecture, mean, std, str(about["data"]))
         student = replace(student, names=tuple(map(str, about["names"])))
         _check_values(tensors, mean, std, maps(architecture.shape)[0])
-        if about["checksum"] != _checksum(tensors):
+        if about["checksum"] != tensors_checksum(tensors):
             raise ValueError("its weights are not those that were written")
     except KeyError as error:
         raise _foreign(path, f"it lacks {error.args[0]}") from error
@@ -189,7 +189,7 @@ def is_student(path: Path) -> bool:
     return _is_student(path, stat.st_size, stat.st_mtime_ns)
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> int:
+def tensors_checksum(tensors: Mapping[str, Tensor]) -> int:
     """CRC-32 of tensors and their names."""
     crc = 0
     for name, tensor in sorted(tensors.items()):

@@ -79,7 +79,7 @@ def board_table(architecture: Architecture | None) -> RenderableType:
         table.add_column("verdict", min_width=7, no_wrap=True)
         longest = max(len(judge(architecture, board).duration) for board in boards())
         table.add_column("about", justify="right", no_wrap=True, min_width=longest)
-    table.add_column("core", no_wrap=True)
+    table.add_column("core", no_wrap=True, min_width=max(len(board.core) for board in boards()))
     for name in ("MHz", "flash kB", "RAM kB"):
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     table.add_column("", overflow="ellipsis", no_wrap=True)
