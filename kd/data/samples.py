@@ -234,9 +234,10 @@ def _pixels(origin: str, part: str, limits: tuple[float, float], x: NDArray[Any]
 
 def _sequences(origin: str, part: str, x: NDArray[Any], form: Form) -> Samples:
     if form.range is not None or form.layout in ("channels_first", "channels_last"):
+        other = "" if form.kind else "say data.kind = images (--kind), or "
         raise InputError(
             f"{origin}: x_{part} of shape {x.shape} is read as sequences, which have no data.range and are time_first "
-            "or features_first: say data.kind = images (--kind), or leave these away"
+            f"or features_first: {other}leave these away"
         )
     if x.ndim == 4:
         raise InputError(f"{origin}: x_{part} has shape {x.shape}, sequences must be (n, time, features)")

@@ -105,6 +105,8 @@ def _write(weights: Path, folder: Path, languages: set[str], arithmetic: set[str
     from kd.deploy.places import CODE, ONNX
     from reports.terminal import terminal
 
+    if other := [form for form in CODE if (folder / form).exists() and not (folder / form).is_dir()]:
+        raise InputError(f"--out {folder}: {other[0]} in it is a file, not a folder for C: choose another")
     console = terminal()
     training, samples = data.train.images, data.test.images[:COMPARED]
     written = []
