@@ -8,7 +8,7 @@ import shutil
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -159,16 +159,18 @@ def _written(path: Path) -> float:
 
 def write_manifest(folder: Path, names: Iterable[str]) -> None:
     """Write down size, CRC-32 and time of change of files in a folder; all must be there."""
-    found = {name: [*_stamp(folder / name), checksum(folder / name)] for name in sorted(names)}
-    write_whole(folder / MANIFEST, json.dumps(found, indent=1) + "\n")
+    _write_facts(folder, {}, names)
 
 
 def renew_manifest(folder: Path, names: Iterable[str]) -> None:
     """Write down anew those files of a folder that were changed on purpose; of others, damage is still seen."""
-    with suppress(OSError, ValueError):  # what cannot be read stays so until all files are written again
-        known = json.loads((folder / MANIFEST).read_bytes())
-        known |= {name: [*_stamp(folder / name), checksum(folder / name)] for name in names}
-        write_whole(folder / MANIFEST, json.dumps(dict(sorted(known.items())), indent=1) + "\n")
+    if damaged_files(folder) != [MANIFEST]:  # what cannot be read stays so until all files are written again
+        _write_facts(folder, json.loads((folder / MANIFEST).read_bytes()), names)
+
+
+def _write_facts(folder: Path, known: dict[str, list[int]], names: Iterable[str]) -> None:
+    found = known | {name: [*_stamp(folder / name), checksum(folder / name)] for name in names}
+    write_whole(folder / MANIFEST, json.dumps(dict(sorted(found.items())), indent=1) + "\n")
 
 
 def damaged_files(folder: Path, *, thorough: bool = False) -> list[str]:

@@ -12,11 +12,8 @@ from kd.measure.emulate import answers
 from kd.measure.measurement import Form, Measurement
 from kd.measure.target import Target, run
 
-FLOAT_TOLERANCE = 1e-3
-"""Largest difference of a logit in float, as a share of the largest logit (at least 1).
-
-1e-4 would do, but for sequences with a feature that hardly varies around a large mean: float32 has few digits for it.
-"""
+FLOAT_TOLERANCE = 1e-4
+"""Largest difference of a logit in float, as a share of the largest logit (at least 1)."""
 SECONDS = 600.0
 """How long an emulator may take for all samples."""
 
@@ -25,8 +22,8 @@ SECONDS = 600.0
 class Question:
     """What is measured: C in a folder, its face, and samples (n, inputs).
 
-    `logits` (n, outputs) are those that the C has to compute: int8 to the bit, or float; `classes` (n,) those that the
-    student names.
+    `logits` (n, outputs) are those of the program that the C is made from: int8 to the bit, or float; `classes` (n,)
+    those that the student names.
     """
 
     source: Path

@@ -21,7 +21,7 @@ class Measurement:
     `stack`: how deep a prediction goes [bytes]. `instructions`: the most of all samples, None on this machine.
     `c_ms`, `latency_ms`: medians of the C, and of the ONNX file in onnxruntime with one thread, on this machine; None
     in an emulator. `equal`: how many of the `samples` had the logits that they should have, in int8 those of the
-    reference to the bit, in float PyTorch's; `answers_equal`: how many the same answer as the student in PyTorch.
+    reference to the bit, in float those of its program in PyTorch; `answers_equal`: how many the student's answer.
     `data`: digest of the data set that the samples are of, "" for noise.
     """
 

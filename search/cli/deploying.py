@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from search.cli.options import PlaceOptions, Runs, with_options
-from studies.storage.directory import ROOT, study_of
+from studies.storage.directory import ROOT
 
 Target = Annotated[
     str,
@@ -129,7 +129,6 @@ def measure(
     """
     from kd.measure.measurement import place
     from kd.measure.target import find
-    from kd.students.file import load_student
     from reports.facts.measurements import measurement_lines
     from reports.terminal import terminal
     from search.jobs.measuring import data_of, measure_student
@@ -141,14 +140,12 @@ def measure(
     names = dict.fromkeys([*(targets or ()), *([judged.target] if judged else [])] or ["cortex-m4"])
     found = [find(name) for name in names]  # before anything that takes seconds
     path, console = resolve_weights(runs, target, student), terminal()
-    samples, study = data_of(path, data), study_of(path)
+    samples = data_of(path, data)
     try:
         for one in found:
             for measurement in measure_student(path, form, [one], samples, f"-O{optimisation}"):
                 for line in measurement_lines(measurement, judged):
                     console.print(line, soft_wrap=True)
     finally:  # however it ended, page and card tell what is kept
-        own = samples if samples is not None and samples.digest == load_student(path).data else data_of(path, None)
-        if study is not None and own is not None and (path.parent / "results.json").is_file():
-            retell(path.parent, study, own)
+        retell(path, samples)
     console.print(f"kept in {place(path)}", soft_wrap=True)

@@ -57,9 +57,7 @@ def export(
     samples = _samples(next(iter(found)), data)
     for weights, folder in found.items():
         try:
-            written = _write(weights, folder, languages, arithmetic, samples)
-            if folder == weights.parent:
-                _retell(weights, samples, written)
+            _write(weights, folder, languages, arithmetic, samples)
         except OSError as error:
             raise InputError(f"--out {folder}: cannot be written ({error.strerror}): choose another") from error
         if judged is not None:
@@ -97,13 +95,14 @@ def _samples(weights: Path, name: str | None) -> "DataSet":
     return data
 
 
-def _write(weights: Path, folder: Path, languages: set[str], arithmetic: set[str], data: "DataSet") -> list[str]:
-    """Write forms of a student; returns the names of their files."""
+def _write(weights: Path, folder: Path, languages: set[str], arithmetic: set[str], data: "DataSet") -> None:
+    """Write forms of a student, and in its own folder what tells of it."""
     from kd.deploy.c_code import HEADER, MAIN, SOURCE
     from kd.deploy.export import COMPARED, export_forms, student_code
     from kd.deploy.onnx import export_onnx
     from kd.deploy.places import CODE, ONNX
     from reports.terminal import terminal
+    from search.jobs.telling import ARDUINO, CARD, PAGE, retell
 
     if other := [form for form in CODE if (folder / form).exists() and not (folder / form).is_dir()]:
         raise InputError(f"--out {folder}: {other[0]} in it is a file, not a folder for C: choose another")
@@ -125,19 +124,8 @@ def _write(weights: Path, folder: Path, languages: set[str], arithmetic: set[str
             written += [f"{form}/{name}" for name in (HEADER, SOURCE, MAIN)]
             sizes = f"constants {code.constant_bytes:,} bytes, activations {code.arena_bytes:,} bytes"
             console.print(f"{folder / form}: {sizes}", soft_wrap=True, highlight=False)
-    return written
-
-
-def _retell(weights: Path, data: "DataSet", written: list[str]) -> None:
-    """Write page, card and Arduino library of a study's student anew too."""
-    from reports.terminal import terminal
-    from search.jobs.telling import ARDUINO, CARD, PAGE, retell
-    from studies.storage.directory import study_of
-
-    study = study_of(weights)
-    if study is not None:
-        retell(weights.parent, study, data, written)
-        terminal().print(f"{weights.parent}: {PAGE}, {CARD}, {ARDUINO}", soft_wrap=True, highlight=False)
+    if folder == weights.parent and retell(weights, data, written):
+        console.print(f"{folder}: {PAGE}, {CARD}, {ARDUINO}", soft_wrap=True, highlight=False)
 
 
 def _judge(weights: Path, board: Board) -> None:

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from kd.data.dataset import DataSet, load
-from kd.deploy.export import quantised, student_code
+from kd.deploy.c_code import float_code, int8_code
+from kd.deploy.export import quantised
 from kd.deploy.integers import IntegerProgram
+from kd.deploy.interpret import run as interpret
 from kd.deploy.latency import latency_ms
+from kd.deploy.lower import lower
 from kd.deploy.onnx import onnx_content
-from kd.deploy.places import Format
 from kd.deploy.quantize import quantize
 from kd.deploy.reference import answer
 from kd.files import checksum
@@ -108,11 +110,17 @@ def calibration(student: TrainedStudent, data: DataSet | None) -> Tensor:
     return noise(student) if data is None else data.train.images
 
 
+@torch.no_grad()
 def _question(path: Path, form: Form, samples: Tensor, folder: Path, data: DataSet | None) -> Question:
     student = load_student(path)
-    form_of_c: Format = "c" if form == "float" else "c-int8"
-    student_code(path, form_of_c, calibration(student, data), samples[:1]).write(folder)
-    logits = student.logits(samples) if form == "float" else answer(integers_of(path, data), samples)[1]
+    digest = student.architecture.digest
+    if form == "float":
+        program = lower(student)
+        code, logits = float_code(program, samples[:1], f"Student {digest} in float"), interpret(program, samples)
+    else:
+        integers = integers_of(path, data)
+        code, (_, logits) = int8_code(integers, samples[:1], f"Student {digest} in int8"), answer(integers, samples)
+    code.write(folder)
     return Question(
         source=folder,
         face=Face(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kd.data.dataset import DataSet
+from kd.data.dataset import DataSet, load
 from kd.deploy.arduino import arduino_library
 from kd.deploy.c_code import int8_code
 from kd.deploy.reference import answer
@@ -19,7 +19,7 @@ from reports.student_page import VECTORS, student_page
 from search.jobs.measuring import integers_of
 from space.errors import InputError
 from studies.configuration.config import Config
-from studies.storage.directory import RunDirectory
+from studies.storage.directory import study_of
 from studies.store import stored_config
 
 PAGE, CARD, ARDUINO = "student.html", "card.md", "arduino"
@@ -89,6 +89,21 @@ def verify_told(folder: Path, data: DataSet, config: Config) -> Iterator[Check]:
         yield Check(name=part, ok=not other, detail=f"{', '.join(other)} not as written anew" if other else KNOWN[part])
 
 
-def retell(folder: Path, study: RunDirectory, data: DataSet, written: Sequence[str] = ()) -> None:
-    """Write it anew, once more is known of a student of a study, or after other files in its folder were `written`."""
+def retell(weights: Path, data: DataSet | None, written: Sequence[str] = ()) -> bool:
+    """Write it anew, once more is known of a student, or after other files in its folder were `written`.
+
+    Args:
+        weights: the student's file; of one in no study nothing is told.
+        data: what it learnt from, if they are at hand; others, or none, and its study's are read.
+        written: names of files.
+
+    Returns:
+        Whether there is something to tell.
+    """
+    folder, study = weights.parent, study_of(weights)
+    if study is None or not (folder / "results.json").is_file():
+        return False
+    if data is None or data.digest != load_student(weights).data:
+        data = load(stored_config(study).data)
     renew_manifest(folder, [*written, *tell_student(folder, data, stored_config(study))])
+    return True

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
+import replay
 import typer
-from grid import Row, filled, make_views, markdown
-from replay import WORST, Spending, after, reached, searched, settings_of
+from grid import Row, filled, make_views
+from replay import WORST, Spending, after, searched, settings_of
 
 from kd.data.augmentation import default_policy
 from kd.data.dataset import DataSource, load
@@ -57,16 +58,8 @@ def live(data: str, strategy: str, seed: int) -> list[Row]:
 
 
 def table(results: pd.DataFrame) -> str:
-    """Markdown: a row a strategy, hypervolumes after so many whole trainings (mean ± sd over studies)."""
-    columns = [str(point) for point in POINTS]
-    level = results[results["strategy"] == "random, no pruning"][columns[-1]].mean()
-    lines = [["strategy", "n", "students", *columns, f"to {level:.2f}"]]
-    for name in (name for name in STRATEGIES if name in set(results["strategy"])):
-        rows = results[results["strategy"] == name]
-        cells = [f"{rows[c].mean():.2f} ± {rows[c].std():.2f}" for c in columns]
-        ends = reached(rows[columns].mean().to_numpy(), level, POINTS)
-        lines.append([name, str(len(rows)), f"{rows['students'].mean():.0f}", *cells, ends])
-    return markdown(lines)
+    """Markdown, as that of replays, with how many students were begun."""
+    return replay.table(results, POINTS, more=("students",))
 
 
 def main(

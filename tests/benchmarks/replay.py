@@ -202,24 +202,25 @@ def _surrogate(name: str) -> Surrogate:
     return _SURROGATES[name]
 
 
-def reached(means: np.ndarray[Any, Any], level: float, points: Sequence[int] = POINTS) -> str:
+def reached(means: np.ndarray[Any, Any], level: float, points: Sequence[int]) -> str:
     """Whole trainings after which mean hypervolumes reach a level, between the points on a straight line."""
     values = np.maximum.accumulate([0.0, *means[~np.isnan(means)]])
     places = (0, *points)[: len(values)]
     return f"{np.interp(level, values, places):.0f}" if values[-1] >= level else f"> {places[-1]}"
 
 
-def table(results: pd.DataFrame) -> str:
-    """Markdown: a row a strategy, hypervolumes after so many whole trainings (mean ± sd over replays)."""
-    columns = [str(point) for point in POINTS]
+def table(results: pd.DataFrame, points: Sequence[int] = POINTS, more: Sequence[str] = ()) -> str:
+    """Markdown: a row a strategy, hypervolumes after so many whole trainings (mean ± sd), means of `more` columns."""
+    columns = [str(point) for point in points]
     level = results[results["strategy"] == "random, no pruning"][columns[-1]].mean()
-    lines = [["strategy", "n", *columns, f"to {level:.2f}"]]
+    lines = [["strategy", "n", *more, *columns, f"to {level:.2f}"]]
     for name in (name for name in STRATEGIES if name in set(results["strategy"])):
         rows = results[results["strategy"] == name]
         means, spreads = rows[columns].mean(), rows[columns].std()
         cells = ["–" if math.isnan(means[c]) else f"{means[c]:.2f} ± {spreads[c]:.2f}" for c in columns]
         cells = [cell.removesuffix(" ± nan") for cell in cells]
-        lines.append([name, str(len(rows)), *cells, reached(means.to_numpy(), level)])
+        counts = [str(len(rows)), *(f"{rows[c].mean():.0f}" for c in more)]
+        lines.append([name, *counts, *cells, reached(means.to_numpy(), level, points)])
     return markdown(lines)
 
 
