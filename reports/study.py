@@ -1,6 +1,6 @@
 """A study for Python users: its trials and students as pandas frames, its front, its figures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -30,7 +30,7 @@ class Study:
 
     path: Path
     """The run directory."""
-    report: ReportData
+    report: ReportData = field(repr=False)
     """Everything that the study's report tells, as typed records."""
 
     @property

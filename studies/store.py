@@ -1,7 +1,6 @@
 """Opening a study: run directory, configuration, Optuna storage and ledger together."""
 
 import json
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from studies.jobs import TrainingJob, assistant_chain
 from studies.storage.database import check_database, database_url, is_writable, readable_database
 from studies.storage.directory import RunDirectory
 from studies.storage.ledger import Ledger, Training, prepare_connections
+from studies.storage.quiet import quiet_optuna
 from studies.storage.trial_table import TrialTable
 
 MAXIMIZE, MINIMIZE = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
@@ -184,8 +184,7 @@ def _opened(
     storage.engine.dispose()  # connections made so far
     prepare_connections(storage.engine)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with quiet_optuna():
             study = optuna.create_study(
                 storage=storage,
                 study_name=directory.name,

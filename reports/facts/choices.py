@@ -1,9 +1,7 @@
 """Which choices matter: fANOVA importance of what was drawn, and what the students of the front share."""
 
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from reports.facts.report_data import ReportData
 from studies.records import TrialRecord
+from studies.storage.quiet import quiet_optuna
 
 FEWEST = 12
 """Trained trials below which importance is a guess, and left out."""
@@ -82,7 +81,7 @@ def _importances(scope: str, scored: Sequence[tuple[TrialRecord, float]]) -> lis
     spaces = {name: space for name in names if (space := _space([trial.params[name] for trial, _ in scored]))}
     if len(scored) < FEWEST or len(spaces) < 2 or len({merit for _, merit in scored}) < 2:
         return []
-    with _quiet():
+    with quiet_optuna():
         study = optuna.create_study(direction="maximize")
         study.add_trials(
             [
@@ -97,19 +96,6 @@ def _importances(scope: str, scored: Sequence[tuple[TrialRecord, float]]) -> lis
         evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=TREES, max_depth=DEPTH, seed=0)
         shares: Mapping[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return [Importance(scope=scope, name=name, share=share, trials=len(scored)) for name, share in shares.items()]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what Optuna logs of a study made for a moment, and warns of what is experimental."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
 
 
 def _space(values: Sequence[Any]) -> BaseDistribution | None:
