@@ -8,7 +8,8 @@ Printed is, for every table, how well held-out students are predicted: rank corr
 deviation of the error in the decimal logarithm, at the first rung and at the end. Then, how well a prior learnt from
 one table ranks the students of another, beside how well the first epochs of their own training do: rank correlation
 with the error at the end, all relative to size, that is less a parabola in the logarithm of the parameters, since the
-sampler chooses among students of one size.
+sampler chooses among students of one size. Last, how well a study's predictor ranks students that it has not trained,
+with and without the shrinking of what it learns from those that it has.
 """
 
 import random
@@ -26,7 +27,8 @@ from sklearn.preprocessing import StandardScaler
 from kd.distil.train import RungResult, RungTask
 from kd.students.curve import Epoch
 from search.pareto.pruner import log_error
-from search.samplers.predictor import Array, learn_prior, matrix
+from search.samplers import predictor
+from search.samplers.predictor import Array, Observation, Predictor, Prior, learn_prior, matrix
 from space.architecture import Architecture
 from studies.tables import load_table, table_names, trained_once
 
@@ -191,6 +193,43 @@ def _ranks(name: str) -> list[str]:
     return [name, *ranks]
 
 
+STARTED = (5, 10, 20, 35)
+"""Students that a study has begun with."""
+DRAWS = 8
+"""Sets of them."""
+REMEDIES = {"overruled": (1.0, 0), "shrunk": (predictor.SHRUNK, predictor.CREDIT)}
+
+
+def observed() -> str:
+    """How well a predictor ranks other students of equal size, by how many its study has trained."""
+    lines = [["students of", "prior", "predictor", *(f"{count} trained" for count in STARTED)]]
+    for name, others in (("fashion-mnist", ("mnist",)), ("mnist", ("fashion-mnist",)), ("mnist-1d", ("mnist",))):
+        table = trained_once(load_table(name))
+        prior = learn_prior(table["architecture"].iloc[0].shape, others)
+        for source, known in ((others[0], prior), ("none", None)):
+            for remedy, constants in REMEDIES.items():
+                predictor.SHRUNK, predictor.CREDIT = constants
+                ranks = [_rank_of_unseen(table, known, count) for count in STARTED]
+                lines.append([name, source, remedy, *(f"{rank:.2f}" for rank in ranks)])
+    return markdown(lines)
+
+
+def _rank_of_unseen(table: pd.DataFrame, prior: Prior | None, count: int) -> float:
+    """Mean rank correlation over draws of the students that were trained, the best third of them to a second rung."""
+    epochs, x = list(table["epoch"].iloc[0]), matrix(list(table["architecture"]))
+    accuracies = np.stack(table["validation_accuracy"].to_list())
+    first, second = map(epochs.index, (1, 3) if 0.25 in epochs else (5, 15))
+    end, ranks = np.array([log_error(curve[-1]) for curve in accuracies]), []
+    for draw in range(DRAWS):
+        order = np.random.default_rng(draw).permutation(len(x))
+        trained, unseen = sorted(order[:count], key=lambda row: -accuracies[row, first]), order[count:]
+        rungs = [(row, first) for row in trained] + [(row, second) for row in trained[: max(2, count // 3)]]
+        known = [Observation(features=x[r], epochs=epochs[e], merit=accuracies[r, e]) for r, e in rungs]
+        guess, _ = Predictor(prior, epochs[second], known, draw).predict(x[unseen])
+        ranks.append(spearmanr(beyond_size(x[unseen], guess), beyond_size(x[unseen], end[unseen]))[0])
+    return float(np.mean(ranks))
+
+
 def beyond_size(x: Array, y: Array) -> Array:
     """What a parabola in the logarithm of the parameters does not explain."""
     found: Array = y - np.polyval(np.polyfit(x[:, 0], y, 2), x[:, 0])
@@ -198,4 +237,4 @@ def beyond_size(x: Array, y: Array) -> Array:
 
 
 if __name__ == "__main__":
-    print(quality(), ranks(), sep="\n\n")
+    print(quality(), ranks(), observed(), sep="\n\n")

@@ -34,4 +34,5 @@ def test_the_page_shows_what_the_shipped_tables_say() -> None:
     page = (EVIDENCE / "README.md").read_text()
     assert surrogate.quality() in page
     assert surrogate.ranks() in page
+    assert surrogate.observed() in page
     assert choices.table() in page
