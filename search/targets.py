@@ -1,5 +1,6 @@
 """Which students a command means: trials by number, others by digest, name or file."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from kd.students.results import StudentResults
 from space.architecture import Architecture, read
 from space.budget import Budget
 from space.errors import InputError
+from studies.configuration.config import Config
 from studies.configuration.file import changed
 from studies.front import front
 from studies.records import trial_records
 from studies.shipped import find, names
 from studies.storage.directory import RunDirectory
 from studies.store import Store, opened, stored_config
+
+DIGEST = re.compile("[0-9a-f]{12}")
 
 
 def of_front(store: Store) -> list[Architecture]:
@@ -39,19 +43,38 @@ def of_trials(store: Store, numbers: Sequence[int]) -> list[Architecture]:
     return [known[number] for number in numbers]
 
 
-def of_digest(directory: RunDirectory, digest: str) -> Architecture:
-    """Architecture of a study's retrained student; raises InputError when there is none of this digest."""
+def of_digest(directory: RunDirectory, digest: str, asked: Config | None = None) -> Architecture:
+    """Architecture of a study's retrained student or trial; raises InputError when there is none of this digest.
+
+    Args:
+        directory: the study's.
+        digest: of the architecture.
+        asked: the study's configuration with data and teacher where they lie now.
+    """
     directory.require()
-    known = {path.name: path / "architecture.json" for path in directory.student_folders}
-    if digest not in known:
-        there = ", ".join(known) or f"none yet, wunderkind retrain {directory.target} makes some"
-        raise InputError(f"no student '{digest}' in study '{directory.name}': it has {there}")
-    return read(known[digest])
+    if (file := directory.students / digest / "architecture.json").is_file():
+        return read(file)
+    if DIGEST.fullmatch(digest):
+        with opened(directory, asked=asked) as store:
+            found = {record.architecture.digest: record.architecture for record in trial_records(store)}
+        if digest in found:
+            return found[digest]
+    raise _unknown(directory, digest)
 
 
-def resolve_student(directory: RunDirectory, text: str) -> Architecture:
-    """The study's student of this digest, else the shipped architecture of this name or the one in this file."""
-    return of_digest(directory, text) if (directory.students / text / "architecture.json").is_file() else find(text)
+def _unknown(directory: RunDirectory, digest: str) -> InputError:
+    retrained = ", ".join(folder.name for folder in directory.student_folders)
+    there = retrained or f"none yet, wunderkind retrain {directory.target} makes some"
+    return InputError(f"no student '{digest}' in study '{directory.name}': it has {there}")
+
+
+def resolve_student(directory: RunDirectory, text: str, asked: Config | None = None) -> Architecture:
+    """The study's student or trial of this digest, else the shipped architecture of this name or the one in this file.
+
+    `asked` is the study's configuration with data and teacher where they lie now.
+    """
+    known = DIGEST.fullmatch(text) or (directory.students / text / "architecture.json").is_file()
+    return of_digest(directory, text, asked) if known else find(text)
 
 
 def resolve_target(
@@ -63,7 +86,7 @@ def resolve_target(
         root: folder of the run directories.
         target: a shipped architecture's name, a file, or with a trial or student a study's name.
         trial: number of the trial.
-        student: digest of the student.
+        student: digest of the student, which may be a trial's.
         places: where data and teacher of the study lie now, as `key=value`.
 
     Raises:
@@ -71,14 +94,14 @@ def resolve_target(
     """
     if trial is not None and student is not None:
         raise InputError("--trial and --student both name a student: give one of them")
+    directory = RunDirectory(root=root, name=target)
+    asked = changed(stored_config(directory), places) if places and (trial, student) != (None, None) else None
     if student is not None:
-        return of_digest(RunDirectory(root=root, name=target), student)
+        return of_digest(directory, student, asked)
     if trial is not None:
-        directory = RunDirectory(root=root, name=target)
-        asked = changed(stored_config(directory), places) if places else None
         with opened(directory, asked=asked) as store:
             return of_trials(store, [trial])[0]
-    if target not in names() and (root / target / "config.json").is_file():
+    if target not in names() and directory.config.is_file():
         raise InputError(f"'{target}' is a study: say which student with --trial or --student")
     return find(target)
 
@@ -103,8 +126,8 @@ def resolve_weights(root: Path, target: str, digest: str | None = None) -> Path:
         return Path(target)
     directory = RunDirectory(root=root, name=target)
     directory.require()
-    if digest is not None:
-        of_digest(directory, digest)
+    if digest is not None and not (directory.students / digest / "architecture.json").is_file():
+        raise _unknown(directory, digest)
     folders = [folder for folder in directory.student_folders if digest in (None, folder.name)]
     found = {folder: StudentResults.from_json(folder / "results.json") for folder in folders}
     if not found:

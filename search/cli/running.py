@@ -102,8 +102,8 @@ def retrain(
         list[str] | None,
         typer.Option(
             metavar="STUDENT",
-            help="Another student: the digest of one retrained before, a shipped architecture's name or a .json file. "
-            "Repeatable.",
+            help="Another student: the digest of a trial or of one retrained before, a shipped architecture's name or "
+            "a .json file. Repeatable.",
         ),
     ] = None,
     seeds: Seeds = None,
@@ -126,10 +126,9 @@ def retrain(
     from search.targets import resolve_student
 
     quiet_optuna()
-    others = [resolve_student(directory, text) for text in student or ()]
-    retrain_study(
-        directory, placed_config(directory, places), trial or (), others, seeds, machine.machine(), terminal()
-    )
+    asked = placed_config(directory, places)
+    others = [resolve_student(directory, text, asked) for text in student or ()]
+    retrain_study(directory, asked, trial or (), others, seeds, machine.machine(), terminal())
 
 
 @with_options

@@ -222,11 +222,13 @@ def test_a_trial_is_shown(tmp_path: Path) -> None:
     create(directory, config_file.read("small"))
     with opened(directory) as store:
         store.study.ask().set_user_attr("architecture", CNN.to_json())
-    assert f"cnn {CNN.digest}" in wunderkind("show", "mine", "--trial", "0", runs=tmp_path)
+    for choice in (("--trial", "0"), ("--student", CNN.digest)):
+        assert f"cnn {CNN.digest}" in wunderkind("show", "mine", *choice, runs=tmp_path)
     for arguments, words in (
         (("mine", "--trial", "7"), "no trial 7: the study has trials 0 to 0"),
         (("mine",), "'mine' is a study: say which student"),
         (("mine", "--student", "abc"), "no student 'abc' in study 'mine': it has none yet, wunderkind retrain"),
+        (("mine", "--student", "0123456789ab"), "no student '0123456789ab' in study 'mine': it has none yet"),
         (("mine", "--student", "abc", "--trial", "0"), "give one of them"),
         (("--trial", "0"), "need a target"),
         (("nobody", "--trial", "0"), "no study 'nobody'"),
