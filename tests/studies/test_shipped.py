@@ -19,6 +19,8 @@ PARAMETERS = {
     "row-column-stem": 9_994,
     "stem-cnn-10k": 9_882,
     "stem-cnn-4k": 3_975,
+    "stem-hybrid-1k": 972,
+    "stem-hybrid-500": 487,
     "tied-cnn": 9_682,
     "tied-cnn-4k": 3_832,
     "tied-depthwise": 7_754,

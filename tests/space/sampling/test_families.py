@@ -93,6 +93,10 @@ SHIPPED: dict[str, dict[str, Any]] = {
     | {"activation": "silu", "rows": 2}
     | stage(2, "separable", repeats=3, growth=1.77, entry="pool 1x1"),
     "bilinear-hybrid-2k": BILINEAR | {"rows": 2} | stage(2, "separable", repeats=3, growth=1.77, entry="pool 1x1"),
+    "stem-hybrid-1k": BILINEAR
+    | {"activation": "silu", "rows": 3, "columns": 1}
+    | stage(2, "separable", repeats=3, growth=0.8, entry="3x3/2"),
+    "stem-hybrid-500": BILINEAR | {"rows": 2} | stage(2, "separable", repeats=4, growth=0.8, entry="3x3/2"),
     "bilinear-hybrid-4k": BILINEAR
     | {"stem.kernel": 7, "rows": 3}
     | stage(2, "inverted", repeats=4, kernel=5, expansion=1, growth=1.95, entry="pool 1x1"),
