@@ -168,7 +168,8 @@ class RunDirectory:
 
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self._lock, timeout=0.2):  # longer than `in_use` holds it
+            # longer than `in_use` holds it, and tried often, however often somebody asks
+            with FileLock(self._lock).acquire(timeout=0.5, poll_interval=0.005):
                 yield
         except Timeout:
             raise InputError(
