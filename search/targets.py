@@ -1,6 +1,5 @@
 """Which students a command means: trials by number, others by digest, name or file."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +14,8 @@ from studies.configuration.file import changed
 from studies.front import front
 from studies.records import trial_records
 from studies.shipped import find, names
-from studies.storage.directory import RunDirectory
+from studies.storage.directory import DIGEST, RunDirectory
 from studies.store import Store, opened, stored_config
-
-DIGEST = re.compile("[0-9a-f]{12}")
 
 
 def of_front(store: Store) -> list[Architecture]:
@@ -52,9 +49,9 @@ def of_digest(directory: RunDirectory, digest: str, asked: Config | None = None)
         asked: the study's configuration with data and teacher where they lie now.
     """
     directory.require()
-    if (file := directory.students / digest / "architecture.json").is_file():
-        return read(file)
     if DIGEST.fullmatch(digest):
+        if (folder := directory.student(digest)).is_dir():
+            return read(folder / "architecture.json")
         with opened(directory, asked=asked) as store:
             found = {record.architecture.digest: record.architecture for record in trial_records(store)}
         if digest in found:
@@ -73,8 +70,7 @@ def resolve_student(directory: RunDirectory, text: str, asked: Config | None = N
 
     `asked` is the study's configuration with data and teacher where they lie now.
     """
-    known = DIGEST.fullmatch(text) or (directory.students / text / "architecture.json").is_file()
-    return of_digest(directory, text, asked) if known else find(text)
+    return of_digest(directory, text, asked) if DIGEST.fullmatch(text) else find(text)
 
 
 def resolve_target(
@@ -126,9 +122,9 @@ def resolve_weights(root: Path, target: str, digest: str | None = None) -> Path:
         return Path(target)
     directory = RunDirectory(root=root, name=target)
     directory.require()
-    if digest is not None and not (directory.students / digest / "architecture.json").is_file():
-        raise _unknown(directory, digest)
     folders = [folder for folder in directory.student_folders if digest in (None, folder.name)]
+    if digest is not None and not folders:
+        raise _unknown(directory, digest)
     found = {folder: StudentResults.from_json(folder / "results.json") for folder in folders}
     if not found:
         raise InputError(f"study '{target}' has no retrained student yet: wunderkind retrain {directory.target}")

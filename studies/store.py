@@ -22,7 +22,7 @@ from studies.jobs import TrainingJob, assistant_chain
 from studies.storage.database import check_database, database_url, is_writable, readable_database
 from studies.storage.directory import RunDirectory
 from studies.storage.ledger import Ledger, Training, prepare_connections
-from studies.storage.quiet import quiet_optuna
+from studies.storage.quiet import without_optuna_logs
 from studies.storage.trial_table import TrialTable
 
 MAXIMIZE, MINIMIZE = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
@@ -184,7 +184,7 @@ def _opened(
     storage.engine.dispose()  # connections made so far
     prepare_connections(storage.engine)
     try:
-        with quiet_optuna():
+        with without_optuna_logs(optuna.exceptions.ExperimentalWarning):
             study = optuna.create_study(
                 storage=storage,
                 study_name=directory.name,

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from reports.facts.report_data import ReportData
 from studies.records import TrialRecord
-from studies.storage.quiet import quiet_optuna
+from studies.storage.quiet import without_optuna_logs
 
 FEWEST = 12
 """Trained trials below which importance is a guess, and left out."""
@@ -81,7 +81,7 @@ def _importances(scope: str, scored: Sequence[tuple[TrialRecord, float]]) -> lis
     spaces = {name: space for name in names if (space := _space([trial.params[name] for trial, _ in scored]))}
     if len(scored) < FEWEST or len(spaces) < 2 or len({merit for _, merit in scored}) < 2:
         return []
-    with quiet_optuna():
+    with without_optuna_logs(Warning):
         study = optuna.create_study(direction="maximize")
         study.add_trials(
             [

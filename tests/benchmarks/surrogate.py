@@ -205,27 +205,30 @@ def observed() -> str:
     lines = [["students of", "prior", "predictor", *(f"{count} trained" for count in STARTED)]]
     for name, others in (("fashion-mnist", ("mnist",)), ("mnist", ("fashion-mnist",)), ("mnist-1d", ("mnist",))):
         table = trained_once(load_table(name))
+        x, accuracies = matrix(list(table["architecture"])), np.stack(table["validation_accuracy"].to_list())
+        epochs, rungs = list(table["epoch"].iloc[0]), (5, 15) if name == "mnist-1d" else (1, 3)
+        curves = accuracies[:, [epochs.index(rungs[0]), epochs.index(rungs[1]), -1]]
         prior = learn_prior(table["architecture"].iloc[0].shape, others)
         for source, known in ((others[0], prior), ("none", None)):
             for remedy, constants in REMEDIES.items():
                 predictor.SHRUNK, predictor.CREDIT = constants
-                ranks = [_rank_of_unseen(table, known, count) for count in STARTED]
+                ranks = [_rank_of_unseen(x, curves, rungs, known, count) for count in STARTED]
                 lines.append([name, source, remedy, *(f"{rank:.2f}" for rank in ranks)])
     return markdown(lines)
 
 
-def _rank_of_unseen(table: pd.DataFrame, prior: Prior | None, count: int) -> float:
-    """Mean rank correlation over draws of the students that were trained, the best third of them to a second rung."""
-    epochs, x = list(table["epoch"].iloc[0]), matrix(list(table["architecture"]))
-    accuracies = np.stack(table["validation_accuracy"].to_list())
-    first, second = map(epochs.index, (1, 3) if 0.25 in epochs else (5, 15))
-    end, ranks = np.array([log_error(curve[-1]) for curve in accuracies]), []
+def _rank_of_unseen(x: Array, curves: Array, rungs: tuple[int, int], prior: Prior | None, count: int) -> float:
+    """Mean rank correlation over draws of the students that were trained, the best third of them to a second rung.
+
+    `curves` are accuracies, float64 (students, 3): at both rungs and at the end.
+    """
+    end, ranks = np.array([log_error(accuracy) for accuracy in curves[:, -1]]), []
     for draw in range(DRAWS):
         order = np.random.default_rng(draw).permutation(len(x))
-        trained, unseen = sorted(order[:count], key=lambda row: -accuracies[row, first]), order[count:]
-        rungs = [(row, first) for row in trained] + [(row, second) for row in trained[: max(2, count // 3)]]
-        known = [Observation(features=x[r], epochs=epochs[e], merit=accuracies[r, e]) for r, e in rungs]
-        guess, _ = Predictor(prior, epochs[second], known, draw).predict(x[unseen])
+        trained, unseen = sorted(order[:count], key=lambda row: -curves[row, 0]), order[count:]
+        results = [(row, 0) for row in trained] + [(row, 1) for row in trained[: max(2, count // 3)]]
+        known = [Observation(features=x[row], epochs=rungs[at], merit=curves[row, at]) for row, at in results]
+        guess, _ = Predictor(prior, rungs[1], known, draw).predict(x[unseen])
         ranks.append(spearmanr(beyond_size(x[unseen], guess), beyond_size(x[unseen], end[unseen]))[0])
     return float(np.mean(ranks))
 
